@@ -1,0 +1,91 @@
+"""The official tensorflow-serving-api stubs, loaded without TensorFlow.
+
+`import tensorflow_serving.apis...` runs `tensorflow/__init__.py`, which costs seconds and hundreds of
+megabytes in every process that only talks to a model server. While the stubs load, an empty package
+named `tensorflow` whose path points at the installed one stands in, so that just the protobuf modules
+under it run. A process that has imported the real TensorFlow, or imports it later, is not disturbed.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_pb2,
+        model_service_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2,
+        prediction_service_pb2_grpc,
+    )
+    from tensorflow_serving.config import model_server_config_pb2
+
+_MODULES = (
+    "tensorflow.core.framework.tensor_pb2",
+    "tensorflow.core.framework.tensor_shape_pb2",
+    "tensorflow.core.framework.types_pb2",
+    "tensorflow.core.protobuf.meta_graph_pb2",
+    "tensorflow_serving.apis.get_model_metadata_pb2",
+    "tensorflow_serving.apis.get_model_status_pb2",
+    "tensorflow_serving.apis.model_pb2",
+    "tensorflow_serving.apis.model_service_pb2",
+    "tensorflow_serving.apis.model_service_pb2_grpc",
+    "tensorflow_serving.apis.predict_pb2",
+    "tensorflow_serving.apis.prediction_service_pb2",
+    "tensorflow_serving.apis.prediction_service_pb2_grpc",
+    "tensorflow_serving.config.model_server_config_pb2",
+)
+
+
+@contextmanager
+def _tensorflow_stands_in() -> Iterator[None]:
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    spec = PathFinder.find_spec("tensorflow")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError("the tensorflow package is not installed; its protobuf modules are needed")
+    placeholder = ModuleType("tensorflow")
+    placeholder.__path__ = list(spec.submodule_search_locations)
+    sys.modules["tensorflow"] = placeholder
+    try:
+        yield
+    finally:
+        _forget_placeholders(placeholder)
+
+
+def _forget_placeholders(placeholder: ModuleType) -> None:
+    """Drop every module but the generated ones, so that a real import starts afresh."""
+    for name, module in list(sys.modules.items()):
+        if module is placeholder or (name.startswith("tensorflow.") and not name.endswith("_pb2")):
+            del sys.modules[name]
+
+
+with _tensorflow_stands_in():
+    for _name in _MODULES:
+        globals()[_name.rpartition(".")[2]] = importlib.import_module(_name)
+
+__all__ = [
+    "get_model_metadata_pb2",
+    "get_model_status_pb2",
+    "meta_graph_pb2",
+    "model_pb2",
+    "model_server_config_pb2",
+    "model_service_pb2",
+    "model_service_pb2_grpc",
+    "predict_pb2",
+    "prediction_service_pb2",
+    "prediction_service_pb2_grpc",
+    "tensor_pb2",
+    "tensor_shape_pb2",
+    "types_pb2",
+]
