@@ -1,6 +1,6 @@
 """Strict reading of decoded JSON: every value has its type, and no key goes unread."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from contract.errors import ManifestError
 
@@ -58,7 +58,7 @@ class Reader:
         fits = isinstance(value, kinds) and not isinstance(value, bool)
         allowed = " or ".join(kind.__name__ for kind in kinds)
         require(fits, f"{self._path}.{key} must be {allowed}, not {_kind(value)}")
-        return value
+        return cast(T, value)
 
 
 def _kind(value: Any) -> str:
