@@ -1,0 +1,1 @@
+"""The Ray Serve application: ingress, tokenizer, decoder and detokenizer, one deployment each."""

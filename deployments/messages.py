@@ -1,0 +1,125 @@
+"""What the deployments say to one another: frozen values, one type per hop.
+
+ingress -> tokenizer      TextPrompt | TokenPrompt | ChatPrompt   ->  EncodedPrompt
+ingress -> detokenizer    GenerateRequest                         ->  stream of TextChunk
+detokenizer -> decoder    GenerateRequest                         ->  stream of TokenChunk
+tokenizer, detokenizer -> decoder                                 ->  Servable
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from contract.manifest import GenerationDefaults, Manifest
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended, in the API's own words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class ServableId:
+    """One version of a model, as a model server has loaded it."""
+
+    model: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Servable:
+    """What a servable says of itself, fetched once from the model server."""
+
+    id: ServableId
+    manifest: Manifest
+    tokenizer: bytes
+    """The content of tokenizer.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    model: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    model: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    role: str
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    model: str
+    messages: tuple[ChatMessage, ...]
+
+
+Prompt = TextPrompt | TokenPrompt | ChatPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """A prompt as token ids, with what the ingress needs to complete the request."""
+
+    servable: ServableId
+    ids: tuple[int, ...]
+    context_length: int
+    defaults: GenerationDefaults
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the next token is chosen. Temperature 0 is greedy, whatever the rest says."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    """Only the k most likely; 0 is no limit."""
+    top_p: float = 1.0
+    """Only the most likely whose probabilities reach p together."""
+    min_p: float = 0.0
+    """Only those at least this fraction as likely as the likeliest."""
+    seed: int = 0
+    """64 bits; with a token's position it gives the random number for that token."""
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """One generation, complete: every default is filled in."""
+
+    request_id: str
+    servable: ServableId
+    prompt_ids: tuple[int, ...]
+    max_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop: tuple[str, ...] = ()
+    """Texts that end the generation; they are not part of its text."""
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChunk:
+    """Tokens that one or more steps gave a sequence; `finish` is set on the last chunk alone."""
+
+    ids: tuple[int, ...]
+    finish: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """New text of a generation; `tokens` counts the tokens that were consumed for it."""
+
+    text: str
+    tokens: int
+    finish: FinishReason | None = None
