@@ -1,0 +1,46 @@
+"""What the loop has for one client: tokens gather until the client takes them, all at once."""
+
+import asyncio
+
+from deployments.errors import TensorloomError
+from deployments.messages import FinishReason, TokenChunk
+
+
+class Outbox:
+    """Filled by the loop after each step, emptied by one reader; ends in one finish or one error."""
+
+    def __init__(self) -> None:
+        self._ids: list[int] = []
+        self._finish: FinishReason | None = None
+        self._error: TensorloomError | None = None
+        self._filled = asyncio.Event()
+
+    def put(self, token: int) -> None:
+        self._ids.append(token)
+        self._filled.set()
+
+    def finish(self, reason: FinishReason) -> None:
+        assert not self._ended
+        self._finish = reason
+        self._filled.set()
+
+    def fail(self, error: TensorloomError) -> None:
+        assert not self._ended
+        self._error = error
+        self._filled.set()
+
+    async def take(self) -> TokenChunk:
+        """Everything since the last call; waits for something. Tokens before an error are handed out first."""
+        await self._filled.wait()
+        self._filled.clear()
+        if self._error is not None:
+            if not self._ids:
+                raise self._error
+            self._filled.set()
+        chunk = TokenChunk(tuple(self._ids), self._finish)
+        self._ids.clear()
+        return chunk
+
+    @property
+    def _ended(self) -> bool:
+        return self._finish is not None or self._error is not None

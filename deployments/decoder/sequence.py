@@ -1,0 +1,127 @@
+"""One generation inside the decode loop: its tokens, and where it stands.
+
+Knows neither the model server nor the client; the states and the legal moves are one table.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from deployments.messages import FinishReason, SamplingParams
+
+
+class State(Enum):
+    WAITING = "waiting"
+    PREFILLING = "prefilling"
+    DECODING = "decoding"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Event(Enum):
+    ADMIT = "admit"
+    PROMPT_DONE = "prompt done"
+    FINISH = "finish"
+    FAIL = "fail"
+    CANCEL = "cancel"
+
+
+_MOVES: dict[tuple[State, Event], State] = {
+    (State.WAITING, Event.ADMIT): State.PREFILLING,
+    (State.WAITING, Event.FAIL): State.FAILED,
+    (State.WAITING, Event.CANCEL): State.CANCELLED,
+    (State.PREFILLING, Event.PROMPT_DONE): State.DECODING,
+    (State.PREFILLING, Event.FAIL): State.FAILED,
+    (State.PREFILLING, Event.CANCEL): State.CANCELLED,
+    (State.DECODING, Event.FINISH): State.FINISHED,
+    (State.DECODING, Event.FAIL): State.FAILED,
+    (State.DECODING, Event.CANCEL): State.CANCELLED,
+}
+_RUNNING = frozenset({State.PREFILLING, State.DECODING})
+_LIVE = _RUNNING | {State.WAITING}
+
+
+class IllegalMoveError(RuntimeError):
+    """A bug of ours: an event that the sequence's state does not allow."""
+
+
+@dataclass(eq=False)
+class Sequence:
+    """Token ids are the truth of a sequence; `computed` of them are in its state at the model."""
+
+    id: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    eos: frozenset[int] = frozenset()
+    """Each ends the sequence and is not handed out; empty where the client wants to ignore it."""
+    generated: list[int] = field(default_factory=list)
+    computed: int = 0
+    state: State = State.WAITING
+    finish_reason: FinishReason | None = None
+
+    def __post_init__(self) -> None:
+        assert self.prompt, "a sequence begins with at least one token"
+        assert self.max_tokens >= 1, "a sequence generates at least one token"
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and answer so far."""
+        return len(self.prompt) + len(self.generated)
+
+    @property
+    def capacity(self) -> int:
+        """Tokens whose state may have to be held: the last one sampled is never fed back."""
+        return len(self.prompt) + self.max_tokens - 1
+
+    @property
+    def pending(self) -> int:
+        """Tokens that are known and not yet in the state: what the next call may feed."""
+        return self.length - self.computed
+
+    @property
+    def running(self) -> bool:
+        """Holds state and takes part in steps."""
+        return self.state in _RUNNING
+
+    @property
+    def live(self) -> bool:
+        return self.state in _LIVE
+
+    def next_tokens(self, count: int) -> tuple[int, ...]:
+        """The first `count` pending tokens."""
+        assert 1 <= count <= self.pending, f"{count} of {self.pending} pending tokens"
+        if self.state is State.DECODING:
+            return (self.generated[-1],)
+        return self.prompt[self.computed : self.computed + count]
+
+    def move(self, event: Event) -> None:
+        """Follow the table; IllegalMoveError names state and event where it has no such move."""
+        try:
+            self.state = _MOVES[self.state, event]
+        except KeyError:
+            raise IllegalMoveError(f"{event.value!r} while {self.state.value} (sequence {self.id})") from None
+
+    def feed(self, count: int) -> bool:
+        """`count` pending tokens are in the state now; True where that was the last: a token is due."""
+        assert self.running
+        assert 1 <= count <= self.pending
+        self.computed += count
+        return self.pending == 0
+
+    def append(self, token: int) -> FinishReason | None:
+        """Take the token that was sampled after the last one; the reason if it ends the sequence."""
+        assert self.pending == 0, "a token is sampled only when all others are computed"
+        if self.state is State.PREFILLING:
+            self.move(Event.PROMPT_DONE)
+        if token in self.eos:
+            return self._finish(FinishReason.STOP)
+        self.generated.append(token)
+        if len(self.generated) == self.max_tokens:
+            return self._finish(FinishReason.LENGTH)
+        return None
+
+    def _finish(self, reason: FinishReason) -> FinishReason:
+        self.move(Event.FINISH)
+        self.finish_reason = reason
+        return reason
