@@ -1,0 +1,176 @@
+"""The models of a server: looks for versions, loads and unloads them, and lends them to calls.
+
+Knows neither gRPC nor TensorFlow: what a version is once loaded is up to `loader`.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from modelserver.config import ModelConfig
+from modelserver.errors import Status, failed_precondition, invalid, not_found
+from modelserver.lifecycle import Version
+from modelserver.model import Model, VersionStatus
+from modelserver.servable import Servable
+from modelserver.versions import list_versions
+
+Loader = Callable[[str], Servable]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often to look for versions and how hard to try to load them."""
+
+    poll_seconds: int
+    """0 looks once, below 0 never."""
+    load_threads: int
+    load_retries: int
+    retry_seconds: float
+
+
+class Manager:
+    """Keeps what is loaded in step with what lies on disk."""
+
+    def __init__(self, configs: Sequence[ModelConfig], loader: Loader, pace: Pace) -> None:
+        self._models = {config.name: Model(config) for config in configs}
+        self._loader = loader
+        self._pace = pace
+        self._changed = threading.Condition()
+        self._loads = ThreadPoolExecutor(max(1, pace.load_threads), thread_name_prefix="load")
+
+    def start(self) -> None:
+        """Begin to look for versions."""
+        if self._pace.poll_seconds >= 0:
+            threading.Thread(target=self._poll_forever, name="poll", daemon=True).start()
+
+    def wait_until_available(self) -> None:
+        """Return once every model answers; Status where one has no version that could be loaded."""
+        with self._changed:
+            self._changed.wait_for(lambda: all(model.settled for model in self._models.values()))
+            missing = [model for model in self._models.values() if not model.available]
+            failures = [version for model in missing for version in model.failures]
+        if missing:
+            raise _did_not_load(failures)
+
+    @contextmanager
+    def lend(self, spec: Any) -> Iterator[tuple[Servable, int]]:
+        """The servable that a ModelSpec names, held against unloading, and its version."""
+        if not spec.name:
+            raise invalid("ModelSpec has no name specified.")
+        version, asked = self._find(spec)
+        if version is not None:
+            with version.call() as servable:
+                if servable is not None:
+                    yield servable, version.number
+                    return
+        raise not_found(f"Servable not found for request: {asked}")
+
+    def statuses(self, name: str, number: int | None) -> list[VersionStatus]:
+        """What there is of model `name`, or of one version of it; Status where there is nothing."""
+        with self._changed:
+            model = self._models.get(name)
+            statuses = model.statuses() if model else []
+        if not statuses:
+            raise not_found(f"Could not find any versions of model {name}")
+        chosen = [status for status in statuses if number in (None, status.number)]
+        if not chosen:
+            raise not_found(f"Could not find version {number} of model {name}")
+        return chosen
+
+    def _find(self, spec: Any) -> tuple[Version[Servable] | None, str]:
+        """The version asked for, if there is one, and how the real server prints the request."""
+        with self._changed:
+            model = self._models.get(spec.name)
+            number = _number(spec, model)
+            if number is not None:
+                return model.version(number) if model else None, f"Specific({spec.name}, {number})"
+            latest = model.version(model.available[-1]) if model and model.available else None
+            return latest, f"Latest({spec.name})"
+
+    def _poll_forever(self) -> None:
+        self._poll()
+        while self._pace.poll_seconds > 0:
+            threading.Event().wait(self._pace.poll_seconds)
+            self._poll()
+
+    def _poll(self) -> None:
+        for model in self._models.values():
+            try:
+                paths = list_versions(model.config.base_path)
+            except OSError as error:
+                _log(f"no versions of {model.config.name}: {error}")
+                continue
+            with self._changed:
+                model.found(paths)
+                self._advance(model)
+
+    def _advance(self, model: Model) -> None:
+        load, unload = model.next_steps()
+        for version in load:
+            self._loads.submit(self._load, model, version)
+        for version in unload:
+            threading.Thread(target=self._unload, args=(model, version), name="unload", daemon=True).start()
+        self._changed.notify_all()
+
+    def _load(self, model: Model, version: Version[Servable]) -> None:
+        try:
+            version.loading()
+            version.loaded(self._try_to_load(model, version))
+            _log(f"serving {version} from {version.path}")
+        except Status as error:
+            version.failed(error)
+            _log(f"cannot load {version}: {error}")
+        with self._changed:
+            self._advance(model)
+
+    def _try_to_load(self, model: Model, version: Version[Servable]) -> Servable:
+        """Load, again and again while it fails and the version is wanted."""
+        if not os.path.isdir(version.path):
+            raise failed_precondition(
+                f"Error while attempting to reserve resources to load servable {version}: "
+                f"{version.path}; Not a directory"
+            )
+        for _ in range(self._pace.load_retries):
+            try:
+                return self._loader(version.path)
+            except Status as error:
+                _log(f"cannot load {version} yet: {error}")
+            threading.Event().wait(self._pace.retry_seconds)
+            if not model.wants(version.number):
+                break
+        return self._loader(version.path)
+
+    def _unload(self, model: Model, version: Version[Servable]) -> None:
+        version.release().close()
+        version.unloaded()
+        _log(f"unloaded {version}")
+        with self._changed:
+            self._advance(model)
+
+
+def _number(spec: Any, model: Model | None) -> int | None:
+    choice = spec.WhichOneof("version_choice")
+    if choice == "version":
+        return int(spec.version.value)
+    if choice == "version_label":
+        if model is None:
+            raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+        return model.labelled(spec.version_label)
+    return None
+
+
+def _did_not_load(failures: list[Version[Servable]]) -> Status:
+    reasons = "".join(f"{{{version} due to error: {version.error}}}, " for version in failures)
+    message = f"{len(failures)} servable(s) did not become available: {{{reasons}}}"
+    return Status(grpc.StatusCode.UNKNOWN, message)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

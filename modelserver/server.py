@@ -1,0 +1,87 @@
+"""The process: flags to models to services to an open port, and the way back on SIGTERM."""
+
+import functools
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
+
+import grpc
+
+from contract.stubs import model_service_pb2_grpc, prediction_service_pb2_grpc
+from modelserver import listen
+from modelserver.config import models_of_flags
+from modelserver.errors import Status
+from modelserver.flags import FlagError, Flags, parse, usage
+from modelserver.manager import Manager, Pace
+from modelserver.servable import SessionOptions, SessionServable
+from modelserver.services import ModelService, PredictionService
+
+FAILED = 255
+DRAIN_SECONDS = 60.0
+"""How long calls in flight may take to end once the process is told to."""
+
+_UNLIMITED = -1
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _UNLIMITED),
+    ("grpc.max_send_message_length", _UNLIMITED),
+    ("grpc.so_reuseport", 0),
+)
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Serve until SIGTERM; exit 0 then, 255 where the start fails."""
+    try:
+        _serve(parse(arguments))
+    except FlagError as error:
+        _exit(FAILED, f"{error}\n{usage()}")
+    except Status as error:
+        _exit(FAILED, f"Failed to start server. Error: {error}")
+    except SystemExit:
+        _exit(0, "stopped before serving")
+    _exit(0, "stopped")
+
+
+def _serve(flags: Flags) -> None:
+    manager = _manager(flags)
+    manager.start()
+    manager.wait_until_available()
+    server = _server(flags, manager)
+    try:
+        server.start()
+        print(f"listening on {', '.join(listen.addresses(flags))}", file=sys.stderr, flush=True)
+        while True:
+            signal.pause()
+    except SystemExit:
+        server.stop(DRAIN_SECONDS).wait()
+
+
+def _manager(flags: Flags) -> Manager:
+    options = SessionOptions(
+        tags=tuple(flags.saved_model_tags.split(",")),
+        intra_op_parallelism=flags.tensorflow_intra_op_parallelism,
+        inter_op_parallelism=flags.tensorflow_inter_op_parallelism,
+    )
+    pace = Pace(
+        poll_seconds=flags.file_system_poll_wait_seconds,
+        load_threads=flags.num_load_threads,
+        load_retries=flags.max_num_load_retries,
+        retry_seconds=flags.load_retry_interval_micros / 1e6,
+    )
+    return Manager(models_of_flags(flags), functools.partial(SessionServable, options=options), pace)
+
+
+def _server(flags: Flags, manager: Manager) -> grpc.Server:
+    server = grpc.server(ThreadPoolExecutor(flags.grpc_max_threads), options=_OPTIONS)
+    prediction = PredictionService(manager, tensor_content=flags.enable_serialization_as_tensor_content)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(manager), server)
+    listen.bind(server, listen.addresses(flags))
+    return server
+
+
+def _exit(code: int, line: str) -> NoReturn:
+    """End at once: a load or a run that never ends must not keep the process alive."""
+    print(line, file=sys.stderr, flush=True)
+    os._exit(code)
