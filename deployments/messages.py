@@ -123,3 +123,19 @@ class TextChunk:
     text: str
     tokens: int
     finish: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderStatus:
+    """What a decoder replica holds at one moment; all zero but the servers when it is idle."""
+
+    waiting: int
+    running: int
+    states: int
+    """Sequences with state in memory."""
+    state_bytes: int
+    """Reserved for running sequences."""
+    servers: int
+    """Model servers that take calls."""
+    server_pids: tuple[int, ...]
+    """Processes of the managed ones."""

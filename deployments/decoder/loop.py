@@ -71,6 +71,9 @@ class DecodeLoop:
         self._audit()
 
     async def _step(self, batch: Batch) -> None:
+        batch = batch.running
+        if not batch.rows:
+            return
         try:
             outputs = await self._servers.step(self._inputs(batch))
             self._apply(batch, outputs)
@@ -116,7 +119,7 @@ class DecodeLoop:
         sequences = [row.sequence for row in rows]
         params = SamplingBatch.of([s.sampling for s in sequences], [s.length for s in sequences])
         ids = sample(logits, params).tolist()
-        broken = np.isnan(logits).any(axis=1)
+        broken: Array = np.isnan(logits).any(axis=1)
         for sequence, token, nan in zip(sequences, ids, broken, strict=True):
             if nan:
                 self._fail_sequence(sequence, TensorloomError("the model's logits are not numbers"))
@@ -136,18 +139,16 @@ class DecodeLoop:
 
     async def _isolate(self, batch: Batch, error: StepRejectedError) -> None:
         """Run the rows of a rejected call in halves, so that only the one at fault fails."""
-        rows = tuple(row for row in batch.rows if row.sequence.running)
-        if len(rows) <= 1:
-            self._fail(Batch(rows), TensorloomError(f"the model server rejected the step: {error}"))
+        if len(batch.rows) == 1:
+            self._fail(batch, TensorloomError(f"the model server rejected the step: {error}"))
             return
-        middle = len(rows) // 2
-        await self._step(Batch(rows[:middle]))
-        await self._step(Batch(rows[middle:]))
+        middle = len(batch.rows) // 2
+        await self._step(Batch(batch.rows[:middle]))
+        await self._step(Batch(batch.rows[middle:]))
 
     def _fail(self, batch: Batch, error: TensorloomError) -> None:
-        for row in batch.rows:
-            if row.sequence.running:
-                self._fail_sequence(row.sequence, error)
+        for row in batch.running.rows:
+            self._fail_sequence(row.sequence, error)
 
     def _fail_all(self, error: TensorloomError) -> None:
         for sequence in self._scheduler.live:

@@ -30,7 +30,7 @@ class Outbox:
         self._filled.set()
 
     async def take(self) -> TokenChunk:
-        """Everything since the last call; waits for something. Tokens before an error are handed out first."""
+        """All since the last call; waits for something. Tokens before an error are handed out first."""
         await self._filled.wait()
         self._filled.clear()
         if self._error is not None:

@@ -45,6 +45,11 @@ class Batch:
         return max(row.count for row in self.rows)
 
     @property
+    def running(self) -> "Batch":
+        """Without the rows whose sequence has ended or was cancelled since the plan."""
+        return Batch(tuple(row for row in self.rows if row.sequence.running))
+
+    @property
     def padded_tokens(self) -> int:
         return len(self.rows) * self.width
 
@@ -66,6 +71,10 @@ class Scheduler:
     @property
     def running(self) -> int:
         return len(self._running)
+
+    @property
+    def reserved_bytes(self) -> int:
+        return self._budget.total - self._budget.free
 
     @property
     def live(self) -> tuple[Sequence, ...]:

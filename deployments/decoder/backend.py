@@ -1,0 +1,110 @@
+"""From a model's configuration to connected model servers: managed or external, with their manifest read."""
+
+import asyncio
+from dataclasses import dataclass
+
+import grpc
+
+from deployments.config import DecoderArgs, ExternalServer, ManagedServer, ModelArgs
+from deployments.decoder.replica import Replica
+from deployments.decoder.replica_set import ReplicaSet
+from deployments.decoder.supervisor import ManagedServerError, Supervisor
+from deployments.errors import ModelServerUnavailable
+from deployments.messages import Servable
+
+_STATUS_PAUSE_S = 0.1
+_MANIFEST_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Backend:
+    """Connected model servers, and the processes among them that are ours."""
+
+    servable: Servable
+    servers: ReplicaSet
+    replicas: list[Replica]
+    supervisor: Supervisor | None
+
+    async def close(self) -> None:
+        await self.servers.close()
+        for replica in self.replicas:
+            await replica.close()
+        if self.supervisor is not None:
+            await self.supervisor.close()
+
+
+async def connect(model: ModelArgs) -> Backend:
+    """Start what is managed, wait for every server, and read the manifest."""
+    if isinstance(model.server, ManagedServer):
+        return await _connect_managed(model, model.server)
+    return await _connect_external(model, model.server)
+
+
+async def _connect_managed(model: ModelArgs, config: ManagedServer) -> Backend:
+    supervisor = Supervisor(config, model.name)
+    await supervisor.start()
+    replicas = [Replica(target, model.name) for target in supervisor.targets]
+    ready = asyncio.create_task(_version(replicas, None, config.start_timeout_s))
+    exited = asyncio.create_task(supervisor.exited())
+    try:
+        await asyncio.wait([ready, exited], return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            raise ManagedServerError(
+                f"a model server of {model.name} ended with status {exited.result()} while it started; "
+                "its log says why"
+            )
+        return await _backend(model, replicas, ready.result(), supervisor)
+    except BaseException:
+        await supervisor.close()
+        raise
+    finally:
+        ready.cancel()
+        exited.cancel()
+
+
+async def _connect_external(model: ModelArgs, config: ExternalServer) -> Backend:
+    replicas = [Replica(address, config.model_name or model.name) for address in config.addresses]
+    version = await _version(replicas, config.model_version, model.decoder.recovery_timeout_s)
+    return await _backend(model, replicas, version, None)
+
+
+async def _backend(
+    model: ModelArgs, replicas: list[Replica], version: int, supervisor: Supervisor | None
+) -> Backend:
+    servable = await replicas[0].servable(version, model.name, _MANIFEST_TIMEOUT_S)
+    args: DecoderArgs = model.decoder
+    servers = ReplicaSet(replicas, servable, args.step_timeout_s, args.recovery_timeout_s)
+    return Backend(servable, servers, replicas, supervisor)
+
+
+async def _version(replicas: list[Replica], wanted: int | None, timeout_s: float) -> int:
+    """The version that all replicas have loaded: `wanted`, or the highest."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            loaded = await asyncio.gather(*(_loaded(replica, wanted) for replica in replicas))
+    except TimeoutError:
+        targets = ", ".join(replica.target for replica in replicas)
+        what = f"version {wanted}" if wanted is not None else "a version"
+        raise ModelServerUnavailable(
+            f"not all of {targets} serve {what} of {replicas[0].model} after {timeout_s:g} seconds"
+        ) from None
+    common = set(loaded[0]).intersection(*loaded[1:])
+    if not common:
+        raise ModelServerUnavailable(f"the model servers have no version of {replicas[0].model} in common")
+    return wanted if wanted is not None else max(common)
+
+
+async def _loaded(replica: Replica, wanted: int | None) -> list[int]:
+    """The replica's loaded versions once it has what is wanted."""
+    while True:
+        versions = await _versions_or_none(replica)
+        if versions and (wanted is None or wanted in versions):
+            return versions
+        await asyncio.sleep(_STATUS_PAUSE_S)
+
+
+async def _versions_or_none(replica: Replica) -> list[int]:
+    try:
+        return await replica.versions(timeout_s=5.0)
+    except grpc.aio.AioRpcError:
+        return []

@@ -1,0 +1,116 @@
+"""The decoder as a Ray Serve deployment: one model's decode loop and its model servers in one actor."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+from ray import serve
+
+from deployments.config import DecoderArgs, ModelArgs
+from deployments.decoder.backend import Backend, connect
+from deployments.decoder.budget import StateBudget
+from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.scheduler import Limits, Scheduler
+from deployments.decoder.sequence import Sequence
+from deployments.decoder.state_store import StateStore
+from deployments.errors import ContextOverflow, ModelServerUnavailable, RequestError
+from deployments.messages import DecoderStatus, GenerateRequest, Servable, TokenChunk
+
+
+@serve.deployment
+class Decoder:
+    """Generates tokens for one model; its constructor returns once every model server answers."""
+
+    async def __init__(self, model: ModelArgs) -> None:  # type: ignore[misc]  # Serve awaits it
+        self._backend = await connect(model)
+        self._loop = _loop(self._backend, model.decoder)
+        self._running = asyncio.create_task(self._loop.run())
+        self._numbers = itertools.count()
+
+    async def servable(self) -> Servable:
+        """The version that is served here, with manifest and tokenizer."""
+        return self._backend.servable
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[TokenChunk]:
+        """Tokens as steps give them; leaving the iterator early frees the row and its state.
+
+        Raises RequestError (ids or lengths out of range), Overloaded, ModelServerUnavailable.
+        """
+        sequence = self._sequence(request)
+        outbox = self._loop.submit(sequence)
+        try:
+            while True:
+                chunk = await outbox.take()
+                yield chunk
+                if chunk.finish is not None:
+                    return
+        finally:
+            self._loop.cancel(sequence)
+
+    async def status(self) -> DecoderStatus:
+        """What is held and what waits at this moment."""
+        scheduler, states = self._loop.scheduler, self._loop.states
+        supervisor = self._backend.supervisor
+        return DecoderStatus(
+            waiting=scheduler.waiting,
+            running=scheduler.running,
+            states=len(states),
+            state_bytes=scheduler.reserved_bytes,
+            servers=self._backend.servers.available,
+            server_pids=tuple(supervisor.pids) if supervisor else (),
+        )
+
+    async def check_health(self) -> None:
+        """Called by Serve: an exception has this replica replaced."""
+        if self._running.done():
+            raise RuntimeError("the decode loop has ended") from self._running.exception()
+
+    async def __del__(self) -> None:
+        self._running.cancel()
+        await self._backend.close()
+
+    def _sequence(self, request: GenerateRequest) -> Sequence:
+        self._check(request)
+        eos = () if request.ignore_eos else self._backend.servable.manifest.special_tokens.eos
+        return Sequence(
+            # Clients choose request ids; two of them may choose the same.
+            id=f"{request.request_id}#{next(self._numbers)}",
+            prompt=request.prompt_ids,
+            max_tokens=request.max_tokens,
+            sampling=request.sampling,
+            eos=frozenset(eos),
+        )
+
+    def _check(self, request: GenerateRequest) -> None:
+        servable = self._backend.servable
+        if request.servable != servable.id:
+            raise ModelServerUnavailable(
+                f"version {request.servable.version} of {servable.id.model} is no longer served; "
+                f"version {servable.id.version} is"
+            )
+        _check_prompt(request.prompt_ids, servable.manifest.vocabulary_size)
+        length, most = len(request.prompt_ids) + request.max_tokens, servable.manifest.context_length
+        if length > most:
+            raise ContextOverflow(
+                f"prompt ({len(request.prompt_ids)} tokens) and max_tokens ({request.max_tokens}) "
+                f"make {length}; the context of {servable.id.model} holds {most}",
+                param="max_tokens",
+            )
+
+
+def _loop(backend: Backend, args: DecoderArgs) -> DecodeLoop:
+    manifest = backend.servable.manifest
+    limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)
+    scheduler = Scheduler(limits, StateBudget(args.state_bytes), manifest.state_bytes)
+    return DecodeLoop(scheduler, StateStore(manifest), backend.servers)
+
+
+def _check_prompt(ids: tuple[int, ...], vocabulary_size: int) -> None:
+    if not ids:
+        raise RequestError("the prompt has no tokens; at least one is needed", param="prompt")
+    wrong = next((i for i in ids if not 0 <= i < vocabulary_size), None)
+    if wrong is not None:
+        raise RequestError(
+            f"prompt token {wrong} is outside the vocabulary; ids are 0 to {vocabulary_size - 1}",
+            param="prompt",
+        )

@@ -1,0 +1,119 @@
+"""Several model servers as one: a step goes to the least busy healthy one, and again to another if it dies.
+
+Explicit state makes this safe: a step changes nothing at the server, so the same call may be sent twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import grpc
+
+from contract import names
+from contract.errors import TensorError
+from contract.stubs import predict_pb2
+from deployments.decoder.model_servers import Array, StepRejectedError, Tensors
+from deployments.decoder.replica import Replica, step_request
+from deployments.errors import ModelServerUnavailable
+from deployments.messages import Servable
+
+log = logging.getLogger(__name__)
+
+_TRANSIENT = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        # Not loaded (yet) there, although it was: a restart is under way, or the version is gone.
+        grpc.StatusCode.NOT_FOUND,
+    }
+)
+_ATTEMPTS = 5
+"""After so many failures of one call it is taken to be what kills the servers."""
+_STATUS_TIMEOUT_S = 5.0
+_STATUS_PAUSE_S = 0.2
+
+
+class ReplicaSet:
+    """Keeps `ModelServers`' promise over gRPC, for one version of one model."""
+
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        servable: Servable,
+        step_timeout_s: float,
+        recovery_timeout_s: float,
+    ) -> None:
+        assert replicas
+        self._servable = servable
+        self._step_timeout_s = step_timeout_s
+        self._recovery_timeout_s = recovery_timeout_s
+        self._healthy = list(replicas)
+        self._changed = asyncio.Condition()
+        self._watches: set[asyncio.Task[None]] = set()
+
+    @property
+    def available(self) -> int:
+        return len(self._healthy)
+
+    async def step(self, inputs: Tensors) -> dict[str, Array]:
+        for _ in range(_ATTEMPTS):
+            replica = await self._least_busy()
+            version = self._servable.id.version
+            request = step_request(replica.model, version, names.STEP_SIGNATURE, inputs)
+            try:
+                return await self._call(replica, request)
+            except grpc.aio.AioRpcError as error:
+                self._judge(replica, error)
+        raise ModelServerUnavailable(f"{_ATTEMPTS} model servers in a row failed to answer the same step")
+
+    async def close(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+
+    async def _call(self, replica: Replica, request: predict_pb2.PredictRequest) -> dict[str, Array]:
+        replica.calls += 1
+        try:
+            return await replica.predict(request, self._step_timeout_s)
+        except TensorError as error:
+            raise StepRejectedError(f"unreadable answer: {error}") from error
+        finally:
+            replica.calls -= 1
+
+    async def _least_busy(self) -> Replica:
+        try:
+            async with asyncio.timeout(self._recovery_timeout_s), self._changed:
+                await self._changed.wait_for(lambda: self._healthy)
+                return min(self._healthy, key=lambda replica: replica.calls)
+        except TimeoutError:
+            raise ModelServerUnavailable(
+                f"no model server answered for {self._recovery_timeout_s:g} seconds"
+            ) from None
+
+    def _judge(self, replica: Replica, error: grpc.aio.AioRpcError) -> None:
+        """Take a replica that failed out of use; StepRejectedError where the call was at fault."""
+        if error.code() not in _TRANSIENT:
+            raise StepRejectedError(f"{error.code().name}: {error.details()}") from error
+        log.warning("%s failed a step: %s %s", replica.target, error.code().name, error.details())
+        if replica in self._healthy:
+            self._healthy.remove(replica)
+            watch = asyncio.create_task(self._watch(replica))
+            self._watches.add(watch)
+            watch.add_done_callback(self._watches.discard)
+
+    async def _watch(self, replica: Replica) -> None:
+        """Wait until the replica serves our version again, then take it back into use."""
+        while not await self._serves(replica):  # noqa: ASYNC110  # the event is in another process
+            await asyncio.sleep(_STATUS_PAUSE_S)
+        log.info("%s serves again", replica.target)
+        async with self._changed:
+            self._healthy.append(replica)
+            self._changed.notify_all()
+
+    async def _serves(self, replica: Replica) -> bool:
+        try:
+            return self._servable.id.version in await replica.versions(_STATUS_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return False
