@@ -1,0 +1,73 @@
+"""A model that can be worked by hand, behind the loop's interface of model servers.
+
+Vocabulary 16. State: `total`, the sum of all tokens fed so far, `count`, how many, and `history`, the tokens
+themselves, which grows. The likeliest next token is (total + number of tokens) mod 16, with logit 4; all others have 0.
+
+    prompt [1, 2]: total 3, 2 tokens -> 5
+    then [5]:      total 8, 3 tokens -> 11
+    then [11]:     total 19, 4 tokens -> 23 mod 16 = 7
+    then [7]:      total 26, 5 tokens -> 31 mod 16 = 15
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from contract.manifest import Manifest, SpecialTokens, StateTensor
+from deployments.decoder.model_servers import Array, StepRejectedError, Tensors
+
+VOCABULARY = 16
+MANIFEST = Manifest(
+    name="arithmetic",
+    family="fake",
+    vocabulary_size=VOCABULARY,
+    context_length=512,
+    state=(
+        StateTensor("total", "int32", ()),
+        StateTensor("count", "int32", ()),
+        StateTensor("history", "int32", (0,), growth_axis=0),
+    ),
+    special_tokens=SpecialTokens(eos=(0,)),
+)
+
+
+def continuation(prompt: Sequence[int], count: int) -> list[int]:
+    """What the greedy model says after `prompt`, worked without any batching."""
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append((sum(tokens) + len(tokens)) % VOCABULARY)
+    return tokens[len(prompt) :]
+
+
+class ArithmeticServers:
+    """Answers steps; `poison` is a token that no call may carry, `gate` holds calls back when cleared."""
+
+    def __init__(self, available: int = 1, poison: int | None = None) -> None:
+        self.available = available
+        self.poison = poison
+        self.calls: list[tuple[int, int]] = []
+        """(batch, width) of each call."""
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def step(self, inputs: Tensors) -> Mapping[str, Array]:
+        self.calls.append(inputs["tokens"].shape)
+        await asyncio.sleep(0)
+        await self.gate.wait()
+        if self.poison is not None and (inputs["tokens"] == self.poison).any():
+            raise StepRejectedError(f"token {self.poison} is poison")
+        return step(inputs)
+
+
+def step(inputs: Tensors) -> dict[str, Array]:
+    tokens, lengths, history = inputs["tokens"], inputs["lengths"], inputs["history"]
+    valid = np.arange(tokens.shape[1]) < lengths[:, None]
+    # A wrong row, a stale slice or padding that leaked shows here: the two states must agree.
+    assert (history.sum(axis=1) == inputs["total"]).all()
+    total = inputs["total"] + (tokens * valid).sum(axis=1, dtype=np.int32)
+    count = inputs["count"] + lengths
+    logits = np.zeros((len(tokens), VOCABULARY), np.float32)
+    logits[np.arange(len(tokens)), (total + count) % VOCABULARY] = 4.0
+    garbage = np.where(valid, tokens, 99).astype(np.int32)
+    return {"logits": logits, "total": total, "count": count, "history": garbage}

@@ -1,0 +1,155 @@
+"""The loop over a model that can be worked by hand (arithmetic.py)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from deployments.decoder.budget import StateBudget
+from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.scheduler import Limits, Scheduler
+from deployments.decoder.sequence import Sequence
+from deployments.decoder.state_store import StateStore
+from deployments.errors import TensorloomError
+from deployments.messages import FinishReason, SamplingParams
+from tests.deployments.decoder.arithmetic import MANIFEST, ArithmeticServers, continuation
+
+LIMITS = Limits(max_batch_size=8, max_running=16, max_waiting=64, prefill_token_budget=16)
+
+
+def make_loop(servers: ArithmeticServers, limits: Limits = LIMITS) -> DecodeLoop:
+    scheduler = Scheduler(limits, StateBudget(1 << 20), MANIFEST.state_bytes)
+    return DecodeLoop(scheduler, StateStore(MANIFEST), servers)
+
+
+@pytest.fixture
+async def servers() -> ArithmeticServers:
+    return ArithmeticServers()
+
+
+@pytest.fixture
+async def loop(servers: ArithmeticServers) -> AsyncIterator[DecodeLoop]:
+    loop = make_loop(servers)
+    running = asyncio.create_task(loop.run())
+    yield loop
+    assert not running.done(), "the loop ended by itself"
+    running.cancel()
+    assert loop.scheduler.reserved_bytes == 0
+    assert len(loop.states) == 0
+
+
+def greedy(name: str, prompt: list[int], max_tokens: int = 4, eos: frozenset[int] = frozenset()) -> Sequence:
+    return Sequence(name, tuple(prompt), max_tokens, SamplingParams(temperature=0), eos)
+
+
+async def collect(loop: DecodeLoop, sequence: Sequence) -> tuple[list[int], FinishReason]:
+    outbox = loop.submit(sequence)
+    tokens: list[int] = []
+    while True:
+        chunk = await outbox.take()
+        tokens.extend(chunk.ids)
+        if chunk.finish is not None:
+            return tokens, chunk.finish
+
+
+async def test_the_worked_example_comes_out(loop):
+    assert await collect(loop, greedy("a", [1, 2])) == ([5, 11, 7, 15], FinishReason.LENGTH)
+
+
+async def test_an_end_token_stops_and_is_not_handed_out(loop):
+    assert await collect(loop, greedy("a", [1, 2], eos=frozenset({7}))) == ([5, 11], FinishReason.STOP)
+
+
+async def test_many_sequences_of_mixed_lengths_each_get_what_they_get_alone(loop, servers):
+    prompts = [[(i * j) % 15 + 1 for j in range(1, 3 + 5 * i)] for i in range(12)]
+    together = [collect(loop, greedy(str(i), p, max_tokens=60 + i)) for i, p in enumerate(prompts)]
+    results = await asyncio.gather(*together)
+    assert [tokens for tokens, _ in results] == [continuation(p, 60 + i) for i, p in enumerate(prompts)]
+    assert max(batch for batch, _ in servers.calls) == LIMITS.max_batch_size
+
+
+async def test_sequences_share_calls_over_several_model_servers(loop, servers):
+    servers.available = 3
+    results = await asyncio.gather(*(collect(loop, greedy(str(i), [i + 1])) for i in range(9)))
+    assert [tokens for tokens, _ in results] == [continuation([i + 1], 4) for i in range(9)]
+
+
+async def test_a_seeded_sequence_is_the_same_alone_and_among_others(loop):
+    def seeded(name: str) -> Sequence:
+        return Sequence(name, (3, 4), 20, SamplingParams(temperature=1.5, seed=7))
+
+    alone = await collect(loop, seeded("alone"))
+    others = [collect(loop, greedy(str(i), [i + 1] * (i + 1), max_tokens=9)) for i in range(6)]
+    among, *_ = await asyncio.gather(collect(loop, seeded("among")), *others)
+    assert among == alone
+
+
+async def test_a_sequence_cancelled_while_its_call_runs_is_gone_at_once(loop, servers):
+    servers.gate.clear()
+    stays, goes = greedy("stays", [1, 2]), greedy("goes", [3])
+    kept = asyncio.create_task(collect(loop, stays))
+    loop.submit(goes)
+    while not servers.calls:
+        await asyncio.sleep(0)
+    loop.cancel(goes)
+    assert "goes" not in loop.states
+    assert [s.id for s in loop.scheduler.live] == ["stays"]
+    servers.gate.set()
+    assert (await kept)[0] == [5, 11, 7, 15]
+
+
+async def test_only_the_row_at_fault_fails_when_the_server_rejects_a_call(loop, servers):
+    servers.poison = 13
+    good = [collect(loop, greedy(str(i), [1, 2])) for i in range(5)]
+    bad = collect(loop, greedy("bad", [13]))
+    *results, failure = await asyncio.gather(*good, bad, return_exceptions=True)
+    assert results == [([5, 11, 7, 15], FinishReason.LENGTH)] * 5
+    assert isinstance(failure, TensorloomError)
+    assert "token 13 is poison" in failure.message
+
+
+async def test_logits_that_are_not_numbers_fail_their_sequence(loop, servers):
+    working = servers.step
+
+    async def step(inputs):
+        outputs = await working(inputs)
+        outputs["logits"][inputs["total"] == 0] = float("nan")
+        return outputs
+
+    servers.step = step
+    with pytest.raises(TensorloomError, match="not numbers"):
+        await collect(loop, greedy("a", [1, 2]))
+
+
+async def test_an_answer_that_breaks_the_contract_fails_its_sequences_and_not_the_loop(loop, servers):
+    working = servers.step
+
+    async def step(inputs):
+        return {name: tensor for name, tensor in (await working(inputs)).items() if name != "history"}
+
+    servers.step = step
+    with pytest.raises(TensorloomError, match="breaks the contract.*history"):
+        await collect(loop, greedy("a", [1, 2]))
+    servers.step = working
+    assert (await collect(loop, greedy("b", [1, 2])))[0] == [5, 11, 7, 15]
+
+
+async def test_tokens_that_are_not_taken_gather_and_come_at_once(loop):
+    outbox = loop.submit(greedy("a", [1, 2]))
+    while loop.scheduler.live:
+        await asyncio.sleep(0)
+    chunk = await outbox.take()
+    assert (chunk.ids, chunk.finish) == ((5, 11, 7, 15), FinishReason.LENGTH)
+
+
+async def test_a_bug_in_the_loop_fails_every_sequence_instead_of_hanging(servers):
+    async def step(_):
+        raise ZeroDivisionError
+
+    servers.step = step
+    loop = make_loop(servers)
+    running = asyncio.create_task(loop.run())
+    with pytest.raises(TensorloomError, match="ZeroDivisionError"):
+        await collect(loop, greedy("a", [1, 2]))
+    with pytest.raises(ZeroDivisionError):
+        await running
