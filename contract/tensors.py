@@ -1,39 +1,61 @@
 """Tensors between numpy and TensorProto, both ways, with no Python per element.
 
-Writing uses `tensor_content`, which every model server reads. Reading takes whatever a server sends:
-`tensor_content`, or the typed fields (`float_val`, `half_val`, ...) that TensorFlow Serving uses by
-default, where fewer values than elements mean that the last one fills the rest.
+Writing uses `tensor_content`, which every model server reads. Reading takes whatever a server sends, and
+takes it as TensorFlow does: `tensor_content`, or the typed fields (`float_val`, `half_val`, ...) that
+TensorFlow Serving uses by default, where the last value fills a shape that is larger than the values are
+many, and values past the shape do not count.
 """
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from contract import packed
 from contract.dtypes import WireType, wire_of_enum, wire_of_numpy
 from contract.errors import TensorError
 from contract.stubs import tensor_pb2, tensor_shape_pb2, types_pb2
 
 Array: TypeAlias = npt.NDArray[Any]
 
+_NUMBERS = {field.name: field.number for field in tensor_pb2.TensorProto.DESCRIPTOR.fields}
+
 
 def to_proto(array: Array) -> tensor_pb2.TensorProto:
     """`array` as a TensorProto carrying `tensor_content`; an object array of bytes becomes DT_STRING."""
-    if array.dtype == object:
-        return _strings_to_proto(array)
-    proto = _empty(array, wire_of_numpy(array.dtype).enum)
-    proto.tensor_content = array.tobytes()
+    proto = tensor_pb2.TensorProto()
+    write_content(array, proto)
     return proto
 
 
 def to_typed_proto(array: Array) -> tensor_pb2.TensorProto:
     """`array` in the typed fields, as TensorFlow Serving answers by default."""
-    if array.dtype == object:
-        return _strings_to_proto(array)
-    wire = wire_of_numpy(array.dtype)
-    proto = _empty(array, wire.enum)
-    getattr(proto, wire.field).extend(_to_carrier(array, wire).tolist())
+    proto = tensor_pb2.TensorProto()
+    write_typed(array, proto)
     return proto
+
+
+def write_content(array: Array, proto: tensor_pb2.TensorProto) -> None:
+    """As `to_proto`, into an empty message that is part of another."""
+    _describe(array, proto)
+    is_string = array.dtype == object
+    proto.tensor_content = packed.strings(array.ravel().tolist()) if is_string else array.tobytes()
+
+
+def write_typed(array: Array, proto: tensor_pb2.TensorProto) -> None:
+    """As `to_typed_proto`, into an empty message that is part of another."""
+    _describe(array, proto)
+    if array.dtype == object:
+        proto.string_val.extend(array.ravel().tolist())
+        return
+    wire = wire_of_numpy(array.dtype)
+    values = _to_carrier(array, wire)
+    if values.dtype.kind == "f":
+        # On the wire floats lie as in memory, so that many of them are one copy.
+        proto.MergeFromString(packed.field(_NUMBERS[wire.field], values.tobytes()))
+    else:
+        getattr(proto, wire.field).extend(values.tolist())
 
 
 def from_proto(proto: tensor_pb2.TensorProto) -> Array:
@@ -43,28 +65,26 @@ def from_proto(proto: tensor_pb2.TensorProto) -> Array:
     and values do not fit together.
     """
     shape = _shape(proto.tensor_shape)
+    try:
+        return _read(proto, shape)
+    except (MemoryError, OverflowError, ValueError) as error:
+        raise TensorError(f"a tensor of shape {list(shape)} cannot be read: {error}") from None
+
+
+def _read(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> Array:
     if proto.dtype == types_pb2.DT_STRING:
-        values = np.empty(len(proto.string_val), dtype=object)
-        values[:] = proto.string_val
-        return _fill(values, shape)
+        return _read_strings(proto, shape)
     wire = wire_of_enum(proto.dtype)
     if proto.tensor_content:
         return _from_content(proto.tensor_content, wire, shape)
     return _fill(_from_carrier(np.asarray(getattr(proto, wire.field)), wire), shape)
 
 
-def _empty(array: Array, enum: int) -> tensor_pb2.TensorProto:
-    dims = [tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in array.shape]
-    return tensor_pb2.TensorProto(
-        dtype=enum,
-        tensor_shape=tensor_shape_pb2.TensorShapeProto(dim=dims),
-    )
-
-
-def _strings_to_proto(array: Array) -> tensor_pb2.TensorProto:
-    proto = _empty(array, types_pb2.DT_STRING)
-    proto.string_val.extend(array.ravel().tolist())
-    return proto
+def _describe(array: Array, proto: tensor_pb2.TensorProto) -> None:
+    proto.dtype = types_pb2.DT_STRING if array.dtype == object else wire_of_numpy(array.dtype).enum
+    proto.tensor_shape.SetInParent()
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
 
 
 def _shape(proto: tensor_shape_pb2.TensorShapeProto) -> tuple[int, ...]:
@@ -74,8 +94,18 @@ def _shape(proto: tensor_shape_pb2.TensorShapeProto) -> tuple[int, ...]:
     return shape
 
 
+def _read_strings(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> Array:
+    if proto.tensor_content:
+        found = packed.read_strings(proto.tensor_content, math.prod(shape))
+    else:
+        found = list(proto.string_val)
+    values = np.empty(len(found), dtype=object)
+    values[:] = found
+    return _fill(values, shape)
+
+
 def _from_content(content: bytes, wire: WireType, shape: tuple[int, ...]) -> Array:
-    expected = int(np.prod(shape, dtype=np.int64)) * wire.numpy.itemsize
+    expected = math.prod(shape) * wire.numpy.itemsize
     if len(content) != expected:
         raise TensorError(f"tensor_content has {len(content)} bytes; shape {list(shape)} takes {expected}")
     return np.frombuffer(content, dtype=wire.numpy).reshape(shape)
@@ -97,16 +127,15 @@ def _from_carrier(values: Array, wire: WireType) -> Array:
         return values.astype(wire.numpy, copy=False)
     if wire.field == "half_val":
         return values.astype(np.uint16).view(wire.numpy)
-    return values.astype(wire.carrier, copy=False).view(wire.numpy)
+    whole = len(values) // 2 * 2
+    return values[:whole].astype(wire.carrier, copy=False).view(wire.numpy)
 
 
 def _fill(values: Array, shape: tuple[int, ...]) -> Array:
     """`values` in `shape`, the last repeated where there are too few, zero where there are none."""
-    count = int(np.prod(shape, dtype=np.int64))
-    if len(values) == count:
-        return values.reshape(shape)
-    if len(values) > count:
-        raise TensorError(f"a tensor of shape {list(shape)} came with {len(values)} values")
+    count = math.prod(shape)
+    if len(values) >= count:
+        return values[:count].reshape(shape)
     filled = np.empty(count, values.dtype)
     filled[: len(values)] = values
     filled[len(values) :] = values[-1] if len(values) else (b"" if values.dtype == object else 0)
