@@ -35,7 +35,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
 
     def __init__(self, manager: Manager, *, tensor_content: bool) -> None:
         self._manager = manager
-        self._write = tensors.to_proto if tensor_content else tensors.to_typed_proto
+        self._write = tensors.write_content if tensor_content else tensors.write_typed
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return _answer(context, lambda: self._predict(request, context.time_remaining()))
@@ -61,7 +61,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         response = predict_pb2.PredictResponse()
         _describe(response.model_spec, request.model_spec.name, version, name)
         for alias, array in zip(run.fetches, arrays, strict=True):
-            response.outputs[alias].CopyFrom(self._write(array))
+            self._write(array, response.outputs[alias])
         return response
 
     def _metadata(self, request: Any) -> Any:
