@@ -1,0 +1,37 @@
+"""The graph: ingress -> tokenizer, detokenizer -> one decoder per model.
+
+Binds and sizes deployments; does not know what they do.
+"""
+
+from typing import Any, TypeAlias
+
+from ray.serve import Application
+
+from deployments.config import AppArgs, ReplicaArgs
+from deployments.detokenizer import Detokenizer
+from deployments.ingress.deployment import Ingress
+from deployments.tokenizer import Tokenizer
+
+Deployment: TypeAlias = Any
+"""A class under `@serve.deployment`; to type checkers it is still the class."""
+
+
+def bind(args: AppArgs, decoder: Deployment) -> Application:
+    """The application, with `decoder` bound once for each model."""
+    decoders = {
+        model.name: sized(decoder, model.decoder, name=f"decoder-{model.name}").bind(model)
+        for model in args.models
+    }
+    tokenizer = sized(Tokenizer, args.tokenizer).bind(decoders)
+    detokenizer = sized(Detokenizer, args.detokenizer).bind(decoders)
+    return sized(Ingress, args.ingress).bind(tokenizer, detokenizer, decoders)
+
+
+def sized(deployment: Deployment, args: ReplicaArgs, **options: Any) -> Deployment:
+    """`deployment` with as many replicas, and as much room in each, as `args` say."""
+    return deployment.options(
+        num_replicas=args.replicas,
+        ray_actor_options={"num_cpus": args.num_cpus},
+        max_ongoing_requests=args.max_ongoing_requests,
+        **options,
+    )

@@ -1,0 +1,46 @@
+"""What the ingress asks of the other deployments, and how it asks through Serve's handles.
+
+Does not know HTTP.
+"""
+
+from typing import Protocol, cast
+
+from deployments import streams
+from deployments.messages import EncodedPrompt, GenerateRequest, Prompt, Servable, ServableId, TextChunk
+
+
+class Backends(Protocol):
+    """The rest of the application, as the ingress sees it."""
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+
+    async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt: ...
+
+    def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]: ...
+
+    async def servable(self, model: str) -> Servable: ...
+
+
+class ServeBackends:
+    """The deployments behind their handles."""
+
+    def __init__(
+        self, tokenizer: streams.Handle, detokenizer: streams.Handle, decoders: streams.Handles
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._detokenizer = detokenizer.options(stream=True)
+        self._decoders = decoders
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(self._decoders)
+
+    async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt:
+        return cast(EncodedPrompt, await streams.reply(self._tokenizer.encode.remote(prompt, stale)))
+
+    def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]:
+        return streams.items(self._detokenizer.generate.remote(request))
+
+    async def servable(self, model: str) -> Servable:
+        return cast(Servable, await streams.reply(self._decoders[model].servable.remote()))

@@ -1,0 +1,161 @@
+"""OpenAI's response objects, whole and in chunks: the one place that builds them.
+
+Each API has a format with the same methods. What all chunks of a stream share is encoded once; a delta costs
+one small JSON string. Does not know HTTP or how chunks are framed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from deployments.ingress import wire
+from deployments.messages import FinishReason
+
+HOLE = "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request so far."""
+
+    prompt: int
+    completion: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0},
+        }
+
+
+class Head(Protocol):
+    """What every object of one answer repeats."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def created(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+
+
+class Format(Protocol):
+    """How one API shows a generation."""
+
+    def body(self, text: str, finish: FinishReason, usage: Usage) -> dict[str, Any]:
+        """The whole answer."""
+
+    def opening(self, usage: Usage | None) -> tuple[bytes, ...]:
+        """The chunks before the first text."""
+
+    def delta(self, text: str, usage: Usage | None) -> bytes:
+        """A chunk with more text."""
+
+    def finish(self, text: str, reason: FinishReason, usage: Usage | None) -> tuple[bytes, ...]:
+        """The last text, and why it ends."""
+
+    def usage(self, usage: Usage) -> bytes:
+        """The chunk after the last, without choices."""
+
+
+class CompletionFormat:
+    """/v1/completions."""
+
+    id_prefix = "cmpl"
+
+    def __init__(self, head: Head, shows_usage: bool = False) -> None:
+        self._head = head
+        self._chunk = Template(self._object([_completion_choice(HOLE, None)]), shows_usage)
+
+    def body(self, text: str, finish: FinishReason, usage: Usage) -> dict[str, Any]:
+        return {**self._object([_completion_choice(text, finish)]), "usage": usage.to_json()}
+
+    def opening(self, usage: Usage | None) -> tuple[bytes, ...]:  # noqa: ARG002
+        return ()
+
+    def delta(self, text: str, usage: Usage | None) -> bytes:
+        return self._chunk.fill(text, usage)
+
+    def finish(self, text: str, reason: FinishReason, usage: Usage | None) -> tuple[bytes, ...]:
+        return (self._chunk.with_choices([_completion_choice(text, reason)], usage),)
+
+    def usage(self, usage: Usage) -> bytes:
+        return self._chunk.with_choices([], usage)
+
+    def _object(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return _head("text_completion", self._head, choices)
+
+
+class ChatFormat:
+    """/v1/chat/completions."""
+
+    id_prefix = "chatcmpl"
+
+    def __init__(self, head: Head, shows_usage: bool = False) -> None:
+        self._head = head
+        chunk = _head("chat.completion.chunk", head, [_chat_choice({"content": HOLE}, None)])
+        self._chunk = Template(chunk, shows_usage)
+
+    def body(self, text: str, finish: FinishReason, usage: Usage) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+        return {**_head("chat.completion", self._head, [choice]), "usage": usage.to_json()}
+
+    def opening(self, usage: Usage | None) -> tuple[bytes, ...]:
+        delta = {"role": "assistant", "content": "", "refusal": None}
+        return (self._chunk.with_choices([_chat_choice(delta, None)], usage),)
+
+    def delta(self, text: str, usage: Usage | None) -> bytes:
+        return self._chunk.fill(text, usage)
+
+    def finish(self, text: str, reason: FinishReason, usage: Usage | None) -> tuple[bytes, ...]:
+        last = self._chunk.with_choices([_chat_choice({}, reason)], usage)
+        return (self.delta(text, usage), last) if text else (last,)
+
+    def usage(self, usage: Usage) -> bytes:
+        return self._chunk.with_choices([], usage)
+
+
+class Template:
+    """A chunk whose text is filled in; `shows_usage` gives every chunk the key `usage`, be it null."""
+
+    def __init__(self, chunk: Mapping[str, Any], shows_usage: bool) -> None:
+        self._fixed = {key: value for key, value in chunk.items() if key != "choices"}
+        self._shows_usage = shows_usage
+        encoded = wire.encode({**chunk, "usage": None} if shows_usage else chunk)
+        self._before, self._after = encoded.split(wire.encode(HOLE))
+
+    def fill(self, text: str, usage: Usage | None) -> bytes:
+        filled = self._before + wire.encode(text) + self._after
+        return filled if usage is None else _with_usage(filled, usage)
+
+    def with_choices(self, choices: list[dict[str, Any]], usage: Usage | None) -> bytes:
+        chunk = {**self._fixed, "choices": choices}
+        if self._shows_usage:
+            chunk["usage"] = usage and usage.to_json()
+        return wire.encode(chunk)
+
+
+def _with_usage(chunk: bytes, usage: Usage) -> bytes:
+    return chunk.removesuffix(b"null}") + wire.encode(usage.to_json()) + b"}"
+
+
+def _head(kind: str, head: Head, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": head.id,
+        "object": kind,
+        "created": head.created,
+        "model": head.model,
+        "choices": choices,
+    }
+
+
+def _completion_choice(text: str, finish: FinishReason | None) -> dict[str, Any]:
+    return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+
+
+def _chat_choice(delta: Mapping[str, Any], finish: FinishReason | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}

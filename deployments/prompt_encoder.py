@@ -1,0 +1,77 @@
+"""Prompts as token ids, for one servable: pure, without Ray.
+
+Does not know what the ids are for, beyond that the model's vocabulary must hold them.
+"""
+
+from functools import singledispatchmethod
+
+from tokenizers import Tokenizer
+
+from deployments.chat_template import ChatTemplate
+from deployments.errors import RequestError
+from deployments.messages import ChatPrompt, EncodedPrompt, Prompt, Servable, TextPrompt, TokenPrompt
+
+
+class PromptEncoder:
+    """A servable's tokenizer and chat template."""
+
+    def __init__(self, servable: Servable) -> None:
+        self._servable = servable.id
+        self._manifest = servable.manifest
+        self._tokenizer = Tokenizer.from_buffer(servable.tokenizer)
+        self._template = self._chat_template(servable.manifest.chat_template)
+
+    def encode(self, prompt: Prompt) -> EncodedPrompt:
+        """RequestError where this model cannot take the prompt."""
+        return EncodedPrompt(
+            servable=self._servable,
+            ids=self._ids(prompt) or self._beginning(),
+            context_length=self._manifest.context_length,
+            defaults=self._manifest.generation,
+        )
+
+    @singledispatchmethod
+    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
+        raise AssertionError(f"{type(prompt).__name__} is no prompt")
+
+    @_ids.register
+    def _(self, prompt: TextPrompt) -> tuple[int, ...]:
+        return self._text_ids(prompt.text, add_special_tokens=True)
+
+    @_ids.register
+    def _(self, prompt: TokenPrompt) -> tuple[int, ...]:
+        size = self._manifest.vocabulary_size
+        for token in prompt.ids:
+            if not 0 <= token < size:
+                raise RequestError(
+                    f"Token id {token} is outside the vocabulary; ids 0 to {size - 1} are allowed.", "prompt"
+                )
+        return prompt.ids
+
+    @_ids.register
+    def _(self, prompt: ChatPrompt) -> tuple[int, ...]:
+        if self._template is None:
+            raise RequestError(
+                f"The model {prompt.model!r} has no chat template; use /v1/completions.", "messages"
+            )
+        return self._text_ids(self._template.render(prompt.messages), add_special_tokens=False)
+
+    def _text_ids(self, text: str, add_special_tokens: bool) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+
+    def _beginning(self) -> tuple[int, ...]:
+        special = self._manifest.special_tokens
+        for token in (special.bos, *special.eos):
+            if token is not None:
+                return (token,)
+        raise RequestError("The prompt is empty, and this model has no token to begin with.", "prompt")
+
+    def _chat_template(self, source: str | None) -> ChatTemplate | None:
+        if source is None:
+            return None
+        special = self._manifest.special_tokens
+        eos = special.eos[0] if special.eos else None
+        return ChatTemplate(source, bos_token=self._token_text(special.bos), eos_token=self._token_text(eos))
+
+    def _token_text(self, token: int | None) -> str:
+        return "" if token is None else self._tokenizer.id_to_token(token) or ""

@@ -1,0 +1,49 @@
+"""Calls between deployments: failures arrive as they were raised, an abandoned stream is cancelled.
+
+Knows Ray Serve's handles; does not know what is asked or streamed.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+from deployments import errors
+
+Item = TypeVar("Item")
+Stream: TypeAlias = AsyncGenerator[Item, None]
+
+Handle: TypeAlias = Any
+"""A DeploymentHandle, whose methods are known only by name."""
+Handles: TypeAlias = Mapping[str, Handle]
+
+
+async def reply(response: Awaitable[Any]) -> Any:
+    """The value of a remote call."""
+    try:
+        return await response
+    except Exception as error:
+        raise as_raised(error) from error
+
+
+async def items(response: Any) -> Stream[Any]:
+    """The items of a remote stream; whoever stops listening cancels the other side."""
+    try:
+        async for item in response:
+            yield item
+    except Exception as error:
+        raise as_raised(error) from error
+    finally:
+        response.cancel()
+
+
+def as_raised(error: Exception) -> Exception:
+    """What failed on the other side, out of Ray's wrapping."""
+    if found := errors.find(error):
+        return found
+    if isinstance(error, BackPressureError):
+        return errors.Overloaded("Too many requests wait already; try again later.")
+    if isinstance(error, RayActorError | DeploymentUnavailableError):
+        return errors.ModelServerUnavailable("A process that serves this model went away; try again later.")
+    return error

@@ -1,0 +1,52 @@
+"""The text of one generation out of its tokens: incremental decoding, then stop strings. Pure.
+
+Does not know where tokens come from, nor where text goes.
+"""
+
+from collections.abc import Collection, Sequence
+
+from tokenizers import Tokenizer
+
+from deployments.incremental_text import IncrementalText
+from deployments.messages import FinishReason, TextChunk, TokenChunk
+from deployments.stop_strings import StopStrings
+
+
+class TextAssembler:
+    """Turns token chunks into text chunks; `eos` are the ids that end a generation without a text."""
+
+    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str], eos: Collection[int]) -> None:
+        self._text = IncrementalText(tokenizer)
+        self._stops = StopStrings(stops)
+        self._eos = eos
+        self._tokens = 0
+
+    def push(self, chunk: TokenChunk) -> TextChunk | None:
+        """What can be shown now; None where nothing can. The chunk with `finish` is the last."""
+        shown: list[str] = []
+        for token in self._spoken(chunk):
+            self._tokens += 1
+            released = self._stops.push(self._text.push(token))
+            shown.append(released.text)
+            if released.stopped:
+                return self._chunk(shown, FinishReason.STOP)
+        self._tokens += len(chunk.ids) - len(self._spoken(chunk))
+        return self._last(shown, chunk.finish) if chunk.finish else self._some(shown)
+
+    def _spoken(self, chunk: TokenChunk) -> tuple[int, ...]:
+        ended = chunk.finish is FinishReason.STOP and chunk.ids and chunk.ids[-1] in self._eos
+        return chunk.ids[:-1] if ended else chunk.ids
+
+    def _some(self, shown: list[str]) -> TextChunk | None:
+        return self._chunk(shown, None) if any(shown) else None
+
+    def _last(self, shown: list[str], finish: FinishReason) -> TextChunk:
+        released = self._stops.push(self._text.flush())
+        shown.append(released.text)
+        if released.stopped:
+            return self._chunk(shown, FinishReason.STOP)
+        return self._chunk([*shown, self._stops.flush()], finish)
+
+    def _chunk(self, shown: list[str], finish: FinishReason | None) -> TextChunk:
+        tokens, self._tokens = self._tokens, 0
+        return TextChunk("".join(shown), tokens, finish)

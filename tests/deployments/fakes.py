@@ -1,0 +1,144 @@
+"""A servable of bytes and a decoder that echoes: every answer can be worked out by hand.
+
+The tokenizer has one token for each byte, with the byte as its id, and `<bos>` = 256, `<eos>` = 257. So the
+prompt "ab" is (97, 98). The fake decoder answers with the prompt itself, one token per chunk, and then
+<eos>: for "ab" the chunks are (97,), (98,) and (257,) with finish "stop"; with max_tokens = 1 the only chunk
+is (97,) with finish "length". A chat of one message of a user with content "ab" is rendered as "ab", by the template.
+
+Prompts that begin with a mark are scripted instead:
+
+    !overloaded     Overloaded at once                !unavailable    ModelServerUnavailable at once
+    !break          "!", "b", then ModelServerUnavailable
+    !forever        "!" again and again, until the stream is closed
+    !hang           no chunk at all, until the stream is closed
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from ray import serve
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
+from deployments.config import ModelArgs
+from deployments.errors import ModelServerUnavailable, Overloaded
+from deployments.messages import FinishReason, GenerateRequest, Servable, ServableId, TokenChunk
+
+BOS, EOS = 256, 257
+CONTEXT_LENGTH = 64
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+    "{{ m.content }}{% endfor %}"
+)
+
+
+def byte_tokenizer() -> Tokenizer:
+    """One token for each byte, the byte as its id; then <bos> and <eos>."""
+    vocabulary = {character: byte for byte, character in enumerate(_byte_characters())}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken("<bos>"), AddedToken("<eos>")])
+    return tokenizer
+
+
+def _byte_characters() -> list[str]:
+    """The printable characters that stand for bytes in byte-level vocabularies, in the order of the bytes."""
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
+    others = [byte for byte in range(256) if byte not in printable]
+    stands_for = {byte: byte for byte in printable} | {byte: 256 + n for n, byte in enumerate(others)}
+    return [chr(stands_for[byte]) for byte in range(256)]
+
+
+def servable(model: str = "echo", chat: bool = True, version: int = 1) -> Servable:
+    """The byte model, of any name."""
+    manifest = Manifest(
+        name=model,
+        family="fake",
+        vocabulary_size=258,
+        context_length=CONTEXT_LENGTH,
+        state=(StateTensor("h", "float32", (1,)),),
+        special_tokens=SpecialTokens(bos=BOS, eos=(EOS,)),
+        generation=GenerationDefaults(temperature=0.5, max_tokens=8),
+        chat_template=TEMPLATE if chat else None,
+    )
+    return Servable(ServableId(model, version), manifest, byte_tokenizer().to_str().encode())
+
+
+@dataclass
+class Script:
+    """The fake decoder without Serve."""
+
+    servable: Servable
+    running: int = 0
+    change: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        await self._count(+1)
+        try:
+            async with aclosing(self._chunks(request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            await self._count(-1)
+
+    async def _count(self, change: int) -> None:
+        self.running += change
+        async with self.change:
+            self.change.notify_all()
+
+    async def until_running(self, number: int) -> None:
+        """Returns once exactly `number` generations are running."""
+        async with self.change:
+            await self.change.wait_for(lambda: self.running == number)
+
+    async def _chunks(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        match bytes(t for t in request.prompt_ids if t < 256).decode(errors="replace").split("!")[1:]:
+            case ["overloaded"]:
+                raise Overloaded("The queue is full.")
+            case ["unavailable"]:
+                raise ModelServerUnavailable("No model server answers.")
+            case ["break"]:
+                yield TokenChunk((ord("!"),))
+                yield TokenChunk((ord("b"),))
+                raise ModelServerUnavailable("The model server went away.")
+            case ["forever"]:
+                while True:
+                    yield TokenChunk((ord("!"),))
+                    await asyncio.sleep(0.001)
+            case ["hang"]:
+                await asyncio.Event().wait()
+            case _:
+                for chunk in echo(request):
+                    yield chunk
+
+
+def echo(request: GenerateRequest) -> list[TokenChunk]:
+    ids = (*request.prompt_ids, EOS)[: request.max_tokens]
+    finish = FinishReason.STOP if ids[-1] == EOS else FinishReason.LENGTH
+    return [*(TokenChunk((token,)) for token in ids[:-1]), TokenChunk((ids[-1],), finish)]
+
+
+@serve.deployment
+class FakeDecoder:
+    """The fake, bound like the real one; the model named "mute" does not chat."""
+
+    def __init__(self, args: ModelArgs) -> None:
+        self._script = Script(servable(args.name, chat=args.name != "mute"))
+
+    async def servable(self) -> Servable:
+        return self._script.servable
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        async with aclosing(self._script.generate(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def until_running(self, number: int) -> None:
+        await self._script.until_running(number)
