@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.client import pywrap_tf_session
 
@@ -65,11 +66,13 @@ class SessionServable:
         fed = {self._handle(name): array for name, array in feeds.items()}
         fetched = [self._handle(name) for name in fetches]
         try:
-            return list(self._session._call_tf_sessionrun(buffer, fed, fetched, [], None))
+            values = self._session._call_tf_sessionrun(buffer, fed, fetched, [], None)
         except tf.errors.OpError as error:
             raise status_of_number(error.error_code, error.message) from None
         finally:
             pywrap_tf_session.TF_DeleteBuffer(buffer)
+        # A scalar string comes as bytes.
+        return [np.array(value, object) if isinstance(value, bytes) else value for value in values]
 
     def close(self) -> None:
         """Give the memory back. No call may be running."""
