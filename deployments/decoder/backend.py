@@ -71,10 +71,20 @@ async def _connect_external(model: ModelArgs, config: ExternalServer) -> Backend
 async def _backend(
     model: ModelArgs, replicas: list[Replica], version: int, supervisor: Supervisor | None
 ) -> Backend:
-    servable = await replicas[0].servable(version, model.name, _MANIFEST_TIMEOUT_S)
+    servable = await _servable(replicas[0], version, model.name)
     args: DecoderArgs = model.decoder
     servers = ReplicaSet(replicas, servable, args.step_timeout_s, args.recovery_timeout_s)
     return Backend(servable, servers, replicas, supervisor)
+
+
+async def _servable(replica: Replica, version: int, name: str) -> Servable:
+    try:
+        return await replica.servable(version, name, _MANIFEST_TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        raise ModelServerUnavailable(
+            f"{replica.target} does not hand over the manifest of {replica.model} version {version}: "
+            f"{error.code().name}: {error.details()}"
+        ) from error
 
 
 async def _version(replicas: list[Replica], wanted: int | None, timeout_s: float) -> int:

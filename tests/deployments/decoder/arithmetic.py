@@ -1,7 +1,7 @@
 """A model that can be worked by hand, behind the loop's interface of model servers.
 
 Vocabulary 16. State: `total`, the sum of all tokens fed so far, `count`, how many, and `history`, the tokens
-themselves, which grows. The likeliest next token is (total + number of tokens) mod 16, with logit 4; all others have 0.
+themselves, which grows. The likeliest next token is (total + count) mod 16, with logit 4; all others have 0.
 
     prompt [1, 2]: total 3, 2 tokens -> 5
     then [5]:      total 8, 3 tokens -> 11

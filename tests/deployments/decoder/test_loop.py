@@ -128,7 +128,7 @@ async def test_an_answer_that_breaks_the_contract_fails_its_sequences_and_not_th
         return {name: tensor for name, tensor in (await working(inputs)).items() if name != "history"}
 
     servers.step = step
-    with pytest.raises(TensorloomError, match="breaks the contract.*history"):
+    with pytest.raises(TensorloomError, match=r"breaks the contract.*history"):
         await collect(loop, greedy("a", [1, 2]))
     servers.step = working
     assert (await collect(loop, greedy("b", [1, 2])))[0] == [5, 11, 7, 15]

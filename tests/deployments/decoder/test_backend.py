@@ -1,0 +1,168 @@
+"""The loop on real model servers: started, killed, stopped, gone."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deployments.config import DecoderArgs, ExternalServer, ManagedServer, ModelArgs
+from deployments.decoder.backend import Backend, connect
+from deployments.decoder.budget import StateBudget
+from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.scheduler import Limits, Scheduler
+from deployments.decoder.sequence import Sequence
+from deployments.decoder.state_store import StateStore
+from deployments.decoder.supervisor import ManagedServerError
+from deployments.errors import ModelServerUnavailable
+from deployments.messages import SamplingParams
+from tests import servers
+from tests.deployments.decoder.arithmetic import MANIFEST, continuation
+
+PROMPT = [1, 2, 3]
+LONG = 400
+
+
+@pytest.fixture(scope="module")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("servables") / "arithmetic"
+    module = "tests.deployments.decoder.arithmetic_servable"
+    subprocess.run(
+        [sys.executable, "-m", module, str(base)], check=True, cwd=servers.ROOT, capture_output=True
+    )
+    return base
+
+
+def managed(base_path: Path, replicas: int = 1, **decoder: float) -> ModelArgs:
+    server = ManagedServer(
+        base_path=base_path, replicas=replicas, binary=os.environ.get("TENSORFLOW_MODEL_SERVER")
+    )
+    return ModelArgs(name="arithmetic", managed=server, decoder=DecoderArgs(**decoder))
+
+
+@asynccontextmanager
+async def running(model: ModelArgs) -> AsyncIterator[tuple[DecodeLoop, Backend]]:
+    backend = await connect(model)
+    scheduler = Scheduler(Limits(8, 16, 64, 32), StateBudget(1 << 20), MANIFEST.state_bytes)
+    loop = DecodeLoop(scheduler, StateStore(backend.servable.manifest), backend.servers)
+    task = asyncio.create_task(loop.run())
+    try:
+        yield loop, backend
+    finally:
+        task.cancel()
+        await backend.close()
+
+
+async def tokens_of(loop: DecodeLoop, count: int, name: str = "a") -> AsyncIterator[int]:
+    greedy = SamplingParams(temperature=0)
+    outbox = loop.submit(Sequence(name, tuple(PROMPT), count, greedy))
+    while True:
+        chunk = await outbox.take()
+        for token in chunk.ids:
+            yield token
+        if chunk.finish is not None:
+            return
+
+
+def pids_of(backend: Backend) -> list[int]:
+    assert backend.supervisor is not None
+    return backend.supervisor.pids
+
+
+async def test_a_managed_server_hands_over_its_manifest_and_runs_steps(base_path):
+    async with running(managed(base_path)) as (loop, backend):
+        assert backend.servable.manifest == MANIFEST
+        assert [t async for t in tokens_of(loop, 20)] == continuation(PROMPT, 20)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+async def test_killing_servers_in_mid_stream_neither_loses_nor_changes_a_token(base_path, replicas):
+    async with running(managed(base_path, replicas)) as (loop, backend):
+        tokens = []
+        async for token in tokens_of(loop, LONG):
+            tokens.append(token)
+            if len(tokens) in (10, 200):
+                os.kill(pids_of(backend)[0], signal.SIGKILL)
+        assert tokens == continuation(PROMPT, LONG)
+        while backend.servers.available < replicas:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_hangs_costs_a_deadline_and_a_resend(base_path):
+    async with running(managed(base_path, replicas=2, step_timeout_s=0.5)) as (loop, backend):
+        stopped = pids_of(backend)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            assert [t async for t in tokens_of(loop, 20)] == continuation(PROMPT, 20)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+
+async def test_sequences_fail_with_503_when_no_server_comes_back_in_time(base_path):
+    with servers.ModelServer("--model_name=arithmetic", f"--model_base_path={base_path}") as server:
+        external = ExternalServer(addresses=(server.target,))
+        model = ModelArgs(
+            name="mine",
+            external=external.model_copy(update={"model_name": "arithmetic"}),
+            decoder=DecoderArgs(recovery_timeout_s=0.5),
+        )
+        async with running(model) as (loop, backend):
+            assert backend.servable.id.model == "mine"
+            assert [t async for t in tokens_of(loop, 5)] == continuation(PROMPT, 5)
+            server.kill()
+            with pytest.raises(ModelServerUnavailable, match=r"no model server answered for 0\.5 seconds"):
+                [t async for t in tokens_of(loop, 5)]
+            assert loop.scheduler.reserved_bytes == 0
+            assert len(loop.states) == 0
+
+
+async def test_external_servers_that_nobody_runs_are_named():
+    external = ExternalServer(addresses=("unix:/tmp/nobody-listens-here.sock",))
+    model = ModelArgs(name="m", external=external, decoder=DecoderArgs(recovery_timeout_s=0.3))
+    with pytest.raises(ModelServerUnavailable, match=r"nobody-listens-here\.sock serve a version of m"):
+        await connect(model)
+
+
+async def test_a_base_path_without_versions_is_named(tmp_path):
+    with pytest.raises(ManagedServerError, match=f"base_path {tmp_path} holds no version directory"):
+        await connect(managed(tmp_path))
+
+
+async def test_a_server_that_ends_while_it_starts_is_reported_with_its_status(base_path):
+    server = ManagedServer(base_path=base_path, flags=("--no_such_flag=1",))
+    with pytest.raises(ManagedServerError, match="ended with status"):
+        await connect(ModelArgs(name="m", managed=server))
+
+
+_PARENT = """
+import asyncio, json, sys
+from pathlib import Path
+from deployments.config import ManagedServer
+from deployments.decoder.supervisor import Supervisor
+
+async def main():
+    supervisor = Supervisor(ManagedServer(base_path=Path(sys.argv[1]), replicas=2), "m")
+    await supervisor.start()
+    print(json.dumps(supervisor.pids), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_managed_servers_die_with_their_parent_even_when_it_is_killed(base_path):
+    command = [sys.executable, "-c", _PARENT, str(base_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout is not None
+        children = [psutil.Process(pid) for pid in json.loads(parent.stdout.readline())]
+        assert all(child.is_running() for child in children)
+        parent.kill()
+    gone, alive = psutil.wait_procs(children, timeout=30)
+    assert (len(gone), alive) == (2, [])
