@@ -1,15 +1,29 @@
-"""`python -m modelserver`: what must happen before TensorFlow is imported, then the server."""
+"""`python -m modelserver`: the flags, then TensorFlow, which takes seconds, then the server."""
 
 import os
 import signal
 import sys
-from types import FrameType
+from typing import NoReturn
 
+from modelserver.flags import FlagError, Flags, parse, usage
+from modelserver.process import FAILED, end, on_terminate
 from modelserver.quiet import native_stderr_off
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+def main(arguments: list[str]) -> NoReturn:
+    signal.signal(signal.SIGTERM, on_terminate)
+    flags = _flags(arguments)
+    _import_tensorflow()
+    from modelserver.server import serve
+
+    serve(flags)
+
+
+def _flags(arguments: list[str]) -> Flags:
+    try:
+        return parse(arguments)
+    except FlagError as error:
+        end(FAILED, f"{error}\n{usage()}")
 
 
 def _import_tensorflow() -> None:
@@ -20,9 +34,4 @@ def _import_tensorflow() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminate)
-    _import_tensorflow()
-
-    from modelserver.server import main
-
     main(sys.argv[1:])

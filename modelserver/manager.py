@@ -4,7 +4,6 @@ Knows neither gRPC nor TensorFlow: what a version is once loaded is up to `loade
 """
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from modelserver.config import ModelConfig
 from modelserver.errors import Status, failed_precondition, invalid, not_found
 from modelserver.lifecycle import Version
 from modelserver.model import Model, VersionStatus
+from modelserver.process import log
 from modelserver.servable import Servable
 from modelserver.versions import list_versions
 
@@ -105,7 +105,7 @@ class Manager:
             try:
                 paths = list_versions(model.config.base_path)
             except OSError as error:
-                _log(f"no versions of {model.config.name}: {error}")
+                log(f"no versions of {model.config.name}: {error}")
                 continue
             with self._changed:
                 model.found(paths)
@@ -123,10 +123,10 @@ class Manager:
         try:
             version.loading()
             version.loaded(self._try_to_load(model, version))
-            _log(f"serving {version} from {version.path}")
+            log(f"serving {version} from {version.path}")
         except Status as error:
             version.failed(error)
-            _log(f"cannot load {version}: {error}")
+            log(f"cannot load {version}: {error}")
         with self._changed:
             self._advance(model)
 
@@ -141,7 +141,7 @@ class Manager:
             try:
                 return self._loader(version.path)
             except Status as error:
-                _log(f"cannot load {version} yet: {error}")
+                log(f"cannot load {version} yet: {error}")
             threading.Event().wait(self._pace.retry_seconds)
             if not model.wants(version.number):
                 break
@@ -150,7 +150,7 @@ class Manager:
     def _unload(self, model: Model, version: Version[Servable]) -> None:
         version.release().close()
         version.unloaded()
-        _log(f"unloaded {version}")
+        log(f"unloaded {version}")
         with self._changed:
             self._advance(model)
 
@@ -170,7 +170,3 @@ def _did_not_load(failures: list[Version[Servable]]) -> Status:
     reasons = "".join(f"{{{version} due to error: {version.error}}}, " for version in failures)
     message = f"{len(failures)} servable(s) did not become available: {{{reasons}}}"
     return Status(grpc.StatusCode.UNKNOWN, message)
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

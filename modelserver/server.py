@@ -1,26 +1,28 @@
 """The process: flags to models to services to an open port, and the way back on SIGTERM."""
 
 import functools
-import os
 import signal
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import grpc
 
 from contract.stubs import model_service_pb2_grpc, prediction_service_pb2_grpc
-from modelserver import listen
+from modelserver import extras, listen
+from modelserver.calls import Gate
 from modelserver.config import models_of_flags
 from modelserver.errors import Status
-from modelserver.flags import FlagError, Flags, parse, usage
+from modelserver.flags import FlagError, Flags
 from modelserver.manager import Manager, Pace
+from modelserver.process import FAILED, end, log
 from modelserver.servable import SessionOptions, SessionServable
 from modelserver.services import ModelService, PredictionService
 
-FAILED = 255
 DRAIN_SECONDS = 60.0
 """How long calls in flight may take to end once the process is told to."""
+
+_SPARE_THREADS = 8
+"""For refusing calls, and for reflection and health."""
 
 _UNLIMITED = -1
 _OPTIONS = (
@@ -30,17 +32,17 @@ _OPTIONS = (
 )
 
 
-def main(arguments: list[str]) -> NoReturn:
+def serve(flags: Flags) -> NoReturn:
     """Serve until SIGTERM; exit 0 then, 255 where the start fails."""
     try:
-        _serve(parse(arguments))
+        _serve(flags)
     except FlagError as error:
-        _exit(FAILED, f"{error}\n{usage()}")
+        end(FAILED, str(error))
     except Status as error:
-        _exit(FAILED, f"Failed to start server. Error: {error}")
+        end(FAILED, f"Failed to start server. Error: {error}")
     except SystemExit:
-        _exit(0, "stopped before serving")
-    _exit(0, "stopped")
+        end(0, "stopped before serving")
+    end(0, "stopped")
 
 
 def _serve(flags: Flags) -> None:
@@ -50,7 +52,7 @@ def _serve(flags: Flags) -> None:
     server = _server(flags, manager)
     try:
         server.start()
-        print(f"listening on {', '.join(listen.addresses(flags))}", file=sys.stderr, flush=True)
+        log(f"listening on {', '.join(listen.addresses(flags))}")
         while True:
             signal.pause()
     except SystemExit:
@@ -73,15 +75,14 @@ def _manager(flags: Flags) -> Manager:
 
 
 def _server(flags: Flags, manager: Manager) -> grpc.Server:
-    server = grpc.server(ThreadPoolExecutor(flags.grpc_max_threads), options=_OPTIONS)
-    prediction = PredictionService(manager, tensor_content=flags.enable_serialization_as_tensor_content)
+    server = grpc.server(ThreadPoolExecutor(flags.grpc_max_threads + _SPARE_THREADS), options=_OPTIONS)
+    gate = Gate(flags.grpc_max_threads)
+    prediction = PredictionService(manager, gate, tensor_content=flags.enable_serialization_as_tensor_content)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(manager), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(manager, gate), server)
+    extras.add_reflection(server)
+    if flags.enable_grpc_healthcheck_service:
+        extras.add_health(server)
+    server.add_generic_rpc_handlers([extras.UnknownMethods()])
     listen.bind(server, listen.addresses(flags))
     return server
-
-
-def _exit(code: int, line: str) -> NoReturn:
-    """End at once: a load or a run that never ends must not keep the process alive."""
-    print(line, file=sys.stderr, flush=True)
-    os._exit(code)

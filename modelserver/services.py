@@ -1,7 +1,6 @@
 """The gRPC services: requests in, responses out, errors as codes and messages. Knows no files or sessions."""
 
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import grpc
 
@@ -14,43 +13,36 @@ from contract.stubs import (
     prediction_service_pb2_grpc,
 )
 from modelserver import predict
+from modelserver.calls import Gate
 from modelserver.errors import Status, invalid
 from modelserver.manager import Manager
 from modelserver.model import VersionStatus
 
-T = TypeVar("T")
 SIGNATURE_DEF = "signature_def"
 
 
-def _answer(context: grpc.ServicerContext, call: Callable[[], T]) -> T:
-    """`call`'s result, or its Status as the end of the RPC."""
-    try:
-        return call()
-    except Status as error:
-        context.abort(error.code, error.wire_message)
-
-
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
-    """Predict and GetModelMetadata."""
+    """Predict and GetModelMetadata; the other methods check as far as the recordings show."""
 
-    def __init__(self, manager: Manager, *, tensor_content: bool) -> None:
+    def __init__(self, manager: Manager, gate: Gate, *, tensor_content: bool) -> None:
         self._manager = manager
+        self._gate = gate
         self._write = tensors.write_content if tensor_content else tensors.write_typed
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer(context, lambda: self._predict(request, context.time_remaining()))
+        return self._gate.answer(context, lambda: self._predict(request, context.time_remaining()))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer(context, lambda: self._metadata(request))
+        return self._gate.answer(context, lambda: self._metadata(request))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer(context, lambda: _not_served("Classify", request))
+        return self._gate.answer(context, lambda: _not_served("Classify", request))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer(context, lambda: _not_served("Regress", request))
+        return self._gate.answer(context, lambda: _not_served("Regress", request))
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer(context, lambda: _multi_inference(request))
+        return self._gate.answer(context, lambda: _multi_inference(request))
 
     def _predict(self, request: Any, seconds: float | None) -> Any:
         _check_spec(request)
@@ -79,11 +71,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
     """GetModelStatus."""
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: Manager, gate: Gate) -> None:
         self._manager = manager
+        self._gate = gate
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer(context, lambda: self._status(request))
+        return self._gate.answer(context, lambda: self._status(request))
 
     def _status(self, request: Any) -> Any:
         _check_spec(request)

@@ -1,0 +1,57 @@
+"""Models and servers that the tests share: starting one takes seconds."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.modelserver.client import Client
+from tests.servers import ROOT, ModelServer
+
+CONFIG = """
+model_config_list {{
+  config {{
+    name: "basic" base_path: "{base}/basic" model_platform: "tensorflow"
+    model_version_policy {{ all {{}} }}
+    version_labels {{ key: "stable" value: 1 }}
+    version_labels {{ key: "canary" value: 2 }}
+  }}
+  config {{ name: "other" base_path: "{base}/other" model_platform: "tensorflow" }}
+  config {{ name: "named" base_path: "{base}/named" model_platform: "tensorflow" }}
+}}
+"""
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of the recordings. Tests must not change what is here."""
+    base = tmp_path_factory.mktemp("models")
+    command = [sys.executable, "-m", "tests.modelserver.make_models", str(base)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    return base
+
+
+@pytest.fixture(scope="session")
+def recorded_flags(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """What the server of the recordings was started with."""
+    config = tmp_path_factory.mktemp("config") / "models.config"
+    config.write_text(CONFIG.format(base=models))
+    return (
+        f"--model_config_file={config}",
+        "--allow_version_labels_for_unavailable_models=true",
+    )
+
+
+@pytest.fixture(scope="session")
+def server(recorded_flags: tuple[str, ...]) -> Iterator[ModelServer]:
+    """A server for tests that leave no trace in it."""
+    with ModelServer(*recorded_flags, "--enable_grpc_healthcheck_service") as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: ModelServer) -> Iterator[Client]:
+    with Client(server) as connected:
+        yield connected
