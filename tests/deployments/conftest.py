@@ -2,12 +2,14 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # Serve reads them when it is imported.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"
+os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] = "0"
 
 import pytest
 import ray
@@ -33,29 +35,35 @@ class Application:
     """The running application."""
 
     url: str
-
-    def decoder(self, model: str) -> "DeploymentHandle[FakeDecoder]":
-        return serve.get_deployment_handle(f"decoder-{model}", "default")
+    decoders: Mapping[str, DeploymentHandle[Any]]
 
     def wait_until_running(self, number: int, model: str = "echo") -> None:
         """Returns once `number` generations of `model` hold a row."""
-        self.decoder(model).until_running.remote(number).result(timeout_s=30)
+        self.decoders[model].until_running.remote(number).result(timeout_s=30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
 
 
-@pytest.fixture(scope="session")
-def application(cluster: None) -> Iterator[Application]:
+@pytest.fixture(scope="package")
+def application(cluster: None) -> Iterator[Application]:  # noqa: ARG001
     port = _free_port()
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     serve.run(bind(APP_ARGS, FakeDecoder), route_prefix="/")
-    yield Application(f"http://127.0.0.1:{port}")
+    decoders = {model.name: _decoder(model.name) for model in APP_ARGS.models}
+    yield Application(f"http://127.0.0.1:{port}", decoders)
     serve.shutdown()
+
+
+def _decoder(model: str) -> DeploymentHandle[Any]:
+    handle = serve.get_deployment_handle(f"decoder-{model}", "default")
+    # Tests have no event loop of their own for it to run in.
+    handle._init(_run_router_in_separate_loop=True)
+    return handle
 
 
 def _free_port() -> int:

@@ -3,7 +3,7 @@
 The tokenizer has one token for each byte, with the byte as its id, and `<bos>` = 256, `<eos>` = 257. So the
 prompt "ab" is (97, 98). The fake decoder answers with the prompt itself, one token per chunk, and then
 <eos>: for "ab" the chunks are (97,), (98,) and (257,) with finish "stop"; with max_tokens = 1 the only chunk
-is (97,) with finish "length". A chat of one message of a user with content "ab" is rendered as "ab", by the template.
+is (97,) with finish "length". The chat template joins the contents of the messages.
 
 Prompts that begin with a mark are scripted instead:
 
