@@ -7,7 +7,7 @@ import grpc
 
 from deployments.config import DecoderArgs, ExternalServer, ManagedServer, ModelArgs
 from deployments.decoder.replica import Replica
-from deployments.decoder.replica_set import ReplicaSet
+from deployments.decoder.replica_set import ReplicaSet, loaded_versions
 from deployments.decoder.supervisor import ManagedServerError, Supervisor
 from deployments.errors import ModelServerUnavailable
 from deployments.messages import Servable
@@ -107,14 +107,7 @@ async def _version(replicas: list[Replica], wanted: int | None, timeout_s: float
 async def _loaded(replica: Replica, wanted: int | None) -> list[int]:
     """The replica's loaded versions once it has what is wanted."""
     while True:
-        versions = await _versions_or_none(replica)
+        versions = await loaded_versions(replica)
         if versions and (wanted is None or wanted in versions):
             return versions
         await asyncio.sleep(_STATUS_PAUSE_S)
-
-
-async def _versions_or_none(replica: Replica) -> list[int]:
-    try:
-        return await replica.versions(timeout_s=5.0)
-    except grpc.aio.AioRpcError:
-        return []

@@ -64,6 +64,10 @@ class Decoder:
         """Called by Serve: an exception has this replica replaced."""
         if self._running.done():
             raise RuntimeError("the decode loop has ended") from self._running.exception()
+        if await self._backend.servers.superseded():
+            raise RuntimeError(
+                f"{self._backend.servable.id} is no longer served; starting anew with the latest"
+            )
 
     async def __del__(self) -> None:
         self._running.cancel()

@@ -47,6 +47,7 @@ class ReplicaSet:
     ) -> None:
         assert replicas
         self._servable = servable
+        self._replicas = tuple(replicas)
         self._step_timeout_s = step_timeout_s
         self._recovery_timeout_s = recovery_timeout_s
         self._healthy = list(replicas)
@@ -56,6 +57,13 @@ class ReplicaSet:
     @property
     def available(self) -> int:
         return len(self._healthy)
+
+    async def superseded(self) -> bool:
+        """Whether the servers that answer have all moved on to other versions of the model."""
+        loaded = [
+            versions for versions in await asyncio.gather(*map(loaded_versions, self._replicas)) if versions
+        ]
+        return bool(loaded) and not any(self._servable.id.version in versions for versions in loaded)
 
     async def step(self, inputs: Tensors) -> dict[str, Array]:
         for _ in range(_ATTEMPTS):
@@ -105,15 +113,17 @@ class ReplicaSet:
 
     async def _watch(self, replica: Replica) -> None:
         """Wait until the replica serves our version again, then take it back into use."""
-        while not await self._serves(replica):  # noqa: ASYNC110  # the event is in another process
+        while self._servable.id.version not in await loaded_versions(replica):
             await asyncio.sleep(_STATUS_PAUSE_S)
         log.info("%s serves again", replica.target)
         async with self._changed:
             self._healthy.append(replica)
             self._changed.notify_all()
 
-    async def _serves(self, replica: Replica) -> bool:
-        try:
-            return self._servable.id.version in await replica.versions(_STATUS_TIMEOUT_S)
-        except grpc.aio.AioRpcError:
-            return False
+
+async def loaded_versions(replica: Replica) -> list[int]:
+    """The versions that the replica has loaded; none where it does not answer."""
+    try:
+        return await replica.versions(_STATUS_TIMEOUT_S)
+    except grpc.aio.AioRpcError:
+        return []
