@@ -1,0 +1,70 @@
+"""The command line: `python -m export <family> <source> --out <base>`; one line on stderr where it fails."""
+
+import argparse
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from contract.errors import ContractError
+from export.errors import ExportError, VersionError
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 published, 1 not, 2 wrong usage."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        export(args)
+    except (ExportError, ContractError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def export(args: argparse.Namespace) -> Path:
+    """The version directory that was published."""
+    name = args.name or _default_name(args.source)
+    if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        raise VersionError(f"{name!r} cannot be a model's name; letters, digits, '_', '-' and '.' can")
+    # TensorFlow takes seconds to import and prints: not before the arguments are known to be good.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from export import families, keras, verify, write
+
+    write.target_of(args.out / name, args.version)
+    if args.family == "keras":
+        servable = keras.load(args.source, name)
+    else:
+        servable = families.load(args.family, Path(args.source), name, args.dtype)
+    target = write.write(servable, args.out, args.version, partial(verify.verify, servable=servable))
+    logger.info("published %s", target)
+    return target
+
+
+def _default_name(source: str) -> str:
+    return source.rpartition(":")[2] if ":" in source else Path(source).resolve().name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m export", description="Turn a model into a servable.")
+    families = parser.add_subparsers(dest="family", required=True, metavar="family")
+    gpt2 = _family(families, "gpt2", "a Hugging Face GPT-2 checkpoint", "the checkpoint's directory")
+    gpt2.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
+    lstm = _family(families, "lstm", "embedding, LSTM layers and a dense layer", "the checkpoint's directory")
+    lstm.set_defaults(dtype="float32")
+    _family(families, "keras", "your own model", "module:function that returns an export.keras.UserModel")
+    return parser
+
+
+def _family(families, name: str, description: str, source: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    parser: argparse.ArgumentParser = families.add_parser(name, help=description, description=description)
+    parser.add_argument("source", help=source)
+    parser.add_argument("--out", type=Path, default=Path("models"), help="the base directory (models)")
+    parser.add_argument("--name", help="the model's name; by default the source's")
+    parser.add_argument("--version", type=int, help="by default the next free one")
+    return parser

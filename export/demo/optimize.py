@@ -1,0 +1,136 @@
+"""One training loop for both demo models: AdamW, warm-up and cosine, packed rows.
+
+Knows a model only as a loss over rows of ids and a set of variables.
+"""
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from export.demo.tokenize import windows
+
+logger = logging.getLogger(__name__)
+
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training on rows of one length."""
+
+    steps: int
+    window: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn."""
+
+    stages: tuple[Stage, ...]
+    peak: float
+    warmup: int = 100
+    floor: float = 0.05
+    """The last learning rate, as a part of the peak."""
+
+    @property
+    def steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    def rate(self, step: int) -> float:
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        along = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.peak * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * along)))
+
+
+class AdamW:
+    """Adam with decoupled decay of the matrices and a bound on the gradient's norm."""
+
+    def __init__(self, variables: list[tf.Variable], decay: float = 0.05, clip: float = 1.0) -> None:
+        self._variables = variables
+        self._first = [tf.Variable(tf.zeros_like(v)) for v in variables]
+        self._second = [tf.Variable(tf.zeros_like(v)) for v in variables]
+        self._decay = decay
+        self._clip = clip
+
+    def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor, step: tf.Tensor) -> None:
+        """One update; `step` counts from 1."""
+        dense = [tf.convert_to_tensor(g) for g in gradients]
+        clipped, _ = tf.clip_by_global_norm(dense, self._clip)
+        for row in zip(self._variables, clipped, self._first, self._second, strict=True):
+            self._update(*row, rate, step)
+
+    def _update(
+        self,
+        variable: tf.Variable,
+        gradient: tf.Tensor,
+        first: tf.Variable,
+        second: tf.Variable,
+        rate: tf.Tensor,
+        step: tf.Tensor,
+        betas: tuple[float, float] = (0.9, 0.98),
+    ) -> None:
+        first.assign(betas[0] * first + (1 - betas[0]) * gradient)
+        second.assign(betas[1] * second + (1 - betas[1]) * tf.square(gradient))
+        mean = first / (1 - betas[0] ** step)
+        spread = tf.sqrt(second / (1 - betas[1] ** step)) + 1e-8
+        decay = self._decay if len(variable.shape) > 1 else 0.0
+        variable.assign_sub(rate * (mean / spread + decay * variable))
+
+
+def train(
+    variables: list[tf.Variable],
+    loss_of: Callable[[tf.Tensor], tf.Tensor],
+    ids: Ids,
+    schedule: Schedule,
+    seed: int,
+    keep: Callable[[int], None],
+    keep_every: int = 250,
+) -> float:
+    """Minimises `loss_of(rows)`, rows being (batch, window + 1); returns the last 50 steps' mean loss."""
+    optimizer = AdamW(variables)
+
+    @tf.function(reduce_retracing=True)
+    def update(rows: tf.Tensor, rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = loss_of(rows)
+        optimizer.apply(tape.gradient(loss, variables), rate, step)
+        return loss
+
+    losses: list[float] = []
+    began = time.monotonic()
+    for step, rows in enumerate(_batches(ids, schedule, random.Random(seed))):
+        rate = tf.constant(schedule.rate(step), tf.float32)
+        losses.append(float(update(tf.constant(rows), rate, tf.constant(step + 1.0))))
+        if (step + 1) % 25 == 0:
+            _report(step + 1, schedule.steps, losses, time.monotonic() - began)
+        if (step + 1) % keep_every == 0:
+            keep(step + 1)
+    keep(schedule.steps)
+    return float(np.mean(losses[-50:]))
+
+
+def _batches(ids: Ids, schedule: Schedule, rng: random.Random):  # type: ignore[no-untyped-def]
+    """Batches for all stages in order; each pass over `ids` is cut and shuffled anew."""
+    for stage in schedule.stages:
+        left = stage.steps
+        while left:
+            rows = windows(ids, stage.window, rng)
+            order = np.random.default_rng(rng.randrange(1 << 30)).permutation(len(rows))
+            count = min(left, len(rows) // stage.batch)
+            for i in range(count):
+                yield rows[order[i * stage.batch : (i + 1) * stage.batch]]
+            left -= count
+
+
+def _report(step: int, steps: int, losses: list[float], seconds: float) -> None:
+    mean = float(np.mean(losses[-25:]))
+    logger.info("step %d of %d: loss %.3f, %.0f s", step, steps, mean, seconds)

@@ -1,0 +1,111 @@
+"""LSTM language model: an embedding, n LSTM layers and a dense layer in Keras, with h and c as state."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from contract.manifest import StateTensor
+from export.checkpoint import Checkpoint, Weights
+from export.reference import lstm as plain
+from export.servable import Reference, Step
+
+MODEL_TYPE = "lstm"
+DTYPES = ("float32",)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The shape of one LSTM language model."""
+
+    vocab_size: int
+    embedding_size: int
+    hidden_size: int
+    n_layer: int
+    context_length: int
+    """A bound for the server's sake: the model itself has none."""
+
+
+def read_config(checkpoint: Checkpoint) -> Config:
+    keys = ("vocab_size", "embedding_size", "hidden_size", "n_layer", "context_length")
+    return Config(**{key: checkpoint.size(key) for key in keys})
+
+
+def read_weights(checkpoint: Checkpoint, config: Config) -> Weights:
+    return checkpoint.weights(shapes(config), prefix="", ignored=())
+
+
+def state(config: Config, dtype: str) -> tuple[StateTensor, ...]:
+    """h and c of each layer."""
+    return tuple(
+        StateTensor(f"{kind}_{i}", dtype, (config.hidden_size,))
+        for i in range(config.n_layer)
+        for kind in ("h", "c")
+    )
+
+
+def reference(config: Config, weights: Weights) -> Reference:
+    return partial(plain.logits, config, weights)
+
+
+def step(config: Config, weights: Weights, dtype: str) -> Step:  # noqa: ARG001 - float32 is the only dtype
+    """The `step` function over Keras layers of its own."""
+    layers = Layers(config)
+    for name, variable in layers.variables.items():
+        variable.assign(weights[name])
+
+    def run(tokens: tf.Tensor, lengths: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = layers.embedding(tokens)  # (batch, steps, embedding_size)
+        # A masked step leaves h and c as they were: each row ends with the state of its own length.
+        mask = tf.sequence_mask(lengths, tf.shape(tokens)[1])
+        after = {}
+        for i, layer in enumerate(layers.lstm):
+            before = [state[f"h_{i}"], state[f"c_{i}"]]
+            x, after[f"h_{i}"], after[f"c_{i}"] = layer(x, initial_state=before, mask=mask)
+        return {"logits": layers.dense(after[f"h_{config.n_layer - 1}"]), **after}
+
+    return run
+
+
+def shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a checkpoint by its name, and its shape; Keras's order of the gates."""
+    size = config.hidden_size
+    named: dict[str, tuple[int, ...]] = {"embedding.weight": (config.vocab_size, config.embedding_size)}
+    for i in range(config.n_layer):
+        named[f"lstm.{i}.kernel"] = (size if i else config.embedding_size, 4 * size)
+        named[f"lstm.{i}.recurrent_kernel"] = (size, 4 * size)
+        named[f"lstm.{i}.bias"] = (4 * size,)
+    return named | {"dense.weight": (size, config.vocab_size), "dense.bias": (config.vocab_size,)}
+
+
+class Layers:
+    """The Keras layers, built, with fresh weights."""
+
+    def __init__(self, config: Config) -> None:
+        self.embedding = keras.layers.Embedding(config.vocab_size, config.embedding_size)
+        self.lstm = [
+            keras.layers.LSTM(config.hidden_size, return_sequences=True, return_state=True)
+            for _ in range(config.n_layer)
+        ]
+        self.dense = keras.layers.Dense(config.vocab_size)
+        self._build(config)
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The variables by their names in a checkpoint."""
+        named = {"embedding.weight": self.embedding.embeddings}
+        for i, layer in enumerate(self.lstm):
+            named[f"lstm.{i}.kernel"] = layer.cell.kernel
+            named[f"lstm.{i}.recurrent_kernel"] = layer.cell.recurrent_kernel
+            named[f"lstm.{i}.bias"] = layer.cell.bias
+        return named | {"dense.weight": self.dense.kernel, "dense.bias": self.dense.bias}
+
+    def _build(self, config: Config) -> None:
+        self.embedding.build((None, None))
+        width = config.embedding_size
+        for layer in self.lstm:
+            layer.build((None, None, width))
+            width = config.hidden_size
+        self.dense.build((None, None, width))

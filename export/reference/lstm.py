@@ -1,0 +1,37 @@
+"""The LSTM language model in numpy and float64: one sequence, step by step, every position's logits."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from export.lstm import Config
+
+Array = npt.NDArray[np.float64]
+
+
+def logits(config: "Config", weights: dict[str, npt.NDArray[Any]], ids: npt.NDArray[np.int32]) -> Array:
+    """Logits (time, vocabulary) of `ids` (time,)."""
+    exact = {name: value.astype(np.float64) for name, value in weights.items()}
+    x = exact["embedding.weight"][ids]
+    for i in range(config.n_layer):
+        x = _layer(exact, f"lstm.{i}", config.hidden_size, x)
+    return x @ exact["dense.weight"] + exact["dense.bias"]
+
+
+def _layer(weights: dict[str, Array], name: str, size: int, x: Array) -> Array:
+    """Outputs (time, size) of inputs (time, width); the gates lie in the order input, forget, cell, output."""
+    h, c = np.zeros(size), np.zeros(size)
+    fed = x @ weights[f"{name}.kernel"] + weights[f"{name}.bias"]
+    outputs = []
+    for row in fed:
+        i, f, g, o = np.split(row + h @ weights[f"{name}.recurrent_kernel"], 4)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        h = _sigmoid(o) * np.tanh(c)
+        outputs.append(h)
+    return np.stack(outputs)
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))

@@ -1,0 +1,32 @@
+"""A model that is ready to be written: what every family hands to the writer and the verifier."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from contract.manifest import Manifest
+
+Tensors: TypeAlias = Mapping[str, Any]
+
+Step: TypeAlias = Callable[..., dict[str, tf.Tensor]]
+"""Called by keyword with `tokens`, `lengths` and each state tensor; returns `logits` and each state tensor."""
+
+Reference: TypeAlias = Callable[[npt.NDArray[np.int32]], npt.NDArray[np.floating]]
+"""Logits (time, vocabulary) at every position of ids (time,), computed in some other way."""
+
+
+@dataclass(frozen=True)
+class Servable:
+    """One model with all that its serving needs."""
+
+    manifest: Manifest
+    tokenizer: bytes
+    step: Step
+    reference: Reference | None = None
+    """None: the verifier compares the servable only with itself."""
+    exact: bool = True
+    """Errors above float32's rounding fail the verification; otherwise they are only reported."""

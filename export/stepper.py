@@ -1,0 +1,94 @@
+"""Runs a written servable by the contract alone, as a decode loop would: pads, calls `step`, appends.
+
+The smallest loop that keeps the contract; the verifier and the tests generate with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from contract import names
+from contract.manifest import Manifest, StateTensor
+
+Ids = npt.NDArray[np.int32]
+Array = npt.NDArray[Any]
+State = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one step gave one row."""
+
+    logits: Array  # (vocabulary,)
+    state: State
+
+
+class Stepper:
+    """A loaded servable."""
+
+    def __init__(self, directory: Path) -> None:
+        self._loaded = tf.saved_model.load(str(directory))
+        answer = self._loaded.signatures[names.MANIFEST_SIGNATURE]()
+        self.manifest = Manifest.from_json(answer[names.MANIFEST].numpy())
+        self.tokenizer: bytes = answer[names.TOKENIZER].numpy()
+
+    def fresh(self) -> State:
+        """The state of a session that has seen nothing."""
+        return {
+            tensor.name: np.full(tensor.shape, tensor.initial, tensor.numpy_dtype)
+            for tensor in self.manifest.state
+        }
+
+    def run(self, ids: Sequence[Ids], states: Sequence[State] | None = None) -> list[Result]:
+        """One padded call for rows of any lengths; rows without states are fresh sessions."""
+        states = states or [self.fresh() for _ in ids]
+        lengths = np.array([len(row) for row in ids], np.int32)
+        feeds = {names.TOKENS: _padded(ids, 0), names.LENGTHS: lengths}
+        for tensor in self.manifest.state:
+            feeds[tensor.name] = _batch(tensor, [state[tensor.name] for state in states])
+        answer = self._step(feeds)
+        return [self._result(answer, row, int(lengths[row]), states[row]) for row in range(len(ids))]
+
+    def greedy(self, prompt: Ids, count: int) -> list[int]:
+        """`count` ids, each the likeliest."""
+        result = self.run([prompt])[0]
+        chosen = [int(result.logits.argmax())]
+        while len(chosen) < count:
+            result = self.run([np.array(chosen[-1:], np.int32)], [result.state])[0]
+            chosen.append(int(result.logits.argmax()))
+        return chosen
+
+    def _step(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        step = self._loaded.signatures[names.STEP_SIGNATURE]
+        answer = step(**{name: tf.constant(value) for name, value in feeds.items()})
+        return {name: value.numpy() for name, value in answer.items()}
+
+    def _result(self, answer: dict[str, Array], row: int, length: int, before: State) -> Result:
+        state = {}
+        for tensor in self.manifest.state:
+            value = answer[tensor.name][row]
+            if tensor.growth_axis is not None:
+                new = value.take(range(length), tensor.growth_axis)
+                value = np.concatenate([before[tensor.name], new], tensor.growth_axis)
+            state[tensor.name] = value
+        return Result(answer[names.LOGITS][row], state)
+
+
+def _batch(tensor: StateTensor, rows: list[Array]) -> Array:
+    return np.stack(rows) if tensor.growth_axis is None else _padded(rows, tensor.growth_axis)
+
+
+def _padded(rows: Sequence[Array], axis: int) -> Array:
+    """Rows stacked, each filled up with zeros along `axis` to the longest."""
+    longest = max(row.shape[axis] for row in rows)
+    shape = list(rows[0].shape)
+    shape[axis] = longest
+    batch = np.zeros([len(rows), *shape], rows[0].dtype)
+    for i, row in enumerate(rows):
+        batch[(i, *(slice(size) for size in row.shape))] = row
+    return batch

@@ -1,0 +1,93 @@
+"""Writes a servable as `<base>/<name>/<version>/`: built aside, checked, then renamed into place.
+
+A model server sees a version only when it is whole: until the rename it lies in a directory whose name
+is not a number. Knows nothing of the check but that it may raise.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tensorflow as tf
+
+from contract import names
+from export import signature
+from export.errors import VersionError
+from export.servable import Servable
+
+logger = logging.getLogger(__name__)
+
+
+def write(servable: Servable, base: Path, version: int | None, verify: Callable[[Path], None]) -> Path:
+    """The published version directory; whatever `verify` raises leaves none behind."""
+    model = base / servable.manifest.name
+    target = target_of(model, version)
+    model.mkdir(parents=True, exist_ok=True)
+    with _aside(model) as directory:
+        _save(servable, directory)
+        verify(directory)
+        _publish(directory, target)
+    return target
+
+
+def target_of(model: Path, version: int | None) -> Path:
+    """Where `version`, or the next free one, goes; VersionError where it exists."""
+    taken = [int(path.name) for path in model.glob("*") if path.name.isdecimal()]
+    if version is None:
+        version = max(taken, default=0) + 1
+    if version < 1:
+        raise VersionError(f"version {version} must be at least 1")
+    if version in taken:
+        raise VersionError(f"version {version} exists already: {model / str(version)}")
+    return model / str(version)
+
+
+@contextmanager
+def _aside(model: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=".partial-", dir=model))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        _remove_if_empty(model)
+
+
+def _remove_if_empty(model: Path) -> None:
+    if not any(model.iterdir()):
+        model.rmdir()
+
+
+def _save(servable: Servable, directory: Path) -> None:
+    logger.info("tracing %s", servable.manifest.name)
+    root = tf.Module()
+    step = signature.trace(servable)
+    # The graph refers to its variables but does not own them: the root must.
+    root.owned = list(step.variables)
+    signatures = {names.STEP_SIGNATURE: step, names.MANIFEST_SIGNATURE: _manifest(servable)}
+    logger.info("writing %d variables", len(root.owned))
+    tf.saved_model.save(root, str(directory), signatures=signatures)
+
+
+def _manifest(servable: Servable) -> tf.types.experimental.ConcreteFunction:
+    text = servable.manifest.to_json()
+
+    @tf.function(input_signature=[])
+    def manifest() -> dict[str, tf.Tensor]:
+        return {
+            names.MANIFEST: tf.constant(text),
+            names.TOKENIZER: tf.constant(servable.tokenizer),
+        }
+
+    return manifest.get_concrete_function()
+
+
+def _publish(directory: Path, target: Path) -> None:
+    directory.chmod(0o755)
+    try:
+        os.rename(directory, target)
+    except OSError as error:
+        raise VersionError(f"version {target.name} cannot be published: {error}") from error
