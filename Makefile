@@ -4,27 +4,57 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-DEMO_MODELS := tales-lstm tales-gpt
-SERVABLES := $(DEMO_MODELS:%=models/%/1)
+SERVABLES := models/tales-gpt/1/saved_model.pb models/tales-lstm/1/saved_model.pb
 
 .DEFAULT_GOAL := help
+.PHONY: help install models serve test test-slow test-reference lint format bench demo-models clean
 
-.PHONY: help install serve test lint
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-help:            ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
+serve: $(SERVABLES) ## set everything up, then serve the demo models on port 8000
+	$(BIN)/python -m deployments serve_config.yaml
 
-install: $(INSTALLED)  ## the environment, with pinned versions
+test: $(SERVABLES) ## every test but the slow ones
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: $(SERVABLES) ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+test-reference: $(INSTALLED) ## golden files anew from torch and transformers, in an environment of their own
+	$(MAKE) -C tests/reference PYTHON=$(PYTHON)
+
+lint: $(INSTALLED) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## style, mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(SERVABLES) ## throughput and latency, against the naive loop and the raw step
+	$(BIN)/python -m bench
+
+models: $(SERVABLES) ## the demo servables, from the committed weights
+
+demo-models: $(INSTALLED) ## train the demo models anew (an hour)
+	$(BIN)/python -m export.demo
+
+install: $(INSTALLED) ## the environment, with pinned versions
+
+clean: ## forget the servables and caches, keep the environment
+	rm -rf models .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-lint: $(INSTALLED)  ## style and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+models/tales-gpt/1/saved_model.pb: demo/tales-gpt/model.safetensors | $(INSTALLED)
+	rm -rf models/tales-gpt
+	$(BIN)/python -m export gpt2 demo/tales-gpt --out models --name tales-gpt --version 1
 
-test: $(INSTALLED)  ## every test but the slow ones
-	$(BIN)/pytest
+models/tales-lstm/1/saved_model.pb: demo/tales-lstm/model.safetensors | $(INSTALLED)
+	rm -rf models/tales-lstm
+	$(BIN)/python -m export lstm demo/tales-lstm --out models --name tales-lstm --version 1

@@ -113,7 +113,7 @@ class ReplicaSet:
 
     async def _watch(self, replica: Replica) -> None:
         """Wait until the replica serves our version again, then take it back into use."""
-        while self._servable.id.version not in await loaded_versions(replica):
+        while self._servable.id.version not in await loaded_versions(replica):  # noqa: ASYNC110
             await asyncio.sleep(_STATUS_PAUSE_S)
         log.info("%s serves again", replica.target)
         async with self._changed:

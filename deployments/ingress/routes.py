@@ -3,36 +3,66 @@
 Does not know Ray.
 """
 
-from contextlib import aclosing
-
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from deployments.ingress import error_handlers
-from deployments.ingress.responses import CompletionFormat, Usage
-from deployments.ingress.schemas import CompletionBody
+from deployments.ingress.answers import answer
+from deployments.ingress.responses import ChatFormat, CompletionFormat, model_list, model_object
+from deployments.ingress.schemas import ChatBody, CompletionBody
 from deployments.ingress.service import Service
-from deployments.ingress.sse import EventStream, UsageWishes
 from deployments.ingress.wire import Json
+
+LARGEST_BODY = 3 * 1024 * 1024
+"""Bytes; below what one message between deployments may have."""
 
 
 def create_app(service: Service) -> FastAPI:
-    app = FastAPI(title="Tensorloom")
+    """The HTTP application."""
+    # Clients such as curl call their JSON a form; nothing else is understood here.
+    app = FastAPI(title="Tensorloom", strict_content_type=False, max_body_size=LARGEST_BODY)
     error_handlers.install(app)
-
-    @app.post("/v1/completions")
-    async def completions(body: CompletionBody) -> Response:
-        generation = await service.generate("cmpl", body.to_prompt(), body.to_options())
-        shape = CompletionFormat(generation, body.stream_options.include_usage)
-        if body.stream:
-            return EventStream(generation, shape, UsageWishes(body.stream_options.include_usage))
-        texts, tokens, finish = [], 0, None
-        async with aclosing(generation):
-            async for chunk in generation.chunks():
-                texts.append(chunk.text)
-                tokens += chunk.tokens
-                finish = chunk.finish
-        assert finish
-        return Json(shape.body("".join(texts), finish, Usage(generation.prompt_tokens, tokens)))
-
+    for router in (_generation(service), _models(service), _health(service)):
+        app.include_router(router)
     return app
+
+
+def _generation(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["generation"])
+
+    @router.post("/completions")
+    async def completions(body: CompletionBody) -> Response:
+        generation = await service.generate(CompletionFormat.id_prefix, body.to_prompt(), body.to_options())
+        return await answer(generation, CompletionFormat(generation, body.shows_usage), body)
+
+    @router.post("/chat/completions")
+    async def chat_completions(body: ChatBody) -> Response:
+        generation = await service.generate(ChatFormat.id_prefix, body.to_prompt(), body.to_options())
+        return await answer(generation, ChatFormat(generation, body.shows_usage), body)
+
+    return router
+
+
+def _models(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["models"])
+
+    @router.get("/models")
+    async def models() -> Response:
+        return Json(model_list([model_object(card) for card in await service.cards()]))
+
+    @router.get("/models/{model:path}")
+    async def model(model: str) -> Response:
+        return Json(model_object(await service.card(model)))
+
+    return router
+
+
+def _health(service: Service) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/health")
+    async def health() -> Response:
+        await service.check_health()
+        return Json({"status": "ok", "models": service.models})
+
+    return router

@@ -3,33 +3,51 @@
 `null` is the same as leaving a field out. Does not know models or their defaults.
 """
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from deployments.errors import RequestError
+from deployments.ingress import unsupported
+from deployments.ingress.fields import (
+    ContentField,
+    MaxTokens,
+    MinP,
+    PromptField,
+    Seed,
+    StopField,
+    Temperature,
+    Text,
+    TopK,
+    TopP,
+)
 from deployments.ingress.resolve import Options
-from deployments.messages import Prompt, TextPrompt, TokenPrompt
+from deployments.messages import ChatMessage, ChatPrompt, Prompt, TextPrompt, TokenPrompt
+
+DEFAULT_COMPLETION_TOKENS = 16
 
 
 class Body(BaseModel):
     """A JSON object without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    neutral: ClassVar[unsupported.Neutral] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, body: Any) -> Any:
-        return {k: v for k, v in body.items() if v is not None} if isinstance(body, dict) else body
+    def _supported(cls, body: Any) -> Any:
+        return unsupported.without_unsupported(body, cls.neutral) if isinstance(body, dict) else body
 
 
 class StreamOptions(Body):
+    """When a stream tells its usage."""
+
     include_usage: bool = False
+    """Once, after everything else."""
     continuous_usage_stats: bool = False
+    """With every chunk."""
     include_obfuscation: bool = False
-
-
-def _stops(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 class GenerationBody(Body):
@@ -38,20 +56,44 @@ class GenerationBody(Body):
     model: str
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
-    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    top_k: Annotated[int | None, Field(ge=-1)] = None
-    min_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    seed: Annotated[int | None, Field(ge=-(2**63), lt=2**64)] = None
-    stop: Annotated[tuple[str, ...], BeforeValidator(_stops)] = ()
+    max_tokens: MaxTokens | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    top_k: TopK | None = None
+    """0 and -1 are no limit."""
+    min_p: MinP | None = None
+    seed: Seed | None = None
+    stop: StopField = []
     ignore_eos: bool = False
+
+    @model_validator(mode="after")
+    def _stream_options_need_a_stream(self) -> Self:
+        if "stream_options" in self.model_fields_set and not self.stream:
+            raise RequestError("'stream_options' is only allowed where 'stream' is true.", "stream_options")
+        return self
+
+    def to_prompt(self) -> Prompt:
+        raise NotImplementedError
+
+    def to_options(self) -> Options:
+        return Options(
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=None if self.top_k is None else max(self.top_k, 0),
+            min_p=self.min_p,
+            seed=self.seed,
+            stop=tuple(self.stop),
+            ignore_eos=self.ignore_eos,
+        )
 
 
 class CompletionBody(GenerationBody):
     """POST /v1/completions."""
 
-    prompt: str | tuple[int, ...]
+    neutral = unsupported.COMPLETION
+
+    prompt: PromptField
 
     def to_prompt(self) -> Prompt:
         if isinstance(self.prompt, str):
@@ -59,4 +101,40 @@ class CompletionBody(GenerationBody):
         return TokenPrompt(self.model, self.prompt)
 
     def to_options(self) -> Options:
-        return Options(max_tokens=self.max_tokens, default_max_tokens=16, stop=self.stop)
+        return replace(super().to_options(), default_max_tokens=DEFAULT_COMPLETION_TOKENS)
+
+
+class MessageBody(Body):
+    """One message of a chat."""
+
+    neutral = unsupported.MESSAGE
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: ContentField
+    name: Text | None = None
+
+    def to_message(self) -> ChatMessage:
+        # Templates know "system", the older name of "developer".
+        role = "system" if self.role == "developer" else self.role
+        return ChatMessage(role, self.content, self.name)
+
+
+class ChatBody(GenerationBody):
+    """POST /v1/chat/completions."""
+
+    neutral = unsupported.CHAT
+
+    messages: list[MessageBody] = Field(min_length=1)
+    max_completion_tokens: MaxTokens | None = None
+    """The newer name of `max_tokens`; it counts where both are given."""
+
+    def to_prompt(self) -> Prompt:
+        return ChatPrompt(self.model, tuple(message.to_message() for message in self.messages))
+
+    def to_options(self) -> Options:
+        options = super().to_options()
+        if self.max_completion_tokens is None:
+            return options
+        return replace(
+            options, max_tokens=self.max_completion_tokens, max_tokens_param="max_completion_tokens"
+        )

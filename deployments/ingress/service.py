@@ -1,14 +1,17 @@
 """A request's journey through the other deployments, without HTTP: prompt, limits, first chunk, the rest."""
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass
 
 from deployments import streams
-from deployments.errors import ModelNotFound
+from deployments.errors import ModelNotFound, ModelServerUnavailable, ServableReplaced, TensorloomError
 from deployments.ingress.backends import Backends
 from deployments.ingress.resolve import Options, resolve
-from deployments.messages import Prompt, TextChunk
+from deployments.messages import Prompt, ServableId, TextChunk
+
+HEALTH_TIMEOUT_S = 5.0
 
 
 @dataclass
@@ -33,31 +36,45 @@ class Generation:
         await self.rest.aclose()
 
 
+@dataclass(frozen=True)
+class ModelCard:
+    """What a listing says of a model."""
+
+    name: str
+    created: int
+    """Unix time, in seconds."""
+    context_length: int | None
+    """None while its decoder does not answer."""
+
+
 class Service:
     """What the routes call."""
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
-        self.started = int(time.time())
+        self._started = int(time.time())
+        self._context_lengths: dict[str, int] = {}
 
     @property
     def models(self) -> tuple[str, ...]:
         return self._backends.models
 
-    def check_model(self, model: str) -> None:
-        """ModelNotFound where `model` is not served here."""
-        if model not in self.models:
-            served = ", ".join(self.models)
-            raise ModelNotFound(f"The model {model!r} does not exist; served here: {served}.", "model")
-
     async def generate(self, id_prefix: str, prompt: Prompt, options: Options) -> Generation:
         """Begins a generation."""
-        self.check_model(prompt.model)
-        encoded = await self._backends.encode(prompt)
-        request = resolve(f"{id_prefix}-{secrets.token_hex(16)}", encoded, options, secrets.randbits(64))
-        rest = self._backends.generate(request)
+        self._check_model(prompt.model)
+        id_ = f"{id_prefix}-{secrets.token_hex(16)}"
+        try:
+            return await self._begin(id_, prompt, options)
+        except ServableReplaced as replaced:
+            return await self._begin(id_, prompt, options, stale=replaced.servable)
+
+    async def _begin(
+        self, id_: str, prompt: Prompt, options: Options, stale: ServableId | None = None
+    ) -> Generation:
+        encoded = await self._backends.encode(prompt, stale)
+        rest = self._backends.generate(resolve(id_, encoded, options, secrets.randbits(64)))
         return Generation(
-            id=request.request_id,
+            id=id_,
             model=prompt.model,
             created=int(time.time()),
             prompt_tokens=len(encoded.ids),
@@ -65,6 +82,31 @@ class Service:
             rest=rest,
         )
 
-    async def context_length(self, model: str) -> int:
-        """Tokens that prompt and answer may have together."""
-        return (await self._backends.servable(model)).manifest.context_length
+    async def cards(self) -> list[ModelCard]:
+        return [await self.card(model) for model in self.models]
+
+    async def card(self, model: str) -> ModelCard:
+        self._check_model(model)
+        return ModelCard(model, self._started, await self._context_length(model))
+
+    async def check_health(self) -> None:
+        """ModelServerUnavailable, or the decoder's own failure, where a model cannot answer."""
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                await asyncio.gather(*(self._backends.servable(model) for model in self.models))
+        except TimeoutError:
+            raise ModelServerUnavailable("A decoder does not answer.") from None
+
+    def _check_model(self, model: str) -> None:
+        if model not in self.models:
+            served = ", ".join(self.models)
+            raise ModelNotFound(f"The model {model!r} does not exist; served here: {served}.", "model")
+
+    async def _context_length(self, model: str) -> int | None:
+        if model not in self._context_lengths:
+            try:
+                servable = await self._backends.servable(model)
+            except TensorloomError:
+                return None
+            self._context_lengths[model] = servable.manifest.context_length
+        return self._context_lengths[model]

@@ -1,0 +1,74 @@
+"""Serve an application on this machine and say how to talk to it: `python -m deployments [CONFIG]`.
+
+The same as `serve run CONFIG` with Serve's throughput settings on, plus a greeting once it answers.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import yaml
+
+from deployments.config import AppArgs
+
+_ENVIRONMENT = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_PAUSE_S = 0.5
+
+GREETING = """
+Tensorloom answers at {url} and serves {models}. Try, in another terminal:
+
+  curl {url}/v1/completions -H 'Content-Type: application/json' \\
+    -d '{{"model": "{model}", "prompt": "Once upon a time", "max_tokens": 80, "stream": true}}' --no-buffer
+
+or, in Python (`pip install openai`, here: .venv/bin/python):
+
+  from openai import OpenAI
+  client = OpenAI(base_url="{url}/v1", api_key="none")
+  stream = client.completions.create(model="{model}", prompt="Once upon a time", max_tokens=80, stream=True)
+  for chunk in stream:
+      print(chunk.choices[0].text, end="", flush=True)
+
+Ctrl-C ends it.
+"""
+
+
+def main(path: Path) -> int:
+    config = yaml.safe_load(path.read_text())
+    args = AppArgs.model_validate(config["applications"][0]["args"])
+    http = config["http_options"]
+    serve = subprocess.Popen(
+        [Path(sys.executable).parent / "serve", "run", path],
+        env={**_ENVIRONMENT, **os.environ},
+    )
+    # Ctrl-C reaches the whole process group: `serve run` shuts down, and this waits for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: serve.send_signal(signal.SIGINT))
+    url = f"http://{http['host']}:{http['port']}"
+    greeting = threading.Thread(target=_greet, args=(url, [m.name for m in args.models], serve), daemon=True)
+    greeting.start()
+    return serve.wait()
+
+
+def _greet(url: str, models: list[str], serve: "subprocess.Popen[bytes]") -> None:
+    pause = threading.Event()
+    while serve.poll() is None and not _answers(url):
+        pause.wait(_PAUSE_S)
+    if serve.poll() is None:
+        print(GREETING.format(url=url, models=", ".join(models), model=models[0]), flush=True)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "serve_config.yaml")))
