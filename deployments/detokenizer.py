@@ -38,6 +38,7 @@ class Detokenizer:
 
     def __init__(self, decoders: streams.Handles) -> None:
         self._decoders = decoders
+        self._streaming = {model: decoder.options(stream=True) for model, decoder in decoders.items()}
         self._vocabularies = ServableCache(self._fetch, Vocabulary.of)
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[TextChunk]:
@@ -52,9 +53,7 @@ class Detokenizer:
                     return
 
     def _tokens(self, request: GenerateRequest) -> streams.Stream[TokenChunk]:
-        decoder = self._decoders[request.servable.model].options(stream=True)
-        return streams.items(decoder.generate.remote(request))
+        return streams.items(self._streaming[request.servable.model].generate.remote(request))
 
     async def _fetch(self, model: str) -> Servable:
-        servable: Servable = await streams.reply(self._decoders[model].servable.remote())
-        return servable
+        return await streams.servable(self._decoders[model])

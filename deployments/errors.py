@@ -6,6 +6,7 @@
     │   └── ModelNotFound               404  no such model in this application
     ├── Overloaded                      429  the waiting queue is full; try again after a while
     └── ModelServerUnavailable          503  no model server answers, and none came back in time
+        └── ServableReplaced            503  the version that the prompt was encoded for is served no longer
 
 An accepted request ends in exactly one finish or one of these. They cross process boundaries: each
 pickles as its class and arguments.
@@ -79,6 +80,12 @@ class ModelServerUnavailable(TensorloomError):
     @property
     def retry_after_s(self) -> int:
         return 5
+
+
+class ServableReplaced(ModelServerUnavailable):
+    """Another version of the model is served now; the prompt has to be encoded anew."""
+
+    code = "servable_replaced"
 
 
 def find(error: BaseException) -> TensorloomError | None:

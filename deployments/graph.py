@@ -3,7 +3,7 @@
 Binds and sizes deployments; does not know what they do.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ray.serve import Application
 
@@ -24,7 +24,7 @@ def bind(args: AppArgs, decoder: Deployment) -> Application:
     }
     tokenizer = sized(Tokenizer, args.tokenizer).bind(decoders)
     detokenizer = sized(Detokenizer, args.detokenizer).bind(decoders)
-    return sized(Ingress, args.ingress).bind(tokenizer, detokenizer, decoders)
+    return cast(Application, sized(Ingress, args.ingress).bind(tokenizer, detokenizer, decoders))
 
 
 def sized(deployment: Deployment, args: ReplicaArgs, **options: Any) -> Deployment:

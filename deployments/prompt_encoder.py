@@ -8,7 +8,7 @@ from functools import singledispatchmethod
 from tokenizers import Tokenizer
 
 from deployments.chat_template import ChatTemplate
-from deployments.errors import RequestError
+from deployments.errors import ContextOverflow, RequestError
 from deployments.messages import ChatPrompt, EncodedPrompt, Prompt, Servable, TextPrompt, TokenPrompt
 
 
@@ -22,10 +22,17 @@ class PromptEncoder:
         self._template = self._chat_template(servable.manifest.chat_template)
 
     def encode(self, prompt: Prompt) -> EncodedPrompt:
-        """RequestError where this model cannot take the prompt."""
+        """RequestError where this model cannot take the prompt, or answer it within its context."""
+        ids = self._ids(prompt) or self._beginning()
+        if len(ids) >= self._manifest.context_length:
+            raise ContextOverflow(
+                f"The model's context holds {self._manifest.context_length} tokens, and the prompt alone has "
+                f"{len(ids)}; at least one must be left for the answer.",
+                "messages" if isinstance(prompt, ChatPrompt) else "prompt",
+            )
         return EncodedPrompt(
             servable=self._servable,
-            ids=self._ids(prompt) or self._beginning(),
+            ids=ids,
             context_length=self._manifest.context_length,
             defaults=self._manifest.generation,
         )

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from deployments.errors import ModelServerUnavailable
+from deployments.errors import ServableReplaced
 from deployments.messages import Servable, ServableId
 
 Prepared = TypeVar("Prepared")
@@ -34,12 +34,12 @@ class ServableCache(Generic[Prepared]):
             return held[1]
 
     async def exactly(self, servable: ServableId) -> Prepared:
-        """What is prepared for this version; ModelServerUnavailable where it is no longer served."""
+        """What is prepared for this version; ServableReplaced where it is no longer served."""
         if (held := self._held.get(servable.model)) and held[0] == servable:
             return held[1]
         prepared = await self.current(servable.model, stale=held[0] if held else None)
         if self._held[servable.model][0] != servable:
-            raise ModelServerUnavailable(
+            raise ServableReplaced(
                 f"Version {servable.version} of {servable.model!r} is no longer served; try again."
             )
         return prepared

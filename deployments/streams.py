@@ -1,15 +1,16 @@
 """Calls between deployments: failures arrive as they were raised, an abandoned stream is cancelled.
 
-Knows Ray Serve's handles; does not know what is asked or streamed.
+Knows Ray Serve's handles; does not know what the answers are for.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from deployments import errors
+from deployments.messages import Servable
 
 Item = TypeVar("Item")
 Stream: TypeAlias = AsyncGenerator[Item, None]
@@ -25,6 +26,11 @@ async def reply(response: Awaitable[Any]) -> Any:
         return await response
     except Exception as error:
         raise as_raised(error) from error
+
+
+async def servable(decoder: Handle) -> Servable:
+    """What a decoder serves. By reference: a tokenizer can be larger than a message between replicas."""
+    return cast(Servable, await reply(decoder.options(_by_reference=True).servable.remote()))
 
 
 async def items(response: Any) -> Stream[Any]:

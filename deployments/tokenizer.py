@@ -40,8 +40,7 @@ class Tokenizer:
         return await asyncio.to_thread(encoder.encode, prompt)
 
     async def _fetch(self, model: str) -> Servable:
-        servable: Servable = await streams.reply(self._decoders[model].servable.remote())
-        return servable
+        return await streams.servable(self._decoders[model])
 
 
 def _size(prompt: Prompt) -> int:

@@ -6,7 +6,15 @@ Does not know HTTP.
 from typing import Protocol, cast
 
 from deployments import streams
-from deployments.messages import EncodedPrompt, GenerateRequest, Prompt, Servable, ServableId, TextChunk
+from deployments.messages import (
+    DecoderStatus,
+    EncodedPrompt,
+    GenerateRequest,
+    Prompt,
+    Servable,
+    ServableId,
+    TextChunk,
+)
 
 
 class Backends(Protocol):
@@ -20,6 +28,8 @@ class Backends(Protocol):
     def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]: ...
 
     async def servable(self, model: str) -> Servable: ...
+
+    async def status(self, model: str) -> DecoderStatus: ...
 
 
 class ServeBackends:
@@ -43,4 +53,7 @@ class ServeBackends:
         return streams.items(self._detokenizer.generate.remote(request))
 
     async def servable(self, model: str) -> Servable:
-        return cast(Servable, await streams.reply(self._decoders[model].servable.remote()))
+        return await streams.servable(self._decoders[model])
+
+    async def status(self, model: str) -> DecoderStatus:
+        return cast(DecoderStatus, await streams.reply(self._decoders[model].status.remote()))

@@ -38,6 +38,14 @@ def error_response(error: TensorloomError) -> Json:
     return Json(error_body(error), error.status, headers)
 
 
+def known(error: Exception) -> TensorloomError:
+    """`error` itself, or, for one that should not happen, what a client may know of it."""
+    if isinstance(error, TensorloomError):
+        return error
+    logger.error("a request failed", exc_info=error)
+    return TensorloomError("The server failed while it processed this request.")
+
+
 def _ours(_: Request, error: Exception) -> Json:
     assert isinstance(error, TensorloomError)
     return error_response(error)
@@ -62,10 +70,11 @@ def _http_message(request: Request, error: HTTPException) -> tuple[str, str | No
             return f"Unknown request URL: {asked}.", "unknown_url"
         case 405:
             return f"Not allowed: {asked}.", "method_not_allowed"
+        case 413:
+            return f"The request's body is too large: {asked}.", "request_too_large"
         case _:
             return str(error.detail), None
 
 
-def _unforeseen(request: Request, error: Exception) -> Json:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return error_response(TensorloomError("The server failed while it processed this request."))
+def _unforeseen(_: Request, error: Exception) -> Json:
+    return error_response(known(error))

@@ -58,11 +58,7 @@ def _sampling(prompt: EncodedPrompt, options: Options, random_seed: int) -> Samp
 
 def _max_tokens(prompt: EncodedPrompt, options: Options) -> int:
     room = prompt.context_length - len(prompt.ids)
-    if room < 1:
-        raise ContextOverflow(
-            f"The model's context holds {prompt.context_length} tokens, and the prompt alone has "
-            f"{len(prompt.ids)}; shorten the prompt.",
-        )
+    assert room >= 1, "the tokenizer refuses prompts that leave no room"
     if options.max_tokens is None:
         return min(_first(options.default_max_tokens, prompt.defaults.max_tokens), room)
     if options.max_tokens > room:

@@ -4,11 +4,12 @@ Each API has a format with the same methods. What all chunks of a stream share i
 one small JSON string. Does not know HTTP or how chunks are framed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deployments.ingress import wire
+from deployments.ingress.service import ModelCard
 from deployments.messages import FinishReason
 
 HOLE = "\0"
@@ -139,7 +140,24 @@ class Template:
         return wire.encode(chunk)
 
 
+def model_list(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """GET /v1/models."""
+    return {"object": "list", "data": models}
+
+
+def model_object(card: ModelCard) -> dict[str, Any]:
+    """GET /v1/models/{model}; `max_model_len` is a common extension."""
+    return {
+        "id": card.name,
+        "object": "model",
+        "created": card.created,
+        "owned_by": "tensorloom",
+        "max_model_len": card.context_length,
+    }
+
+
 def _with_usage(chunk: bytes, usage: Usage) -> bytes:
+    assert chunk.endswith(b"null}"), "only chunks that show usage can be given one"
     return chunk.removesuffix(b"null}") + wire.encode(usage.to_json()) + b"}"
 
 

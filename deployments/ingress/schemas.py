@@ -72,8 +72,10 @@ class GenerationBody(Body):
             raise RequestError("'stream_options' is only allowed where 'stream' is true.", "stream_options")
         return self
 
-    def to_prompt(self) -> Prompt:
-        raise NotImplementedError
+    @property
+    def shows_usage(self) -> bool:
+        """Whether the chunks of the stream have the field `usage`."""
+        return self.stream_options.include_usage or self.stream_options.continuous_usage_stats
 
     def to_options(self) -> Options:
         return Options(

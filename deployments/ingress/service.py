@@ -9,7 +9,7 @@ from deployments import streams
 from deployments.errors import ModelNotFound, ModelServerUnavailable, ServableReplaced, TensorloomError
 from deployments.ingress.backends import Backends
 from deployments.ingress.resolve import Options, resolve
-from deployments.messages import Prompt, ServableId, TextChunk
+from deployments.messages import EncodedPrompt, Prompt, TextChunk
 
 HEALTH_TIMEOUT_S = 5.0
 
@@ -62,20 +62,19 @@ class Service:
     async def generate(self, id_prefix: str, prompt: Prompt, options: Options) -> Generation:
         """Begins a generation."""
         self._check_model(prompt.model)
-        id_ = f"{id_prefix}-{secrets.token_hex(16)}"
+        encoded = await self._backends.encode(prompt)
         try:
-            return await self._begin(id_, prompt, options)
-        except ServableReplaced as replaced:
-            return await self._begin(id_, prompt, options, stale=replaced.servable)
+            return await self._begin(id_prefix, encoded, options)
+        except ServableReplaced:
+            encoded = await self._backends.encode(prompt, stale=encoded.servable)
+            return await self._begin(id_prefix, encoded, options)
 
-    async def _begin(
-        self, id_: str, prompt: Prompt, options: Options, stale: ServableId | None = None
-    ) -> Generation:
-        encoded = await self._backends.encode(prompt, stale)
+    async def _begin(self, id_prefix: str, encoded: EncodedPrompt, options: Options) -> Generation:
+        id_ = f"{id_prefix}-{secrets.token_hex(16)}"
         rest = self._backends.generate(resolve(id_, encoded, options, secrets.randbits(64)))
         return Generation(
             id=id_,
-            model=prompt.model,
+            model=encoded.servable.model,
             created=int(time.time()),
             prompt_tokens=len(encoded.ids),
             first=await anext(rest),
@@ -90,12 +89,15 @@ class Service:
         return ModelCard(model, self._started, await self._context_length(model))
 
     async def check_health(self) -> None:
-        """ModelServerUnavailable, or the decoder's own failure, where a model cannot answer."""
+        """ModelServerUnavailable where one of the models cannot answer now."""
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                await asyncio.gather(*(self._backends.servable(model) for model in self.models))
+                statuses = await asyncio.gather(*(self._backends.status(model) for model in self.models))
         except TimeoutError:
             raise ModelServerUnavailable("A decoder does not answer.") from None
+        idle = [model for model, status in zip(self.models, statuses, strict=True) if not status.servers]
+        if idle:
+            raise ModelServerUnavailable(f"No model server answers for {', '.join(idle)}.")
 
     def _check_model(self, model: str) -> None:
         if model not in self.models:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from deployments import errors
 from deployments.ingress import wire
-from deployments.ingress.error_handlers import error_body
+from deployments.ingress.error_handlers import error_body, known
 from deployments.ingress.responses import Format, Usage
 from deployments.ingress.service import Generation
 from deployments.messages import TextChunk
@@ -49,8 +48,8 @@ async def events(generation: Generation, shape: Format, wishes: UsageWishes) -> 
         async for chunk in _chunks(generation, shape, wishes):
             yield _event(chunk)
         yield DONE
-    except errors.TensorloomError as error:
-        yield _event(wire.encode(error_body(error)))
+    except Exception as error:
+        yield _event(wire.encode(error_body(known(error))))
 
 
 async def _chunks(generation: Generation, shape: Format, wishes: UsageWishes) -> AsyncIterator[bytes]:

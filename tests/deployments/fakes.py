@@ -24,7 +24,14 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
 from deployments.config import ModelArgs
 from deployments.errors import ModelServerUnavailable, Overloaded
-from deployments.messages import FinishReason, GenerateRequest, Servable, ServableId, TokenChunk
+from deployments.messages import (
+    DecoderStatus,
+    FinishReason,
+    GenerateRequest,
+    Servable,
+    ServableId,
+    TokenChunk,
+)
 
 BOS, EOS = 256, 257
 CONTEXT_LENGTH = 64
@@ -134,6 +141,9 @@ class FakeDecoder:
 
     async def servable(self) -> Servable:
         return self._script.servable
+
+    async def status(self) -> DecoderStatus:
+        return DecoderStatus(0, self._script.running, 0, 0, servers=1, server_pids=())
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         async with aclosing(self._script.generate(request)) as chunks:
