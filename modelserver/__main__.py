@@ -11,7 +11,8 @@ from modelserver.quiet import native_stderr_off
 
 
 def main(arguments: list[str]) -> NoReturn:
-    signal.signal(signal.SIGTERM, on_terminate)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, on_terminate)
     flags = _flags(arguments)
     _import_tensorflow()
     from modelserver.server import serve

@@ -1,7 +1,5 @@
 """One version's life: its states, and the calls that hold it while it answers. Knows no files or graphs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 from threading import Condition
 from typing import Generic, TypeVar
@@ -81,24 +79,16 @@ class Version(Generic[S]):
         with self._changed:
             self._move(State.END)
 
-    @contextmanager
-    def call(self) -> Iterator[S | None]:
-        """The servable, held against unloading; None unless the version is available."""
-        servable = self._enter()
-        try:
-            yield servable
-        finally:
-            if servable is not None:
-                self._leave()
-
-    def _enter(self) -> S | None:
+    def enter(self) -> S | None:
+        """The servable, held against unloading until `leave`; None unless the version is available."""
         with self._changed:
             if self.state is not State.AVAILABLE:
                 return None
             self._calls += 1
             return self._servable
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """A call that entered has ended."""
         with self._changed:
             self._calls -= 1
             if self._calls == 0:

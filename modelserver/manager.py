@@ -43,6 +43,7 @@ class Manager:
         self._loader = loader
         self._pace = pace
         self._changed = threading.Condition()
+        self._complaints: set[str] = set()
         self._loads = ThreadPoolExecutor(max(1, pace.load_threads), thread_name_prefix="load")
 
     def start(self) -> None:
@@ -64,13 +65,16 @@ class Manager:
         """The servable that a ModelSpec names, held against unloading, and its version."""
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")
-        version, asked = self._find(spec)
-        if version is not None:
-            with version.call() as servable:
-                if servable is not None:
-                    yield servable, version.number
-                    return
-        raise not_found(f"Servable not found for request: {asked}")
+        # Under one lock, or the latest version could be replaced between being found and being entered.
+        with self._changed:
+            version, asked = self._find(spec)
+            servable = version.enter() if version else None
+        if version is None or servable is None:
+            raise not_found(f"Servable not found for request: {asked}")
+        try:
+            yield servable, version.number
+        finally:
+            version.leave()
 
     def statuses(self, name: str, number: int | None) -> list[VersionStatus]:
         """What there is of model `name`, or of one version of it; Status where there is nothing."""
@@ -86,13 +90,12 @@ class Manager:
 
     def _find(self, spec: Any) -> tuple[Version[Servable] | None, str]:
         """The version asked for, if there is one, and how the real server prints the request."""
-        with self._changed:
-            model = self._models.get(spec.name)
-            number = _number(spec, model)
-            if number is not None:
-                return model.version(number) if model else None, f"Specific({spec.name}, {number})"
-            latest = model.version(model.available[-1]) if model and model.available else None
-            return latest, f"Latest({spec.name})"
+        model = self._models.get(spec.name)
+        number = _number(spec, model)
+        if number is not None:
+            return model.version(number) if model else None, f"Specific({spec.name}, {number})"
+        latest = model.version(model.available[-1]) if model and model.available else None
+        return latest, f"Latest({spec.name})"
 
     def _poll_forever(self) -> None:
         self._poll()
@@ -105,11 +108,17 @@ class Manager:
             try:
                 paths = list_versions(model.config.base_path)
             except OSError as error:
-                log(f"no versions of {model.config.name}: {error}")
+                self._complain(f"no versions of {model.config.name}: {error}")
                 continue
             with self._changed:
                 model.found(paths)
                 self._advance(model)
+
+    def _complain(self, line: str) -> None:
+        """Log what is found at every look, but once."""
+        if line not in self._complaints:
+            self._complaints.add(line)
+            log(line)
 
     def _advance(self, model: Model) -> None:
         load, unload = model.next_steps()
@@ -139,13 +148,22 @@ class Manager:
             )
         for _ in range(self._pace.load_retries):
             try:
-                return self._loader(version.path)
+                return self._attempt(version)
             except Status as error:
                 log(f"cannot load {version} yet: {error}")
             threading.Event().wait(self._pace.retry_seconds)
             if not model.wants(version.number):
                 break
-        return self._loader(version.path)
+        return self._attempt(version)
+
+    def _attempt(self, version: Version[Servable]) -> Servable:
+        """Whatever is wrong with a model, its load ends, and as a Status."""
+        try:
+            return self._loader(version.path)
+        except Status:
+            raise
+        except Exception as error:
+            raise Status(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}") from error
 
     def _unload(self, model: Model, version: Version[Servable]) -> None:
         version.release().close()

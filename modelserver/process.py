@@ -20,5 +20,5 @@ def end(code: int, line: str) -> NoReturn:
 
 
 def on_terminate(_signal: int, _frame: FrameType | None) -> None:
-    """Handler of SIGTERM: leaves whatever the main thread is doing."""
+    """Signal handler: leaves whatever the main thread is doing."""
     raise SystemExit(0)

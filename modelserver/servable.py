@@ -19,6 +19,8 @@ from modelserver.errors import not_found, status_of_number
 from modelserver.signature import Signature
 
 _NO_TIMEOUT = 0
+_LONGEST_SECONDS = 1e9
+"""gRPC gives a call without a deadline some centuries."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,14 @@ class SessionServable:
 
 def _milliseconds(seconds: float | None) -> int:
     """A timeout for RunOptions, where 0 means none."""
-    return _NO_TIMEOUT if seconds is None else max(1, int(seconds * 1000))
+    if seconds is None or seconds > _LONGEST_SECONDS:
+        return _NO_TIMEOUT
+    return max(1, int(seconds * 1000))
+
+
+def _cause(message: str) -> str:
+    """What `Session.run` has wrapped in a heading and the names of nodes."""
+    return message.removeprefix("Graph execution error:\n\n").partition("\n\t [[")[0]
 
 
 def _config(options: SessionOptions) -> Any:
@@ -105,6 +114,9 @@ def _load(session: Any, path: str, tags: tuple[str, ...]) -> Any:
     try:
         return tf.compat.v1.saved_model.loader.load(session, list(tags), path)
     except tf.errors.OpError as error:
-        raise status_of_number(error.error_code, error.message) from None
-    except (OSError, RuntimeError, ValueError) as error:
-        raise not_found(f"Could not load the SavedModel at {path}: {error}") from None
+        raise status_of_number(error.error_code, _cause(error.message)) from None
+    except OSError:
+        raise not_found(
+            f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}. "
+            "Check that the directory exists and that you have the right permissions for accessing it."
+        ) from None

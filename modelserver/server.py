@@ -1,7 +1,6 @@
 """The process: flags to models to services to an open port, and the way back on SIGTERM."""
 
 import functools
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
@@ -23,6 +22,9 @@ DRAIN_SECONDS = 60.0
 
 _SPARE_THREADS = 8
 """For refusing calls, and for reflection and health."""
+
+_LOOK_SECONDS = 1.0
+"""A signal that comes just before a wait is seen after it."""
 
 _UNLIMITED = -1
 _OPTIONS = (
@@ -46,15 +48,17 @@ def serve(flags: Flags) -> NoReturn:
 
 
 def _serve(flags: Flags) -> None:
+    addresses = listen.addresses(flags)
     manager = _manager(flags)
     manager.start()
     manager.wait_until_available()
     server = _server(flags, manager)
+    listen.bind(server, addresses)
     try:
         server.start()
-        log(f"listening on {', '.join(listen.addresses(flags))}")
-        while True:
-            signal.pause()
+        log(f"listening on {', '.join(addresses)}")
+        while server.wait_for_termination(_LOOK_SECONDS):
+            pass
     except SystemExit:
         server.stop(DRAIN_SECONDS).wait()
 
@@ -84,5 +88,4 @@ def _server(flags: Flags, manager: Manager) -> grpc.Server:
     if flags.enable_grpc_healthcheck_service:
         extras.add_health(server)
     server.add_generic_rpc_handlers([extras.UnknownMethods()])
-    listen.bind(server, listen.addresses(flags))
     return server

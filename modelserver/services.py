@@ -78,6 +78,10 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return self._gate.answer(context, lambda: self._status(request))
 
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        del request
+        return self._gate.answer(context, _no_reload)
+
     def _status(self, request: Any) -> Any:
         _check_spec(request)
         spec = request.model_spec
@@ -119,6 +123,10 @@ def _report(proto: Any, status: VersionStatus) -> None:
 def _not_served(method: str, request: Any) -> NoReturn:
     _check_spec(request)
     raise Status(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served here; use Predict")
+
+
+def _no_reload() -> NoReturn:
+    raise Status(grpc.StatusCode.UNIMPLEMENTED, "the configuration is read once, at the start")
 
 
 def _multi_inference(request: Any) -> NoReturn:

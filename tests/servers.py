@@ -17,7 +17,15 @@ from typing import Self
 import grpc
 
 ROOT = Path(__file__).parent.parent
-OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+"""Unlimited messages, eager reconnection, and a connection that no other channel shares."""
 _LOOK_SECONDS = 0.2
 
 
@@ -70,8 +78,12 @@ class ModelServer:
         raise EndedError(self._running.returncode, self.log)
 
     def __enter__(self) -> Self:
-        self.start()
-        self.wait_until_ready()
+        try:
+            self.start()
+            self.wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -80,12 +92,10 @@ class ModelServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.kill()
-        self._directory.cleanup()
+        self.close()
 
     def channel(self) -> grpc.Channel:
-        """A connection of its own, not shared with other channels to the same target."""
-        return grpc.insecure_channel(self.target, options=(*OPTIONS, ("grpc.use_local_subchannel_pool", 1)))
+        return grpc.insecure_channel(self.target, options=OPTIONS)
 
     def terminate(self) -> None:
         """Ask the process to end, without waiting."""
@@ -100,6 +110,11 @@ class ModelServer:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+    def close(self) -> None:
+        """End the process and remove what it left behind."""
+        self.kill()
+        self._directory.cleanup()
 
     @property
     def target(self) -> str:
