@@ -105,14 +105,22 @@ class Manager:
 
     def _poll(self) -> None:
         for model in self._models.values():
-            try:
-                paths = list_versions(model.config.base_path)
-            except OSError as error:
-                self._complain(f"no versions of {model.config.name}: {error}")
-                continue
-            with self._changed:
-                model.found(paths)
-                self._advance(model)
+            paths = self._look(model.config)
+            if paths is not None:
+                with self._changed:
+                    model.found(paths)
+                    self._advance(model)
+
+    def _look(self, config: ModelConfig) -> dict[int, str] | None:
+        """The versions on disk; None where there is no telling."""
+        try:
+            paths = list_versions(config.base_path)
+        except OSError as error:
+            self._complain(f"no versions of {config.name}: {error}")
+            return None
+        if not paths:
+            self._complain(f"no versions of {config.name} in {config.base_path}")
+        return paths
 
     def _complain(self, line: str) -> None:
         """Log what is found at every look, but once."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def test_a_base_path_without_versions_is_waited_for(models: Path, tmp_path: Path
     base.mkdir()
     with closing(ModelServer(*flags(base))) as server:
         server.start()
+        while is_embedded() and f"no versions of m in {base}" not in server.log:
+            time.sleep(0.05)
         publish(models / "basic" / "2", base)
         server.wait_until_ready()
         with Client(server) as client:
