@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from deployments.errors import RequestError, TensorloomError
-from deployments.ingress.validation import as_request_error
+from deployments.ingress.validation import NO_OBJECT, as_request_error
 from deployments.ingress.wire import Json
 
 logger = logging.getLogger("ray.serve")
@@ -66,6 +66,8 @@ def _http(request: Request, error: Exception) -> Json:
 def _http_message(request: Request, error: HTTPException) -> tuple[str, str | None]:
     asked = f"{request.method} {request.url.path}"
     match error.status_code:
+        case 400:
+            return NO_OBJECT, RequestError.code
         case 404:
             return f"Unknown request URL: {asked}.", "unknown_url"
         case 405:

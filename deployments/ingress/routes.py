@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from deployments.ingress import error_handlers
 from deployments.ingress.answers import answer
+from deployments.ingress.body_limit import BodyLimit
 from deployments.ingress.responses import ChatFormat, CompletionFormat, model_list, model_object
 from deployments.ingress.schemas import ChatBody, CompletionBody
 from deployments.ingress.service import Service
@@ -19,8 +20,9 @@ LARGEST_BODY = 3 * 1024 * 1024
 
 def create_app(service: Service) -> FastAPI:
     """The HTTP application."""
-    # Clients such as curl call their JSON a form; nothing else is understood here.
-    app = FastAPI(title="Tensorloom", strict_content_type=False, max_body_size=LARGEST_BODY)
+    # Nothing but JSON is understood here, so a client need not say that its body is JSON.
+    app = FastAPI(title="Tensorloom", strict_content_type=False)
+    app.add_middleware(BodyLimit, most=LARGEST_BODY)
     error_handlers.install(app)
     for router in (_generation(service), _models(service), _health(service)):
         app.include_router(router)

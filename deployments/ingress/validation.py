@@ -9,11 +9,15 @@ from typing import Any
 
 from deployments.errors import RequestError
 
+NO_OBJECT = "The request's body must be a JSON object, sent as application/json."
+
 
 def as_request_error(failures: Sequence[Mapping[str, Any]]) -> RequestError:
     """The first failure, in words."""
     failure = failures[0]
     param = param_of(failure["loc"])
+    if param is None or failure["type"] == "json_invalid":
+        return RequestError(NO_OBJECT)
     return RequestError(_message(failure, param), param)
 
 
@@ -25,12 +29,10 @@ def param_of(location: Sequence[str | int]) -> str | None:
     return param or None
 
 
-def _message(failure: Mapping[str, Any], param: str | None) -> str:
+def _message(failure: Mapping[str, Any], param: str) -> str:
     match failure["type"]:
-        case "json_invalid":
-            return "The request's body is not valid JSON."
         case "missing":
-            return f"Missing required parameter: {param!r}." if param else "The request has no body."
+            return f"Missing required parameter: {param!r}."
         case "extra_forbidden":
             return f"Unrecognized request argument supplied: {param}"
         case _:

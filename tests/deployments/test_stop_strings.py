@@ -22,7 +22,7 @@ def shown(pieces: list[str], stops: list[str]) -> tuple[str, bool]:
 
 
 def cut(text: str, stops: list[str]) -> tuple[str, bool]:
-    """The definition, character by character: the first that is complete ends the text; the longest of those."""
+    """The definition, character by character: the first to be complete ends the text."""
     for end in range(1, len(text) + 1):
         lengths = [len(stop) for stop in stops if text[:end].endswith(stop)]
         if lengths:
@@ -41,9 +41,7 @@ def test_the_text_is_cut_at_the_first_complete_stop_string_whatever_the_pieces(
 
 
 @given(texts, stops, st.integers(1, 5))
-def test_no_more_is_held_back_than_could_become_a_stop_string(
-    text: str, stops: list[str], size: int
-) -> None:
+def test_no_more_is_held_back_than_could_become_a_stop_string(text: str, stops: list[str], size: int) -> None:
     watch, out = StopStrings(stops), ""
     for start in range(0, len(text), size):
         released = watch.push(text[start : start + size])
