@@ -1,0 +1,138 @@
+"""The application as its user runs it: `serve run` in a process of its own, seen only over HTTP."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+READY_S = 180
+IDLE = {"waiting": 0, "running": 0, "states": 0, "state_bytes": 0}
+_LOOK_S = 0.1
+
+
+class Application:
+    """`config` under `serve run`, on a free port, with a Ray of its own; ready once entered."""
+
+    def __init__(self, config: dict[str, Any], directory: Path) -> None:
+        self._log_path = directory / "serve.log"
+        self._config_path = directory / "serve_config.yaml"
+        self._config = config | {"http_options": {"host": "127.0.0.1", "port": _free_port()}}
+        # Ray's sockets lie below it; a Unix socket's path is at most 107 characters.
+        self._ray_directory = tempfile.TemporaryDirectory(
+            prefix="ray", dir="/tmp", ignore_cleanup_errors=True
+        )
+        self.url = f"http://127.0.0.1:{self._config['http_options']['port']}"
+
+    def __enter__(self) -> "Application":
+        self._config_path.write_text(yaml.safe_dump(self._config))
+        environment = {
+            **os.environ,
+            "RAY_TMPDIR": self._ray_directory.name,
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        }
+        with self._log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [Path(sys.executable).parent / "serve", "run", self._config_path],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._ray_directory.cleanup()
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """As Ctrl-C does; what is left after a while is killed."""
+        family = [self.process, *psutil.Process(self.process.pid).children(recursive=True)]
+        os.killpg(self.process.pid, signal.SIGINT)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        for process in family:
+            if isinstance(process, psutil.Process) and process.is_running():
+                process.kill()
+
+    def model_servers(self, model: str) -> list[psutil.Process]:
+        """The managed model servers of `model` that run now."""
+        return [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if f"--model_name={model}" in _command(process) and "--port=0" in _command(process)
+        ]
+
+    def replicas(self, deployment: str) -> list[psutil.Process]:
+        """The processes of a deployment's replicas."""
+        title = f"ray::ServeReplica:tensorloom:{deployment}"
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [process for process in family if " ".join(_command(process)).startswith(title)]
+
+    async def wait_until_idle(self, model: str, timeout_s: float = 30) -> None:
+        """Return once no sequence of `model` waits, runs or holds state; AssertionError if that stays so."""
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            deadline = time.monotonic() + timeout_s
+            while (held := await self.held(client, model)) != IDLE:
+                assert time.monotonic() < deadline, f"{model} still holds {held}"
+                await asyncio.sleep(_LOOK_S)
+
+    async def held(self, client: httpx.AsyncClient, model: str) -> dict[str, int]:
+        """What the decoder of `model` holds at this moment, as /health tells."""
+        status = (await client.get("/health")).json()["models"][model]
+        return {name: status[name] for name in IDLE}
+
+    def wait_until_ready(self) -> None:
+        """Return once /health answers 200; AssertionError with the log where it never does."""
+        for _ in self._looks():
+            try:
+                if httpx.get(f"{self.url}/health", timeout=10).status_code == 200:
+                    return
+            except httpx.TransportError:
+                continue
+        raise AssertionError(f"not ready after {READY_S} s:\n{self.log}")
+
+    def _looks(self) -> Iterator[None]:
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"serve run ended:\n{self.log}"
+            yield
+            time.sleep(_LOOK_S)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

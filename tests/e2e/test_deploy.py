@@ -1,0 +1,65 @@
+"""The ways to start the application: on several nodes, built into a file, deployed to a running cluster."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from tests.deployments.decoder.arithmetic import continuation
+from tests.e2e.application import ROOT, Application
+
+ENVIRONMENT = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_application_runs_on_several_nodes(arithmetic_base):
+    said = run(sys.executable, "-m", "tests.e2e.several_nodes", str(arithmetic_base))
+    result: dict[str, Any] = json.loads(said.splitlines()[-1])
+    assert result["status"] == 200
+    expected = " ".join(f"<{token}>" for token in continuation([1, 2], 4))
+    assert result["body"]["choices"][0]["text"] == expected
+    nodes = result["nodes"]
+    assert set(nodes) == {"Ingress", "Tokenizer", "Detokenizer", "decoder-arithmetic"}
+    assert nodes["Tokenizer"] != nodes["decoder-arithmetic"], nodes
+
+
+def test_serve_build_writes_a_config_that_names_every_deployment(tmp_path):
+    built = tmp_path / "built.yaml"
+    run(
+        str(Path(sys.executable).parent / "serve"),
+        "build",
+        "deployments.demo:app",
+        "--output-path",
+        str(built),
+    )
+    config = ServeDeploySchema.model_validate(yaml.safe_load(built.read_text()))
+    deployments = {deployment.name for deployment in config.applications[0].deployments}
+    assert deployments == {"Ingress", "Tokenizer", "Detokenizer", "decoder-tales-gpt", "decoder-tales-lstm"}
+
+
+def test_model_servers_end_with_the_application_and_with_a_killed_decoder(arithmetic_base, tmp_path):
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    models = [{"name": "arithmetic", "managed": {"base_path": str(arithmetic_base), "replicas": 2}}]
+    config["applications"][0]["args"] = {"models": models}
+    with Application(config, tmp_path) as application:
+        orphans = application.model_servers("arithmetic")
+        (decoder,) = application.replicas("decoder-arithmetic")
+        decoder.kill()
+        gone, alive = psutil.wait_procs(orphans, timeout=30)
+        assert (len(gone), alive) == (2, [])
+        application.wait_until_ready()
+        servers = application.model_servers("arithmetic")
+        assert len(servers) == 2
+    gone, alive = psutil.wait_procs(servers, timeout=30)
+    assert (len(gone), alive) == (2, [])

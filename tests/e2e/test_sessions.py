@@ -1,0 +1,109 @@
+"""Many sessions at once, and what happens to them when something dies or leaves."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.client import Answer, complete, events, stream
+from tests.e2e.conftest import DEMO_MODELS
+
+SESSIONS = 32
+OPENINGS = (
+    "Once upon a time",
+    "The fox",
+    "In a village by the sea there lived an old woman who",
+    "Tell me a tale about a lantern and a storm.",
+)
+LONG = {"prompt": "Once upon a time", "max_tokens": 300, "temperature": 0, "ignore_eos": True}
+
+
+def requests(model: str) -> Iterator[dict[str, Any]]:
+    """Prompts of 1 to some 250 tokens, answers of 8 to 70; every other one greedy, the rest seeded."""
+    for i in range(SESSIONS):
+        opening = OPENINGS[i % len(OPENINGS)]
+        yield {
+            "model": model,
+            "prompt": " ".join([opening] * (1 + (i * 7) % 16)),
+            "max_tokens": 8 + 2 * i,
+            "temperature": 0 if i % 2 else 1.0,
+            "top_p": 0.95,
+            "seed": i,
+            "ignore_eos": True,
+        }
+
+
+@pytest.mark.parametrize("model", DEMO_MODELS)
+async def test_every_session_among_32_gets_exactly_the_text_it_gets_alone(model, client, application):
+    bodies = list(requests(model))
+    alone = [await complete(client, **body) for body in bodies]
+    arrivals = [asyncio.Event() for _ in bodies]
+
+    async def session(i: int, body: dict[str, Any]) -> Answer:
+        """Joins when the one before it has got its second event."""
+        await arrivals[i].wait()
+        texts, tokens, finish = [], 0, ""
+        count = 0
+        async for event in events(client, **body):
+            count += 1
+            if count == 2 and i + 1 < SESSIONS:
+                arrivals[i + 1].set()
+            texts += [choice["text"] for choice in event["choices"]]
+            finish = next((c["finish_reason"] for c in event["choices"] if c["finish_reason"]), finish)
+            tokens = event["usage"]["completion_tokens"] if event["usage"] else tokens
+        return Answer("".join(texts), finish, tokens)
+
+    for arrival in arrivals[::4]:
+        arrival.set()
+    together = await asyncio.gather(*(session(i, body) for i, body in enumerate(bodies)))
+    assert together == alone
+    assert [answer.tokens for answer in together] == [body["max_tokens"] for body in bodies]
+    await application.wait_until_idle(model)
+
+
+@pytest.mark.parametrize("model", DEMO_MODELS)
+async def test_killing_the_model_server_in_mid_stream_neither_loses_nor_changes_text(
+    model, client, application
+):
+    expected = await complete(client, model=model, **LONG)
+    killed = False
+    texts = []
+    async for event in events(client, model=model, **LONG):
+        texts += [choice["text"] for choice in event["choices"]]
+        if len(texts) >= 20 and not killed:
+            (server,) = application.model_servers(model)
+            server.kill()
+            killed = True
+    assert killed
+    assert "".join(texts) == expected.text
+
+
+async def test_a_client_that_leaves_in_mid_stream_frees_its_row_and_state(client, application):
+    model = DEMO_MODELS[0]
+
+    async def leave_after(count: int) -> None:
+        seen = 0
+        async for _ in events(client, model=model, **LONG):
+            seen += 1
+            if seen == count:
+                return
+
+    stays = asyncio.create_task(stream(client, model=model, **LONG))
+    await asyncio.gather(*(leave_after(3 + i) for i in range(8)))
+    assert (await stays).tokens == LONG["max_tokens"]
+    await application.wait_until_idle(model)
+
+
+async def test_a_client_that_leaves_without_streaming_frees_its_row_and_state(client, application):
+    model = DEMO_MODELS[1]
+    body = LONG | {"model": model, "max_tokens": 3000}
+    async with httpx.AsyncClient(base_url=application.url, timeout=60) as leaving:
+        request = asyncio.create_task(leaving.post("/v1/completions", json=body))
+        while (await application.held(client, model))["running"] == 0:
+            assert not request.done(), request.result().text
+            await asyncio.sleep(0.01)
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
+    await application.wait_until_idle(model, timeout_s=5)
