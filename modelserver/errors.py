@@ -38,5 +38,9 @@ def not_found(message: str) -> Status:
     return Status(grpc.StatusCode.NOT_FOUND, message)
 
 
+def unknown(message: str) -> Status:
+    return Status(grpc.StatusCode.UNKNOWN, message)
+
+
 def failed_precondition(message: str) -> Status:
     return Status(grpc.StatusCode.FAILED_PRECONDITION, message)

@@ -1,27 +1,23 @@
 """The models of a server: looks for versions, loads and unloads them, and lends them to calls.
 
-Knows neither gRPC nor TensorFlow: what a version is once loaded is up to `loader`.
+Knows neither gRPC nor TensorFlow: what a version is, once loaded, is up to `loader`.
 """
 
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
-
 from modelserver.config import ModelConfig
-from modelserver.errors import Status, failed_precondition, invalid, not_found
+from modelserver.errors import Status, invalid, not_found, unknown
 from modelserver.lifecycle import Version
+from modelserver.loading import Retries, load, unload
 from modelserver.model import Model, VersionStatus
 from modelserver.process import log
-from modelserver.servable import Servable
+from modelserver.servable import Loader, Servable
 from modelserver.versions import list_versions
-
-Loader = Callable[[str], Servable]
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,7 @@ class Pace:
     poll_seconds: int
     """0 looks once, below 0 never."""
     load_threads: int
-    load_retries: int
-    retry_seconds: float
+    retries: Retries
 
 
 class Manager:
@@ -129,54 +124,20 @@ class Manager:
             log(line)
 
     def _advance(self, model: Model) -> None:
-        load, unload = model.next_steps()
-        for version in load:
+        to_load, to_unload = model.next_steps()
+        for version in to_load:
             self._loads.submit(self._load, model, version)
-        for version in unload:
+        for version in to_unload:
             threading.Thread(target=self._unload, args=(model, version), name="unload", daemon=True).start()
         self._changed.notify_all()
 
     def _load(self, model: Model, version: Version[Servable]) -> None:
-        try:
-            version.loading()
-            version.loaded(self._try_to_load(model, version))
-            log(f"serving {version} from {version.path}")
-        except Status as error:
-            version.failed(error)
-            log(f"cannot load {version}: {error}")
+        load(version, self._loader, self._pace.retries, lambda: model.wants(version.number))
         with self._changed:
             self._advance(model)
 
-    def _try_to_load(self, model: Model, version: Version[Servable]) -> Servable:
-        """Load, again and again while it fails and the version is wanted."""
-        if not os.path.isdir(version.path):
-            raise failed_precondition(
-                f"Error while attempting to reserve resources to load servable {version}: "
-                f"{version.path}; Not a directory"
-            )
-        for _ in range(self._pace.load_retries):
-            try:
-                return self._attempt(version)
-            except Status as error:
-                log(f"cannot load {version} yet: {error}")
-            threading.Event().wait(self._pace.retry_seconds)
-            if not model.wants(version.number):
-                break
-        return self._attempt(version)
-
-    def _attempt(self, version: Version[Servable]) -> Servable:
-        """Whatever is wrong with a model, its load ends, and as a Status."""
-        try:
-            return self._loader(version.path)
-        except Status:
-            raise
-        except Exception as error:
-            raise Status(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}") from error
-
     def _unload(self, model: Model, version: Version[Servable]) -> None:
-        version.release().close()
-        version.unloaded()
-        log(f"unloaded {version}")
+        unload(version)
         with self._changed:
             self._advance(model)
 
@@ -194,5 +155,4 @@ def _number(spec: Any, model: Model | None) -> int | None:
 
 def _did_not_load(failures: list[Version[Servable]]) -> Status:
     reasons = "".join(f"{{{version} due to error: {version.error}}}, " for version in failures)
-    message = f"{len(failures)} servable(s) did not become available: {{{reasons}}}"
-    return Status(grpc.StatusCode.UNKNOWN, message)
+    return unknown(f"{len(failures)} servable(s) did not become available: {{{reasons}}}")

@@ -1,122 +1,28 @@
-"""One loaded version: a TensorFlow session, and the signatures that can be run in it.
+"""A loaded version as the rest of the server sees it. Knows no TensorFlow."""
 
-The session is the same DirectSession that TensorFlow Serving runs, entered below `Session.run`: that checks
-shapes, which the real server does not, and costs several times more than a small graph does. Knows nothing
-of requests.
-"""
-
-import gc
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
-import tensorflow as tf
-from tensorflow.python.client import pywrap_tf_session
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from contract.tensors import Array
-from modelserver.errors import not_found, status_of_number
 from modelserver.signature import Signature
-
-_NO_TIMEOUT = 0
-_LONGEST_SECONDS = 1e9
-"""gRPC gives a call without a deadline some centuries."""
-
-
-@dataclass(frozen=True)
-class SessionOptions:
-    """How sessions are made."""
-
-    tags: tuple[str, ...]
-    intra_op_parallelism: int
-    inter_op_parallelism: int
 
 
 class Servable(Protocol):
-    """What the services need of a loaded version."""
+    """Signatures, and a way to run them. Any number of threads may call `run` at a time."""
 
     @property
     def signatures(self) -> Mapping[str, Signature]: ...
 
     @property
-    def signature_defs(self) -> Mapping[str, Any]: ...
-
-    def run(
-        self, feeds: Mapping[str, Array], fetches: Sequence[str], seconds: float | None
-    ) -> list[Array]: ...
-
-    def close(self) -> None: ...
-
-
-class SessionServable:
-    """A SavedModel in a session of its own. Any number of threads may call `run` at a time."""
-
-    def __init__(self, path: str, options: SessionOptions) -> None:
-        self._graph = tf.Graph()
-        with self._graph.as_default():
-            self._session = tf.compat.v1.Session(graph=self._graph, config=_config(options))
-            meta_graph = _load(self._session, path, options.tags)
-        self._session._extend_graph()
-        self.signature_defs: Mapping[str, Any] = dict(meta_graph.signature_def)
-        self.signatures = {name: Signature.of(proto) for name, proto in self.signature_defs.items()}
-        self._handles: dict[str, Any] = {}
+    def signature_defs(self) -> Mapping[str, Any]:
+        """The SignatureDefs as the model has them."""
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], seconds: float | None) -> list[Array]:
         """The values of the tensors `fetches`, within `seconds`; Status where the run fails."""
-        options = tf.compat.v1.RunOptions(timeout_in_ms=_milliseconds(seconds))
-        buffer = pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
-        fed = {self._handle(name): array for name, array in feeds.items()}
-        fetched = [self._handle(name) for name in fetches]
-        try:
-            values = self._session._call_tf_sessionrun(buffer, fed, fetched, [], None)
-        except tf.errors.OpError as error:
-            raise status_of_number(error.error_code, error.message) from None
-        finally:
-            pywrap_tf_session.TF_DeleteBuffer(buffer)
-        # A scalar string comes as bytes.
-        return [np.array(value, object) if isinstance(value, bytes) else value for value in values]
 
     def close(self) -> None:
         """Give the memory back. No call may be running."""
-        self._session.close()
-        del self._session, self._graph, self._handles
-        gc.collect()
-
-    def _handle(self, name: str) -> Any:
-        handle = self._handles.get(name)
-        if handle is None:
-            handle = self._handles[name] = self._graph.as_graph_element(name)._as_tf_output()
-        return handle
 
 
-def _milliseconds(seconds: float | None) -> int:
-    """A timeout for RunOptions, where 0 means none."""
-    if seconds is None or seconds > _LONGEST_SECONDS:
-        return _NO_TIMEOUT
-    return max(1, int(seconds * 1000))
-
-
-def _cause(message: str) -> str:
-    """What `Session.run` has wrapped in a heading and the names of nodes."""
-    return message.removeprefix("Graph execution error:\n\n").partition("\n\t [[")[0]
-
-
-def _config(options: SessionOptions) -> Any:
-    return tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=options.intra_op_parallelism,
-        inter_op_parallelism_threads=options.inter_op_parallelism,
-        use_per_session_threads=False,
-    )
-
-
-def _load(session: Any, path: str, tags: tuple[str, ...]) -> Any:
-    """Load the SavedModel at `path` into `session` and hand back its MetaGraphDef."""
-    try:
-        return tf.compat.v1.saved_model.loader.load(session, list(tags), path)
-    except tf.errors.OpError as error:
-        raise status_of_number(error.error_code, _cause(error.message)) from None
-    except OSError:
-        raise not_found(
-            f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}. "
-            "Check that the directory exists and that you have the right permissions for accessing it."
-        ) from None
+Loader: TypeAlias = Callable[[str], Servable]
+"""From a version's path; Status where it cannot be loaded."""

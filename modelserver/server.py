@@ -12,10 +12,11 @@ from modelserver.calls import Gate
 from modelserver.config import models_of_flags
 from modelserver.errors import Status
 from modelserver.flags import FlagError, Flags
+from modelserver.loading import Retries
 from modelserver.manager import Manager, Pace
 from modelserver.process import FAILED, end, log
-from modelserver.servable import SessionOptions, SessionServable
 from modelserver.services import ModelService, PredictionService
+from modelserver.session import SessionOptions, SessionServable
 
 DRAIN_SECONDS = 60.0
 """How long calls in flight may take to end once the process is told to."""
@@ -72,8 +73,7 @@ def _manager(flags: Flags) -> Manager:
     pace = Pace(
         poll_seconds=flags.file_system_poll_wait_seconds,
         load_threads=flags.num_load_threads,
-        load_retries=flags.max_num_load_retries,
-        retry_seconds=flags.load_retry_interval_micros / 1e6,
+        retries=Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6),
     )
     return Manager(models_of_flags(flags), functools.partial(SessionServable, options=options), pace)
 
