@@ -42,7 +42,7 @@ class Manager:
         self._loads = ThreadPoolExecutor(max(1, pace.load_threads), thread_name_prefix="load")
 
     def start(self) -> None:
-        """Begin to look for versions."""
+        """Begin to look for versions, again and again."""
         if self._pace.poll_seconds >= 0:
             threading.Thread(target=self._poll_forever, name="poll", daemon=True).start()
 
@@ -93,12 +93,13 @@ class Manager:
         return latest, f"Latest({spec.name})"
 
     def _poll_forever(self) -> None:
-        self._poll()
+        self.look()
         while self._pace.poll_seconds > 0:
             threading.Event().wait(self._pace.poll_seconds)
-            self._poll()
+            self.look()
 
-    def _poll(self) -> None:
+    def look(self) -> None:
+        """Look for versions once, and begin to load and unload accordingly."""
         for model in self._models.values():
             paths = self._look(model.config)
             if paths is not None:

@@ -1,8 +1,9 @@
-"""Write the SavedModels that the recordings were made with: `python make_models.py BASE`.
+"""Write the SavedModels that the recordings were made with, and one more: `python make_models.py BASE`.
 
 BASE/basic/1 and BASE/basic/2: many signatures; `serving_default` gives x * version + 1.
 BASE/other/1: `serving_default` gives x - 1.
 BASE/named/1: one signature without serving_default.
+BASE/pool/1: not recorded; variables that are made by a call, as resident state is.
 """
 
 import sys
@@ -100,11 +101,42 @@ def save_simple(path: str, key: str, function: Callable[..., Any]) -> None:
     tf.saved_model.save(model, path, signatures={key: model.f})
 
 
+def pool_handle(name: str, dtype: tf.DType, shape: list[int | None]) -> tf.Tensor:
+    return tf.raw_ops.VarHandleOp(shared_name=name, container="", dtype=dtype, shape=shape)
+
+
+def claim(rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
+    """A pool of zeros, `rows` long, that belongs to `epoch`."""
+    handle = pool_handle("pool", tf.float32, [None, 4])
+    tf.raw_ops.AssignVariableOp(resource=handle, value=tf.zeros([rows, 4]))
+    lease = pool_handle("lease_epoch", tf.int64, [])
+    tf.raw_ops.AssignVariableOp(resource=lease, value=epoch)
+    return {"epoch": tf.identity(epoch)}
+
+
+def add_row(row: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Add 1 to a row, for the pool's owner only."""
+    lease = tf.raw_ops.ReadVariableOp(resource=pool_handle("lease_epoch", tf.int64, []), dtype=tf.int64)
+    with tf.control_dependencies([tf.debugging.assert_equal(lease, epoch, message="stale lease")]):
+        handle = pool_handle("pool", tf.float32, [None, 4])
+        updates = tf.ones([1, 4])
+        tf.raw_ops.ResourceScatterAdd(resource=handle, indices=[row], updates=updates)
+        return {"row": tf.raw_ops.ResourceGather(resource=handle, indices=[row], dtype=tf.float32)}
+
+
+def save_pool(path: str) -> None:
+    model = tf.Module()
+    model.claim = signature([spec([], tf.int32, "rows"), spec([], tf.int64, "epoch")], claim)
+    model.add = signature([spec([], tf.int32, "row"), spec([], tf.int64, "epoch")], add_row)
+    tf.saved_model.save(model, path, signatures={"claim": model.claim, "add": model.add})
+
+
 def main(base: str) -> None:
     save_basic(base, 1)
     save_basic(base, 2)
     save_simple(f"{base}/other/1", "serving_default", lambda x: {"y": x - 1.0})
     save_simple(f"{base}/named/1", "only", lambda x: {"y": x})
+    save_pool(f"{base}/pool/1")
 
 
 if __name__ == "__main__":

@@ -104,6 +104,29 @@ def test_a_failed_run_leaves_the_session_usable(own: Client):
     assert own.predict(good)["root"].tolist() == [2]
 
 
+def _add(client: Client, epoch: int) -> list[list[float]]:
+    added = client.predict(request("pool", "add", row=np.int32(5), epoch=epoch))
+    rows: list[list[float]] = added["row"].tolist()
+    return rows
+
+
+def test_a_pool_is_made_by_its_claim_and_refuses_stale_owners(own: Client):
+    with pytest.raises(grpc.RpcError) as error:
+        _add(own, epoch=1)
+    assert error.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert error.value.details().startswith("Could not find variable lease_epoch.")
+
+    own.predict(request("pool", "claim", rows=np.int32(8), epoch=1))
+    assert [_add(own, epoch=1), _add(own, epoch=1)] == [[[1.0] * 4], [[2.0] * 4]]
+
+    own.predict(request("pool", "claim", rows=np.int32(6), epoch=2))
+    with pytest.raises(grpc.RpcError) as error:
+        _add(own, epoch=1)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.value.details().startswith("assertion failed: [stale lease]")
+    assert _add(own, epoch=2) == [[1.0] * 4]
+
+
 def test_calls_past_the_limit_are_refused(own: Client):
     calls = [
         own.begin(request("basic", "loop", version=1, steps=ENDLESS), seconds=LOOP_SECONDS) for _ in range(12)
