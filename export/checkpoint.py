@@ -70,7 +70,9 @@ class Checkpoint:
         except OSError as error:
             raise SourceError(f"{self.directory / name} cannot be read: {error.strerror}") from error
 
-    def weights(self, shapes: Mapping[str, tuple[int, ...]], prefix: str, ignored: tuple[str, ...]) -> Weights:
+    def weights(
+        self, shapes: Mapping[str, tuple[int, ...]], prefix: str, ignored: tuple[str, ...]
+    ) -> Weights:
         """The tensors that `shapes` names, as float32.
 
         Names in the files may begin with `prefix`; those that end in one of `ignored` carry no weights of
@@ -112,7 +114,9 @@ class Checkpoint:
             except SafetensorError as error:
                 raise SourceError(f"{path}: tensor {name} cannot be read: {error}") from error
         if value.shape != shape:
-            raise ShapeError(f"{path}: tensor {name} has shape {value.shape}; the configuration asks for {shape}")
+            raise ShapeError(
+                f"{path}: tensor {name} has shape {value.shape}; the configuration asks for {shape}"
+            )
         return value.astype(np.float32)
 
 

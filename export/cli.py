@@ -2,14 +2,13 @@
 
 import argparse
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from contract.errors import ContractError
+from export import quiet
 from export.errors import ExportError, VersionError
 
 logger = logging.getLogger(__name__)
@@ -18,7 +17,8 @@ logger = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 published, 1 not, 2 wrong usage."""
     args = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    logging.getLogger("export").setLevel(logging.INFO)
     try:
         export(args)
     except (ExportError, ContractError) as error:
@@ -32,8 +32,8 @@ def export(args: argparse.Namespace) -> Path:
     name = args.name or _default_name(args.source)
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise VersionError(f"{name!r} cannot be a model's name; letters, digits, '_', '-' and '.' can")
-    # TensorFlow takes seconds to import and prints: not before the arguments are known to be good.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow takes seconds to import: not before the arguments are known to be good.
+    quiet.import_tensorflow()
     from export import families, keras, verify, write
 
     write.target_of(args.out / name, args.version)
@@ -41,7 +41,7 @@ def export(args: argparse.Namespace) -> Path:
         servable = keras.load(args.source, name)
     else:
         servable = families.load(args.family, Path(args.source), name, args.dtype)
-    target = write.write(servable, args.out, args.version, partial(verify.verify, servable=servable))
+    target = write.write(servable, args.out, args.version, lambda path: verify.verify(path, servable))
     logger.info("published %s", target)
     return target
 

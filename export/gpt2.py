@@ -71,8 +71,12 @@ def read_config(checkpoint: Checkpoint) -> Config:
     activation = raw.get("activation_function", "gelu_new")
     if activation not in ACTIVATIONS:
         supported = ", ".join(ACTIVATIONS)
-        raise UnsupportedError(f"activation_function = {activation!r} is not implemented; supported: {supported}")
-    sizes = {key: checkpoint.size(key) for key in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")}
+        raise UnsupportedError(
+            f"activation_function = {activation!r} is not implemented; supported: {supported}"
+        )
+    sizes = {
+        key: checkpoint.size(key) for key in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+    }
     if sizes["n_embd"] % sizes["n_head"]:
         raise SourceError(f"n_embd = {sizes['n_embd']} is not a multiple of n_head = {sizes['n_head']}")
     return Config(
@@ -103,7 +107,9 @@ def reference(config: Config, weights: Weights) -> Reference:
 
 def step(config: Config, weights: Weights, dtype: str) -> Step:
     """The `step` function over variables of its own."""
-    variables = {name: tf.Variable(tf.cast(value, stored_dtype(name, dtype)), name=name) for name, value in weights.items()}
+    variables = {
+        name: tf.Variable(tf.cast(value, stored_dtype(name, dtype))) for name, value in weights.items()
+    }
 
     def run(
         tokens: tf.Tensor,  # (batch, steps)
@@ -210,7 +216,8 @@ def _mask(position: tf.Tensor, past: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
 
 def _by_layer(past: tf.Tensor, config: Config) -> list[tf.Tensor]:
     """(batch, past, layers, heads, head_dim) to (batch, heads, past, head_dim) for each layer."""
-    return tf.unstack(tf.transpose(past, [2, 0, 3, 1, 4]), num=config.n_layer)
+    layers: list[tf.Tensor] = tf.unstack(tf.transpose(past, [2, 0, 3, 1, 4]), num=config.n_layer)
+    return layers
 
 
 def _new_entries(layers: list[tf.Tensor]) -> tf.Tensor:
@@ -256,7 +263,8 @@ class _Layer:
         """Queries, keys and values, each (batch, heads, steps, head_dim)."""
         config = self._config
         split = tf.reshape(qkv, [self._batch, self._steps, 3, config.n_head, config.head_dim])
-        return tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]), num=3)
+        parts: list[tf.Tensor] = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]), num=3)
+        return parts
 
     def _norm(self, x: tf.Tensor, name: str) -> tf.Tensor:
         return _norm(self._config, self._weights, f"{self._prefix}.{name}", x)

@@ -13,7 +13,7 @@ from contract.manifest import Manifest
 Tensors: TypeAlias = Mapping[str, Any]
 
 Step: TypeAlias = Callable[..., dict[str, tf.Tensor]]
-"""Called by keyword with `tokens`, `lengths` and each state tensor; returns `logits` and each state tensor."""
+"""Called by keyword with `tokens`, `lengths` and each state tensor; returns `logits` and the state."""
 
 Reference: TypeAlias = Callable[[npt.NDArray[np.int32]], npt.NDArray[np.floating]]
 """Logits (time, vocabulary) at every position of ids (time,), computed in some other way."""

@@ -51,7 +51,7 @@ class Stepper:
         feeds = {names.TOKENS: _padded(ids, 0), names.LENGTHS: lengths}
         for tensor in self.manifest.state:
             feeds[tensor.name] = _batch(tensor, [state[tensor.name] for state in states])
-        answer = self._step(feeds)
+        answer = self.call(feeds)
         return [self._result(answer, row, int(lengths[row]), states[row]) for row in range(len(ids))]
 
     def greedy(self, prompt: Ids, count: int) -> list[int]:
@@ -63,7 +63,8 @@ class Stepper:
             chosen.append(int(result.logits.argmax()))
         return chosen
 
-    def _step(self, feeds: dict[str, Array]) -> dict[str, Array]:
+    def call(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """The step signature itself."""
         step = self._loaded.signatures[names.STEP_SIGNATURE]
         answer = step(**{name: tf.constant(value) for name, value in feeds.items()})
         return {name: value.numpy() for name, value in answer.items()}
@@ -90,5 +91,5 @@ def _padded(rows: Sequence[Array], axis: int) -> Array:
     shape[axis] = longest
     batch = np.zeros([len(rows), *shape], rows[0].dtype)
     for i, row in enumerate(rows):
-        batch[(i, *(slice(size) for size in row.shape))] = row
+        batch[i][tuple(slice(size) for size in row.shape)] = row
     return batch

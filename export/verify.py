@@ -60,7 +60,7 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a trial gave: logits (steps, vocabulary) from the prompt's last position on, and the last state."""
+    """What a trial gave: logits (steps, vocabulary) from the prompt's end on, and the last state."""
 
     logits: Array
     state: State
@@ -122,8 +122,7 @@ def _decode(stepper: Stepper, trials: Sequence[_Trial]) -> list[_Run]:
         results = stepper.run(tokens, [result.state for result in results])
         steps.append(results)
     return [
-        _Run(np.stack([step[row].logits for step in steps]), results[row].state)
-        for row in range(len(trials))
+        _Run(np.stack([step[row].logits for step in steps]), results[row].state) for row in range(len(trials))
     ]
 
 

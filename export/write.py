@@ -22,7 +22,7 @@ from export.servable import Servable
 logger = logging.getLogger(__name__)
 
 
-def write(servable: Servable, base: Path, version: int | None, verify: Callable[[Path], None]) -> Path:
+def write(servable: Servable, base: Path, version: int | None, verify: Callable[[Path], object]) -> Path:
     """The published version directory; whatever `verify` raises leaves none behind."""
     model = base / servable.manifest.name
     target = target_of(model, version)
@@ -75,14 +75,13 @@ def _save(servable: Servable, directory: Path) -> None:
 def _manifest(servable: Servable) -> tf.types.experimental.ConcreteFunction:
     text = servable.manifest.to_json()
 
-    @tf.function(input_signature=[])
     def manifest() -> dict[str, tf.Tensor]:
         return {
             names.MANIFEST: tf.constant(text),
             names.TOKENIZER: tf.constant(servable.tokenizer),
         }
 
-    return manifest.get_concrete_function()
+    return tf.function(manifest, autograph=False).get_concrete_function()
 
 
 def _publish(directory: Path, target: Path) -> None:

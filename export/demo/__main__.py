@@ -2,25 +2,26 @@
 
 import argparse
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from tokenizers import Tokenizer
 
 from export.demo import checkpoint, corpus, gpt, lstm, optimize, tokenize
 
 SEED = 2048
-DOCUMENTS = 60_000
-TOKENIZER_DOCUMENTS = 8_000
+DOCUMENTS = 8_000
 
 
 @dataclass(frozen=True)
 class Demo:
     """How one demo model is made."""
 
-    begin: Callable[[optimize.Ids], gpt.Gpt | lstm.Lstm]
+    begin: Callable[[tokenize.Ids], gpt.Gpt | lstm.Lstm]
     schedule: optimize.Schedule
     config: Mapping[str, Any]
 
@@ -36,25 +37,41 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    documents = list(corpus.documents(SEED, DOCUMENTS))
-    tokenizer = tokenize.train(documents[:TOKENIZER_DOCUMENTS])
-    ids = tokenize.stream(tokenizer, documents)
-    logging.info("corpus: %d documents, %d tokens", len(documents), len(ids))
+    tokenizer = tokenize.train(corpus.documents(SEED, DOCUMENTS))
     for name in args.only or DEMOS:
         checkpoint.write_tokenizer(args.out / name, tokenizer)
-        _train(DEMOS[name], args.out / name, ids)
+        _train(DEMOS[name], args.out / name, tokenizer)
 
 
-def _train(demo: Demo, directory: Path, ids: optimize.Ids) -> None:
+def _train(demo: Demo, directory: Path, tokenizer: Tokenizer) -> None:
     tf.random.set_seed(SEED)
-    model = demo.begin(ids)
+    model = demo.begin(_rows(tokenizer, SEED, demo.schedule.stages[0]))
 
     def keep(step: int) -> None:
         checkpoint.write(directory, demo.config, model.weights)
         logging.info("%s: saved after step %d", directory, step)
 
-    loss = optimize.train(model.variables, model.loss, ids, demo.schedule, SEED, keep)
+    batches = _batches(tokenizer, demo.schedule)
+    loss = optimize.train(model.variables, model.loss, batches, demo.schedule, keep)
     logging.info("%s: last loss %.3f nats per token", directory, loss)
+
+
+def _batches(tokenizer: Tokenizer, schedule: optimize.Schedule) -> Iterator[tokenize.Ids]:
+    """Batches for all stages in order; no document is seen twice."""
+    seed = SEED
+    for stage in schedule.stages:
+        left = stage.steps
+        while left:
+            seed += 1
+            rows = _rows(tokenizer, seed, stage)
+            count = min(left, len(rows) // stage.batch)
+            yield from np.split(rows[: count * stage.batch], count)
+            left -= count
+
+
+def _rows(tokenizer: Tokenizer, seed: int, stage: optimize.Stage) -> tokenize.Ids:
+    documents = list(corpus.documents(seed, DOCUMENTS, stage.turns))
+    return tokenize.rows(tokenizer, documents, stage.length)
 
 
 def _arguments() -> argparse.Namespace:

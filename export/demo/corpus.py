@@ -104,28 +104,33 @@ class Cast:
     trait: Trait
 
 
-def documents(seed: int, count: int) -> Iterator[str]:
-    """`count` documents, each ending in `END`."""
+def documents(seed: int, count: int, turns: int = 1) -> Iterator[str]:
+    """`count` documents of up to `turns` requests each; every tale ends in `END`."""
     rng = random.Random(seed)
     for _ in range(count):
-        yield document(rng)
+        yield document(rng, rng.randint(1, turns))
 
 
-def document(rng: random.Random) -> str:
+def document(rng: random.Random, turns: int) -> str:
+    """A tale, mostly with its request; where there are more turns, the requests that keep it going."""
     cast = _cast(rng)
-    plot, sequel = rng.sample(PLOTS, 2)
-    slots = _slots(rng, cast, plot)
-    tale = _tale(rng, plot, slots)
+    first, *later = rng.sample(PLOTS, turns)
+    opening = _opening(rng, _slots(rng, cast, first), first, plain=0.4 if turns == 1 else 0)
+    return opening + "".join(_continuation(rng, _slots(rng, cast, plot), plot) for plot in later)
+
+
+def _opening(rng: random.Random, slots: Mapping[str, str], plot: Plot, plain: float) -> str:
+    tale = _tale(rng, plot, slots) + END
     style = rng.random()
-    if style < 0.3:
-        return tale + END
-    if style < 0.4:
-        return f"{_say(rng, _TITLES, slots)}\n\n{tale}{END}"
-    first = f"{USER}{_request(rng, _REQUESTS, slots)}{TALE}{tale}{END}"
-    if style < 0.75:
-        return first
-    later = _slots(rng, cast, sequel)
-    return f"{first}{USER}{_request(rng, _MORE, later)}{TALE}{_sequel(rng, sequel, later)}{END}"
+    if style < 0.7 * plain:
+        return tale
+    if style < plain:
+        return f"{_say(rng, _TITLES, slots)}\n\n{tale}"
+    return f"{USER}{_request(rng, _REQUESTS, slots)}{TALE}{tale}"
+
+
+def _continuation(rng: random.Random, slots: Mapping[str, str], plot: Plot) -> str:
+    return f"{USER}{_request(rng, _MORE, slots)}{TALE}{_sequel(rng, plot, slots)}{END}"
 
 
 def _cast(rng: random.Random) -> Cast:

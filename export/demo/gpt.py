@@ -4,16 +4,14 @@ import numpy as np
 import tensorflow as tf
 
 from export import gpt2
-from export.demo.optimize import Schedule, Stage
+from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
 from export.demo.tokenize import VOCABULARY_SIZE
 
 CONFIG = gpt2.Config(
     vocab_size=VOCABULARY_SIZE, n_positions=512, n_embd=192, n_layer=4, n_head=6, n_inner=768
 )
-# Most steps on short rows, which are cheap; the last ones teach distances up to the whole context.
-SCHEDULE = Schedule(stages=(Stage(1250, 256, 32), Stage(250, 512, 16)), peak=2e-3)
-
-
+# Single tales first, which are cheap; then talks that fill the context.
+SCHEDULE = Schedule(stages=(Stage(1000, 1, 224, 32), Stage(350, 3, 512, 16)), peak=2e-3)
 OPERANDS = "bfloat16"
 
 
@@ -23,7 +21,7 @@ def _operand(name: str, variable: tf.Variable) -> tf.Tensor:
 
 
 class Gpt:
-    """Variables and the loss over packed rows."""
+    """Variables and the loss over rows of ids."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -34,19 +32,14 @@ class Gpt:
         return list(self.weights.values())
 
     def loss(self, rows: tf.Tensor) -> tf.Tensor:
-        """Mean cross entropy in nats per token; `rows` is (batch, window + 1)."""
+        """Mean cross entropy in nats per token; `rows` is (batch, length)."""
         weights = {name: _operand(name, variable) for name, variable in self.weights.items()}
-        tokens, targets = rows[:, :-1], rows[:, 1:]
-        batch, window = tf.shape(tokens)[0], tf.shape(tokens)[1]
+        tokens = inputs(rows)
+        batch, steps = tf.unstack(tf.shape(tokens))
         nothing = tf.zeros([batch, 0, CONFIG.n_layer, CONFIG.n_head, CONFIG.head_dim], OPERANDS)
-        # Rows begin at random places, so that every position is learnt from short rows too.
-        room = CONFIG.n_positions - window + 1
-        position = tf.random.uniform([batch], 0, room, tf.int32)
-        x, _, _ = gpt2.hidden(CONFIG, weights, tokens, position, nothing, nothing)
-        logits = gpt2.head(CONFIG, weights, x)
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(tf.reshape(targets, [-1]), logits)
-        )
+        x, _, _ = gpt2.hidden(CONFIG, weights, tokens, tf.zeros([batch], tf.int32), nothing, nothing)
+        logits = tf.reshape(gpt2.head(CONFIG, weights, x), [batch, steps, CONFIG.vocab_size])
+        return cross_entropy(rows, logits)
 
     def _variable(self, name: str, shape: tuple[int, ...]) -> tf.Variable:
         if name.endswith("bias"):

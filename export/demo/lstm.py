@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from export import lstm
-from export.demo.optimize import Ids, Schedule, Stage
-from export.demo.tokenize import VOCABULARY_SIZE
+from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
+from export.demo.tokenize import NOTHING, VOCABULARY_SIZE, Ids
 
 CONFIG = lstm.Config(
     vocab_size=VOCABULARY_SIZE, embedding_size=128, hidden_size=240, n_layer=2, context_length=4096
 )
-SCHEDULE = Schedule(stages=(Stage(1500, 256, 32),), peak=3e-3)
+SCHEDULE = Schedule(stages=(Stage(1100, 1, 224, 32), Stage(300, 2, 384, 20)), peak=3e-3)
 
 
 class Lstm:
@@ -33,20 +33,17 @@ class Lstm:
 
     def _begin(self, ids: Ids) -> None:
         """The bias starts at the tokens' frequencies: learning those through h drives it into saturation."""
-        counts = np.bincount(ids, minlength=CONFIG.vocab_size) + 1.0
+        counts = np.bincount(ids[ids != NOTHING], minlength=CONFIG.vocab_size) + 1.0
         self.weights["dense.bias"].assign(np.log(counts / counts.sum()).astype(np.float32))
         embedding = self.weights["embedding.weight"]
         embedding.assign(tf.random.normal(embedding.shape, stddev=0.5))
 
     def loss(self, rows: tf.Tensor) -> tf.Tensor:
-        """Mean cross entropy in nats per token; `rows` is (batch, window + 1)."""
-        x = self._layers.embedding(rows[:, :-1])
+        """Mean cross entropy in nats per token; `rows` is (batch, length)."""
+        x = self._layers.embedding(inputs(rows))
         for layer in self._layers.lstm:
             x, _, _ = layer(x)
-        logits = self._layers.dense(x)
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(rows[:, 1:], logits)
-        )
+        return cross_entropy(rows, self._layers.dense(x))
 
 
 def checkpoint_config() -> dict[str, object]:

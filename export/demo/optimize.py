@@ -1,32 +1,30 @@
-"""One training loop for both demo models: AdamW, warm-up and cosine, packed rows.
+"""One training loop for both demo models: AdamW, warm-up and cosine.
 
 Knows a model only as a loss over rows of ids and a set of variables.
 """
 
 import logging
 import math
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from export.demo.tokenize import windows
+from export.demo.tokenize import NOTHING, Ids
 
 logger = logging.getLogger(__name__)
-
-Ids = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training on rows of one length."""
+    """A stretch of training on documents of so many turns, one in each row."""
 
     steps: int
-    window: int
+    turns: int
+    length: int
+    """Tokens in a row."""
     batch: int
 
 
@@ -89,27 +87,26 @@ class AdamW:
 def train(
     variables: list[tf.Variable],
     loss_of: Callable[[tf.Tensor], tf.Tensor],
-    ids: Ids,
+    batches: Iterable[Ids],
     schedule: Schedule,
-    seed: int,
     keep: Callable[[int], None],
     keep_every: int = 250,
 ) -> float:
-    """Minimises `loss_of(rows)`, rows being (batch, window + 1); returns the last 50 steps' mean loss."""
+    """Minimises `loss_of(rows)`, rows being (batch, length); returns the last 50 steps' mean loss."""
     optimizer = AdamW(variables)
 
-    @tf.function(reduce_retracing=True)
     def update(rows: tf.Tensor, rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = loss_of(rows)
         optimizer.apply(tape.gradient(loss, variables), rate, step)
         return loss
 
+    compiled = tf.function(update, autograph=False)
     losses: list[float] = []
     began = time.monotonic()
-    for step, rows in enumerate(_batches(ids, schedule, random.Random(seed))):
+    for step, rows in enumerate(batches):
         rate = tf.constant(schedule.rate(step), tf.float32)
-        losses.append(float(update(tf.constant(rows), rate, tf.constant(step + 1.0))))
+        losses.append(float(compiled(tf.constant(rows), rate, tf.constant(step + 1.0))))
         if (step + 1) % 25 == 0:
             _report(step + 1, schedule.steps, losses, time.monotonic() - began)
         if (step + 1) % keep_every == 0:
@@ -118,17 +115,16 @@ def train(
     return float(np.mean(losses[-50:]))
 
 
-def _batches(ids: Ids, schedule: Schedule, rng: random.Random):  # type: ignore[no-untyped-def]
-    """Batches for all stages in order; each pass over `ids` is cut and shuffled anew."""
-    for stage in schedule.stages:
-        left = stage.steps
-        while left:
-            rows = windows(ids, stage.window, rng)
-            order = np.random.default_rng(rng.randrange(1 << 30)).permutation(len(rows))
-            count = min(left, len(rows) // stage.batch)
-            for i in range(count):
-                yield rows[order[i * stage.batch : (i + 1) * stage.batch]]
-            left -= count
+def cross_entropy(rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean in nats per token; `logits` (batch, length - 1, vocabulary) are those of `inputs(rows)`."""
+    targets = rows[:, 1:]
+    real = tf.cast(targets != NOTHING, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
+    return tf.reduce_sum(losses * real) / tf.reduce_sum(real)
+
+
+def inputs(rows: tf.Tensor) -> tf.Tensor:
+    return tf.maximum(rows[:, :-1], 0)
 
 
 def _report(step: int, steps: int, losses: list[float], seconds: float) -> None:

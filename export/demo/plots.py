@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a sentence is a line
 """The plots of the tales: for each, what may be said at every stage. Data only; knows no grammar.
 
 Slots in braces are filled by `corpus`: the hero's `name`, `kind`, `he`, `him`, `his`, `trait` and `deed`;

@@ -1,1 +1,1 @@
-"""The models once more, in numpy and float64, straight from their definitions; what exports are held against."""
+"""The models once more, in numpy and float64, from their definitions: what exports are held against."""

@@ -1,7 +1,7 @@
 """GPT-2's forward pass in numpy and float64: one sequence, no cache, every position's logits."""
 
 from math import erf, pi, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from export.gpt2 import Config
 
-Array = npt.NDArray[np.float64]
+Array: TypeAlias = npt.NDArray[Any]
 
 
 def logits(config: "Config", weights: dict[str, npt.NDArray[Any]], ids: npt.NDArray[np.int32]) -> Array:
@@ -45,21 +45,25 @@ def _feed_forward(config: "Config", own: dict[str, Array], x: Array) -> Array:
 
 
 def _dense(own: dict[str, Array], name: str, x: Array) -> Array:
-    return x @ own[f"{name}.weight"] + own[f"{name}.bias"]
+    out: Array = x @ own[f"{name}.weight"] + own[f"{name}.bias"]
+    return out
 
 
 def _norm(config: "Config", own: dict[str, npt.NDArray[Any]], name: str, x: Array) -> Array:
-    centred = x - x.mean(axis=1, keepdims=True)
+    centred: Array = x - x.mean(axis=1, keepdims=True)
     spread = np.sqrt((centred**2).mean(axis=1, keepdims=True) + config.layer_norm_epsilon)
-    return centred / spread * own[f"{name}.weight"] + own[f"{name}.bias"]
+    out: Array = centred / spread * own[f"{name}.weight"] + own[f"{name}.bias"]
+    return out
 
 
 def _gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
+    out: Array = 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
+    return out
 
 
 def _gelu(x: Array) -> Array:
-    return 0.5 * x * (1 + np.vectorize(erf)(x / sqrt(2)))
+    out: Array = 0.5 * x * (1 + np.vectorize(erf)(x / sqrt(2)))
+    return out
 
 
 def _relu(x: Array) -> Array:

@@ -21,7 +21,7 @@ def logits(config: "Config", weights: dict[str, npt.NDArray[Any]], ids: npt.NDAr
 
 
 def _layer(weights: dict[str, Array], name: str, size: int, x: Array) -> Array:
-    """Outputs (time, size) of inputs (time, width); the gates lie in the order input, forget, cell, output."""
+    """Outputs (time, size) of inputs (time, width); the gates are input, forget, cell and output."""
     h, c = np.zeros(size), np.zeros(size)
     fed = x @ weights[f"{name}.kernel"] + weights[f"{name}.bias"]
     outputs = []

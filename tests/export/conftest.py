@@ -1,0 +1,63 @@
+"""Servables that several tests share, each exported once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from export import quiet
+
+quiet.import_tensorflow()
+
+from export import families, gpt2, lstm, verify, write  # noqa: E402
+from export.servable import Servable  # noqa: E402
+from export.stepper import Stepper  # noqa: E402
+from tests.export import checkpoints  # noqa: E402
+
+Publish = Callable[[Servable], Path]
+
+
+@pytest.fixture(scope="session")
+def publish(tmp_path_factory: pytest.TempPathFactory) -> Publish:
+    """Writes and verifies a servable under a base directory of its own."""
+
+    def published(servable: Servable) -> Path:
+        base = tmp_path_factory.mktemp("models")
+        return write.write(servable, base, None, lambda path: verify.verify(path, servable))
+
+    return published
+
+
+@pytest.fixture
+def gpt2_checkpoint(tmp_path: Path) -> Path:
+    return checkpoints.write(tmp_path / "gpt2", checkpoints.GPT2, gpt2.shapes(checkpoints.GPT2_CONFIG))
+
+
+@pytest.fixture
+def lstm_checkpoint(tmp_path: Path) -> Path:
+    return checkpoints.write(tmp_path / "lstm", checkpoints.LSTM, lstm.shapes(checkpoints.LSTM_CONFIG))
+
+
+@pytest.fixture(scope="session", params=["small", "narrow"])
+def golden(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def golden_stepper(golden: str, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
+    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / golden, golden)
+    return Stepper(publish(families.load("gpt2", directory, golden, "float32")))
+
+
+@pytest.fixture(scope="session")
+def bfloat16_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
+    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "half", "small")
+    return Stepper(publish(families.load("gpt2", directory, "half", "bfloat16")))
+
+
+@pytest.fixture(scope="session")
+def lstm_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
+    shapes = lstm.shapes(checkpoints.LSTM_CONFIG)
+    directory = checkpoints.write(tmp_path_factory.mktemp("lstm") / "lstm", checkpoints.LSTM, shapes)
+    return Stepper(publish(families.load("lstm", directory, "lstm", "float32")))
