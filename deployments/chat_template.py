@@ -6,9 +6,10 @@ texts of the special ones that templates name.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from deployments.errors import RequestError
@@ -16,11 +17,15 @@ from deployments.messages import ChatMessage
 
 
 class ChatTemplate:
-    """A compiled template."""
+    """One template, compiled when it is first used: a broken one leaves plain completions alone."""
 
     def __init__(self, source: str, bos_token: str, eos_token: str) -> None:
-        self._template = _environment().from_string(source)
+        self._source = source
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+
+    @cached_property
+    def _template(self) -> Template:
+        return _environment().from_string(self._source)
 
     def render(self, messages: Sequence[ChatMessage]) -> str:
         """The prompt for the assistant's next message; RequestError where the template refuses."""

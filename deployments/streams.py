@@ -3,7 +3,8 @@
 Knows Ray Serve's handles; does not know what the answers are for.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar, cast
 
 from ray.exceptions import RayActorError
@@ -22,10 +23,8 @@ Handles: TypeAlias = Mapping[str, Handle]
 
 async def reply(response: Awaitable[Any]) -> Any:
     """The value of a remote call."""
-    try:
+    with _failures_as_raised():
         return await response
-    except Exception as error:
-        raise as_raised(error) from error
 
 
 async def servable(decoder: Handle) -> Servable:
@@ -36,20 +35,29 @@ async def servable(decoder: Handle) -> Servable:
 async def items(response: Any) -> Stream[Any]:
     """The items of a remote stream; whoever stops listening cancels the other side."""
     try:
-        async for item in response:
-            yield item
-    except Exception as error:
-        raise as_raised(error) from error
+        with _failures_as_raised():
+            async for item in response:
+                yield item
     finally:
         response.cancel()
 
 
-def as_raised(error: Exception) -> Exception:
-    """What failed on the other side, out of Ray's wrapping."""
+@contextmanager
+def _failures_as_raised() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if known := _known(error):
+            raise known from error
+        raise
+
+
+def _known(error: Exception) -> errors.TensorloomError | None:
+    """What failed on the other side, out of Ray's wrapping, or what it means that the call itself failed."""
     if found := errors.find(error):
         return found
     if isinstance(error, BackPressureError):
         return errors.Overloaded("Too many requests wait already; try again later.")
     if isinstance(error, RayActorError | DeploymentUnavailableError):
         return errors.ModelServerUnavailable("A process that serves this model went away; try again later.")
-    return error
+    return None

@@ -8,7 +8,7 @@ from typing import Any
 
 # Serve reads them when it is imported.
 os.environ["RAY_AUTH_MODE"] = "disabled"
-os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"
+os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
 os.environ["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] = "0"
 
 import pytest
@@ -25,6 +25,8 @@ APP_ARGS = AppArgs.model_validate(
         "models": [
             {"name": "echo", "external": {"addresses": ["unused:1"]}},
             {"name": "mute", "external": {"addresses": ["unused:1"]}},
+            {"name": "wide", "external": {"addresses": ["unused:1"]}},
+            {"name": "mortal", "external": {"addresses": ["unused:1"]}},
         ]
     }
 )

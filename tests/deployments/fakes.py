@@ -8,22 +8,25 @@ is (97,) with finish "length". The chat template joins the contents of the messa
 Prompts that begin with a mark are scripted instead:
 
     !overloaded     Overloaded at once                !unavailable    ModelServerUnavailable at once
+    !overflow       ContextOverflow at once           !bug            a plain RuntimeError at once
+    !die            "!", then the decoder's process ends
     !break          "!", "b", then ModelServerUnavailable
     !forever        "!" again and again, until the stream is closed
     !hang           no chunk at all, until the stream is closed
 """
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ray import serve
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
 from deployments.config import ModelArgs
-from deployments.errors import ModelServerUnavailable, Overloaded
+from deployments.errors import ContextOverflow, ModelServerUnavailable, Overloaded, ServableReplaced
 from deployments.messages import (
     DecoderStatus,
     FinishReason,
@@ -111,6 +114,13 @@ class Script:
                 raise Overloaded("The queue is full.")
             case ["unavailable"]:
                 raise ModelServerUnavailable("No model server answers.")
+            case ["overflow"]:
+                raise ContextOverflow("It does not fit.", "max_tokens")
+            case ["die"]:
+                yield TokenChunk((ord("!"),))
+                os._exit(1)
+            case ["bug"]:
+                raise RuntimeError("a bug")
             case ["break"]:
                 yield TokenChunk((ord("!"),))
                 yield TokenChunk((ord("b"),))
@@ -132,12 +142,19 @@ def echo(request: GenerateRequest) -> list[TokenChunk]:
     return [*(TokenChunk((token,)) for token in ids[:-1]), TokenChunk((ids[-1],), finish)]
 
 
+def _wide(servable: Servable) -> bytes:
+    """The tokenizer with 6 MB of white space, which JSON allows."""
+    return servable.tokenizer + b" " * 6_000_000
+
+
 @serve.deployment
 class FakeDecoder:
-    """The fake, bound like the real one; the model named "mute" does not chat."""
+    """The fake, bound like the real one; "mute" does not chat, and the tokenizer of "wide" is a large one."""
 
     def __init__(self, args: ModelArgs) -> None:
         self._script = Script(servable(args.name, chat=args.name != "mute"))
+        if args.name == "wide":
+            self._script.servable = replace(self._script.servable, tokenizer=_wide(self._script.servable))
 
     async def servable(self) -> Servable:
         return self._script.servable
@@ -146,9 +163,16 @@ class FakeDecoder:
         return DecoderStatus(0, self._script.running, 0, 0, servers=1, server_pids=())
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        if request.servable != self._script.servable.id:
+            raise ServableReplaced("Another version is served.")
         async with aclosing(self._script.generate(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def replace(self) -> None:
+        """The next version of the model takes the place of this one."""
+        version = self._script.servable.id.version + 1
+        self._script.servable = servable(self._script.servable.id.model, version=version)
 
     async def until_running(self, number: int) -> None:
         await self._script.until_running(number)

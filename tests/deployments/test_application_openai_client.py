@@ -1,0 +1,75 @@
+"""The application through the official client."""
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionUserMessageParam
+
+from tests.deployments.conftest import Application
+
+QUESTION: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "aé"}]
+
+
+@pytest.fixture
+def client(application: Application) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{application.url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+def test_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["echo", "mute", "wide", "mortal"]
+    assert client.models.retrieve("echo").owned_by == "tensorloom"
+
+
+def test_a_completion(client: openai.OpenAI) -> None:
+    completion = client.completions.create(model="echo", prompt="aé", temperature=0)
+    assert (completion.choices[0].text, completion.choices[0].finish_reason) == ("aé", "stop")
+    assert completion.usage is not None
+    assert completion.usage.total_tokens == 7
+
+
+def test_a_streamed_completion(client: openai.OpenAI) -> None:
+    chunks = list(client.completions.create(model="echo", prompt="aé", stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks) == "aé"
+    assert [chunk.choices[0].finish_reason for chunk in chunks] == [None, None, "stop"]
+
+
+def test_a_chat(client: openai.OpenAI) -> None:
+    chat = client.chat.completions.create(model="echo", messages=QUESTION, max_completion_tokens=3)
+    assert (chat.choices[0].message.content, chat.choices[0].finish_reason) == ("aé", "length")
+
+
+def test_a_streamed_chat(client: openai.OpenAI) -> None:
+    chunks = list(
+        client.chat.completions.create(
+            model="echo", messages=QUESTION, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    *deltas, last = chunks
+    assert deltas[0].choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in deltas) == "aé"
+    assert deltas[-1].choices[0].finish_reason == "stop"
+    assert last.choices == []
+    assert last.usage is not None
+    assert last.usage.completion_tokens == 4
+
+
+def test_failures_are_the_clients_own_classes(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="does not exist") as missing:
+        client.completions.create(model="gone", prompt="a")
+    assert missing.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError, match="less than or equal to 2") as bad:
+        client.completions.create(model="echo", prompt="a", temperature=3)
+    assert bad.value.param == "temperature"
+    with pytest.raises(openai.RateLimitError) as full:
+        client.completions.create(model="echo", prompt="!overloaded")
+    assert full.value.response.headers["retry-after"] == "1"
+    with pytest.raises(openai.InternalServerError):
+        client.completions.create(model="echo", prompt="!unavailable")
+
+
+def test_a_failure_in_mid_stream_is_raised(client: openai.OpenAI) -> None:
+    stream = client.completions.create(model="echo", prompt="!break", stream=True)
+    with pytest.raises(openai.APIError, match="went away"):
+        list(stream)

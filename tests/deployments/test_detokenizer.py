@@ -1,0 +1,89 @@
+"""A generation's tokens as text chunks: what is shown, what is counted, how it ends."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployments.messages import FinishReason, TextChunk, TokenChunk
+from deployments.text_assembler import TextAssembler
+from tests.deployments.fakes import BOS, EOS, byte_tokenizer
+
+STOP, LENGTH = FinishReason.STOP, FinishReason.LENGTH
+
+
+def assembled(chunks: Sequence[TokenChunk], stops: Sequence[str] = (), eos: int = EOS) -> list[TextChunk]:
+    """The chunks up to the one with `finish`."""
+    assembler, out = TextAssembler(byte_tokenizer(), stops, {eos}), []
+    for chunk in chunks:
+        if text := assembler.push(chunk):
+            out.append(text)
+            if text.finish:
+                break
+    return out
+
+
+def test_chunks_without_new_text_wait_and_their_tokens_are_counted_with_the_next() -> None:
+    first, second = "é".encode()
+    chunks = [TokenChunk((token,)) for token in (97, first, second)]
+    assert assembled([*chunks, TokenChunk((98,), LENGTH)]) == [
+        TextChunk("a", 1),
+        TextChunk("é", 2),
+        TextChunk("b", 1, LENGTH),
+    ]
+
+
+def test_the_token_that_ends_the_generation_is_counted_and_not_shown() -> None:
+    assert assembled([TokenChunk((97, EOS), STOP)]) == [TextChunk("a", 2, STOP)]
+
+
+def test_an_end_token_that_has_a_text_is_not_shown_either() -> None:
+    """The vocabulary of a model need not mark its end token as special."""
+    assert assembled([TokenChunk((97, ord(".")), STOP)], eos=ord(".")) == [TextChunk("a", 2, STOP)]
+
+
+def test_an_end_token_that_did_not_end_the_generation_is_text_like_any_other() -> None:
+    assert assembled([TokenChunk((ord("."), 97), LENGTH)], eos=ord(".")) == [TextChunk(".a", 2, LENGTH)]
+
+
+def test_special_tokens_are_not_shown() -> None:
+    assert assembled([TokenChunk((97, BOS, EOS, 98), LENGTH)]) == [TextChunk("ab", 4, LENGTH)]
+
+
+def test_a_stop_string_inside_a_chunk_ends_the_count_with_its_last_token() -> None:
+    assert assembled([TokenChunk(tuple(b"abcdef"))], ["cd"]) == [TextChunk("ab", 4, STOP)]
+
+
+def test_a_stop_string_over_two_chunks_is_held_back_and_not_shown() -> None:
+    chunks = [TokenChunk(tuple(b"abc")), TokenChunk(tuple(b"d")), TokenChunk(tuple(b"e"), LENGTH)]
+    assert assembled(chunks, ["cd"]) == [TextChunk("ab", 3), TextChunk("", 1, STOP)]
+
+
+def test_text_held_back_for_a_stop_string_is_shown_when_the_generation_ends_first() -> None:
+    assert assembled([TokenChunk(tuple(b"abc"), LENGTH)], ["cd"]) == [TextChunk("abc", 3, LENGTH)]
+
+
+def test_a_character_that_stays_broken_can_complete_a_stop_string() -> None:
+    chunks = [TokenChunk((97, "é".encode()[0]), LENGTH)]
+    assert assembled(chunks, ["�"]) == [TextChunk("a", 2, STOP)]
+
+
+def test_a_generation_of_nothing_still_finishes() -> None:
+    assert assembled([TokenChunk((), LENGTH)]) == [TextChunk("", 0, LENGTH)]
+
+
+@pytest.mark.parametrize("finish", [STOP, LENGTH])
+@given(ids=st.lists(st.integers(0, 257), max_size=30), data=st.data())
+def test_text_and_count_do_not_depend_on_how_tokens_arrive(
+    finish: FinishReason, ids: list[int], data: st.DataObject
+) -> None:
+    stops = data.draw(st.lists(st.text("ab�", min_size=1, max_size=3), max_size=2))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(ids)), max_size=5)))
+    pieces = [tuple(ids[a:b]) for a, b in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
+    split = [*(TokenChunk(piece) for piece in pieces[:-1]), TokenChunk(pieces[-1], finish)]
+    whole = assembled([TokenChunk(tuple(ids), finish)], stops)
+    parts = assembled(split, stops)
+    assert "".join(part.text for part in parts) == whole[0].text
+    assert sum(part.tokens for part in parts) == whole[0].tokens
+    assert parts[-1].finish == whole[0].finish
