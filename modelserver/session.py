@@ -69,8 +69,14 @@ class SessionServable:
     def _handle(self, name: str) -> Any:
         handle = self._handles.get(name)
         if handle is None:
-            handle = self._handles[name] = self._graph.as_graph_element(name)._as_tf_output()
+            handle = self._handles[name] = self._tensor(name)._as_tf_output()
         return handle
+
+    def _tensor(self, name: str) -> Any:
+        try:
+            return self._graph.as_graph_element(name, allow_operation=False)
+        except (KeyError, TypeError, ValueError):
+            raise not_found(f"Tensor {name} was not found in the Graph") from None
 
 
 def _milliseconds(seconds: float | None) -> int:

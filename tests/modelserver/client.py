@@ -1,5 +1,6 @@
 """A small client of a model server, for tests: numpy in, numpy out."""
 
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -72,6 +73,11 @@ def request(
     for alias, value in inputs.items():
         message.inputs[alias].CopyFrom(to_proto(_array(value)))
     return message
+
+
+def waiting(name: str, path: Path) -> predict_pb2.PredictRequest:
+    """A call to the `waiting` model that ends once there is a file at `path`."""
+    return request(name, "wait", path=np.array(str(path).encode(), dtype=object))
 
 
 def _array(value: Array | float | int) -> Array:

@@ -20,6 +20,7 @@ model_config_list {{
   }}
   config {{ name: "other" base_path: "{base}/other" model_platform: "tensorflow" }}
   config {{ name: "named" base_path: "{base}/named" model_platform: "tensorflow" }}
+  config {{ name: "waiting" base_path: "{base}/waiting" model_platform: "tensorflow" }}
   config {{ name: "pool" base_path: "{base}/pool" model_platform: "tensorflow" }}
 }}
 """
@@ -36,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recorded_flags(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """What the server of the recordings was started with, and one more model."""
+    """What the server of the recordings was started with, and two more models."""
     config = tmp_path_factory.mktemp("config") / "models.config"
     config.write_text(CONFIG.format(base=models))
     return (

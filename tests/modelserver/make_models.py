@@ -1,8 +1,9 @@
-"""Write the SavedModels that the recordings were made with, and one more: `python make_models.py BASE`.
+"""Write the SavedModels that the recordings were made with, and two more: `python make_models.py BASE`.
 
 BASE/basic/1 and BASE/basic/2: many signatures; `serving_default` gives x * version + 1.
 BASE/other/1: `serving_default` gives x - 1.
 BASE/named/1: one signature without serving_default.
+BASE/waiting/1 and 2: not recorded; calls that end when a file is there.
 BASE/pool/1: not recorded; variables that are made by a call, as resident state is.
 """
 
@@ -101,6 +102,33 @@ def save_simple(path: str, key: str, function: Callable[..., Any]) -> None:
     tf.saved_model.save(model, path, signatures={key: model.f})
 
 
+class Waiting(tf.Module):
+    def __init__(self, version: int) -> None:
+        super().__init__()
+        self.version = tf.constant(float(version))
+        self.looks = tf.Variable(0, dtype=tf.int64, name="looks")
+
+    def wait(self, path: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Ends once there is a file at `path`."""
+
+        def look(_: tf.Tensor) -> tf.Tensor:
+            with tf.control_dependencies([self.looks.assign_add(1)]):
+                return tf.size(tf.io.matching_files(path)) > 0
+
+        return {"found": tf.while_loop(tf.logical_not, look, [tf.constant(False)])[0]}
+
+
+def save_waiting(base: str, version: int) -> None:
+    """`serving_default` gives x * version; `looks` tells how often all waits have looked."""
+    model = Waiting(version)
+    signatures = {
+        "serving_default": signature([spec([None], tf.float32, "x")], lambda x: {"y": x * model.version}),
+        "wait": signature([spec([], tf.string, "path")], model.wait),
+        "looks": signature([], lambda: {"looks": model.looks.read_value()}),
+    }
+    tf.saved_model.save(model, f"{base}/waiting/{version}", signatures=signatures)
+
+
 def pool_handle(name: str, dtype: tf.DType, shape: list[int | None]) -> tf.Tensor:
     return tf.raw_ops.VarHandleOp(shared_name=name, container="", dtype=dtype, shape=shape)
 
@@ -136,6 +164,8 @@ def main(base: str) -> None:
     save_basic(base, 2)
     save_simple(f"{base}/other/1", "serving_default", lambda x: {"y": x - 1.0})
     save_simple(f"{base}/named/1", "only", lambda x: {"y": x})
+    save_waiting(base, 1)
+    save_waiting(base, 2)
     save_pool(f"{base}/pool/1")
 
 

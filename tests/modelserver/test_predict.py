@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -9,19 +10,17 @@ import pytest
 
 from contract.dtypes import dtype_of_name
 from contract.stubs import predict_pb2
-from tests.modelserver.client import Client, request
+from tests.modelserver.client import Client, request, waiting
 from tests.servers import ModelServer
 
 ENDLESS = 10**9
 """Steps that no test waits for."""
 
-LOOP_SECONDS = 2.0
-
 
 @pytest.fixture(scope="module")
 def own_server(recorded_flags: tuple[str, ...]) -> Iterator[ModelServer]:
     """A server whose variables these tests change."""
-    with ModelServer(*recorded_flags, "--grpc_max_threads=4") as running:
+    with ModelServer(*recorded_flags) as running:
         yield running
 
 
@@ -68,12 +67,13 @@ def test_updates_from_many_threads_are_all_counted(own_server: ModelServer, own:
     assert count(own) == before + 75
 
 
-def test_calls_are_answered_while_another_runs(own: Client):
-    running = own.begin(request("basic", "loop", version=1, steps=ENDLESS), seconds=LOOP_SECONDS)
-    first = count(own, version=1)
-    while count(own, version=1) == first:
-        assert not running.done(), "the count stood still while the loop ran"
-    assert running.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
+def test_calls_are_answered_while_another_runs(own: Client, tmp_path: Path):
+    running = own.begin(waiting("waiting", tmp_path / "go"))
+    while own.predict(request("waiting", "looks"))["looks"] == 0:
+        pass
+    assert not running.done()
+    (tmp_path / "go").touch()
+    assert list(running.result().outputs["found"].bool_val) == [True]
 
 
 def test_a_run_ends_at_its_deadline(own: Client):
@@ -127,14 +127,18 @@ def test_a_pool_is_made_by_its_claim_and_refuses_stale_owners(own: Client):
     assert _add(own, epoch=2) == [[1.0] * 4]
 
 
-def test_calls_past_the_limit_are_refused(own: Client):
-    calls = [
-        own.begin(request("basic", "loop", version=1, steps=ENDLESS), seconds=LOOP_SECONDS) for _ in range(12)
-    ]
-    errors = [call.exception() for call in calls]
-    refusals = [error for error in errors if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
-    assert {error.details() for error in refusals} == {"Server Threadpool Exhausted"}
-    assert len(refusals) < len(errors)
+def test_calls_past_the_limit_are_refused(models: Path, tmp_path: Path):
+    flags = ("--model_name=m", f"--model_base_path={models}/waiting", "--grpc_max_threads=4")
+    with ModelServer(*flags) as server, Client(server) as client:
+        calls = [client.begin(waiting("m", tmp_path / "go")) for _ in range(12)]
+        while not any(call.done() for call in calls):
+            pass
+        (tmp_path / "go").touch()
+        errors = [error for call in calls if (error := call.exception())]
+    assert {(error.code(), error.details()) for error in errors} == {
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+    }
+    assert len(errors) < len(calls)
 
 
 def test_a_request_of_more_than_four_megabytes_is_read(client: Client):

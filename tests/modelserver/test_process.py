@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.modelserver.client import Client, request
+from tests.modelserver.client import Client, request, waiting
 from tests.modelserver.test_versions_on_disk import publish, version_served
 from tests.servers import EndedError, ModelServer, is_embedded
 
@@ -29,7 +29,7 @@ def test_an_unknown_flag_ends_the_process(tmp_path: Path):
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_process(models: Path, tmp_path: Path):
-    shutil.copytree(models / "basic" / "1", tmp_path / "1")
+    shutil.copytree(models / "waiting" / "1", tmp_path / "1")
     os.truncate(tmp_path / "1" / "variables" / "variables.data-00000-of-00001", 4)
     with pytest.raises(EndedError) as error, ModelServer(*flags(tmp_path)):
         pass
@@ -55,21 +55,29 @@ def test_a_base_path_without_versions_is_waited_for(models: Path, tmp_path: Path
         server.start()
         while is_embedded() and f"no versions of m in {base}" not in server.log:
             time.sleep(0.05)
-        publish(models / "basic" / "2", base)
+        publish(models / "waiting" / "2", base)
         server.wait_until_ready()
         with Client(server) as client:
             assert version_served(client) == 2
 
 
 @pytest.mark.skipif(not is_embedded(), reason="the real server does not drain on SIGTERM")
-def test_on_sigterm_calls_in_flight_end_well_and_new_ones_are_refused(models: Path):
-    with ModelServer(*flags(models / "basic")) as server, Client(server) as client:
-        running = client.begin(request("m", "loop", steps=8000))
-        while client.predict(request("m", "count", step=0))["count"] == 0:
+def test_on_sigterm_new_calls_are_refused_and_those_in_flight_end_well(models: Path, tmp_path: Path):
+    with ModelServer(*flags(models / "waiting")) as server, Client(server) as client:
+        running = client.begin(waiting("m", tmp_path / "go"))
+        while client.predict(request("m", "looks"))["looks"] == 0:
             pass
         server.terminate()
-        assert list(running.result().outputs["count"].int64_val) == [8000]
+        while not _is_refused(client):
+            pass
+        (tmp_path / "go").touch()
+        assert list(running.result().outputs["found"].bool_val) == [True]
         assert server.wait() == 0
-        with pytest.raises(grpc.RpcError) as error:
-            client.predict(request("m", "count", step=0))
-        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def _is_refused(client: Client) -> bool:
+    try:
+        client.predict(request("m", "looks"))
+    except grpc.RpcError as error:
+        return error.code() is grpc.StatusCode.UNAVAILABLE
+    return False

@@ -10,11 +10,10 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.modelserver.client import Client, request
+from tests.modelserver.client import Client, request, waiting
 from tests.servers import ModelServer
 
-RUN_SECONDS = 5.0
-X = np.ones((1, 3), np.float32)
+X = np.ones(3, np.float32)
 
 
 def publish(source: Path, base: Path) -> None:
@@ -26,9 +25,9 @@ def publish(source: Path, base: Path) -> None:
 
 @contextmanager
 def serving(models: Path, base: Path) -> Iterator[Client]:
-    """A server of version 1 of `basic`, in a base path of its own."""
+    """A server of version 1 of `waiting`, in a base path of its own."""
     base.mkdir()
-    publish(models / "basic" / "1", base)
+    publish(models / "waiting" / "1", base)
     flags = ("--model_name=m", f"--model_base_path={base}", "--max_num_load_retries=0")
     with ModelServer(*flags, "--num_load_threads=1") as server, Client(server) as client:
         yield client
@@ -50,7 +49,7 @@ def pinned(client: Client, version: int) -> str:
 def test_a_new_version_takes_over_without_an_error(models: Path, tmp_path: Path):
     with serving(models, tmp_path / "m") as client:
         assert version_served(client) == 1
-        publish(models / "basic" / "2", tmp_path / "m")
+        publish(models / "waiting" / "2", tmp_path / "m")
         while version_served(client) == 1:
             assert pinned(client, 1) in ("OK", "NOT_FOUND: Servable not found for request: Specific(m, 1)")
         while pinned(client, 1) == "OK":
@@ -60,14 +59,14 @@ def test_a_new_version_takes_over_without_an_error(models: Path, tmp_path: Path)
             assert version_served(client) == 2
         assert client.states("m") == {2: "AVAILABLE", 1: "END"}
 
-        shutil.rmtree(tmp_path / "m" / "2")
         shutil.rmtree(tmp_path / "m" / "1")
+        shutil.rmtree(tmp_path / "m" / "2")
         while client.states("m")[2] != "END":
             pass
         with pytest.raises(grpc.RpcError, match=r"Servable not found for request: Latest\(m\)"):
             version_served(client)
 
-        publish(models / "basic" / "1", tmp_path / "m")
+        publish(models / "waiting" / "1", tmp_path / "m")
         while client.states("m")[1] != "AVAILABLE":
             pass
         assert version_served(client) == 1
@@ -75,13 +74,17 @@ def test_a_new_version_takes_over_without_an_error(models: Path, tmp_path: Path)
 
 def test_a_version_unloads_only_after_its_calls_have_ended(models: Path, tmp_path: Path):
     with serving(models, tmp_path / "m") as client:
-        running = client.begin(request("m", "loop", version=1, steps=10**9), seconds=RUN_SECONDS)
-        publish(models / "basic" / "2", tmp_path / "m")
+        running = client.begin(waiting("m", tmp_path / "go"))
+        while client.predict(request("m", "looks"))["looks"] == 0:
+            pass
+        publish(models / "waiting" / "2", tmp_path / "m")
         while client.states("m")[1] != "UNLOADING":
-            assert not running.done()
+            pass
         assert pinned(client, 1).startswith("NOT_FOUND")
         assert version_served(client) == 2
-        assert running.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert client.states("m")[1] == "UNLOADING"
+        (tmp_path / "go").touch()
+        assert running.result().model_spec.version.value == 1
         while client.states("m")[1] != "END":
             pass
 
@@ -89,7 +92,7 @@ def test_a_version_unloads_only_after_its_calls_have_ended(models: Path, tmp_pat
 def test_a_broken_version_leaves_the_old_one_serving(models: Path, tmp_path: Path):
     with serving(models, tmp_path / "m") as client:
         broken = tmp_path / "2"
-        shutil.copytree(models / "basic" / "2", broken)
+        shutil.copytree(models / "waiting" / "2", broken)
         os.truncate(broken / "variables" / "variables.data-00000-of-00001", 4)
         os.rename(broken, tmp_path / "m" / "2")
         while client.states("m").get(2) != "END":
