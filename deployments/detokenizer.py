@@ -42,14 +42,13 @@ class Detokenizer:
         self._vocabularies = ServableCache(self._fetch, Vocabulary.of)
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[TextChunk]:
-        """The generation's text; the chunk with `finish` is the last."""
+        """The generation's text; the chunk with `finish` is the last, whoever ended it."""
         assembler = (await self._vocabularies.exactly(request.servable)).assembler(request)
         async with aclosing(self._tokens(request)) as chunks:
             async for chunk in chunks:
-                if (text := assembler.push(chunk)) is None:
-                    continue
-                yield text
-                if text.finish:
+                if text := assembler.push(chunk):
+                    yield text
+                if text and text.finish and not chunk.finish:
                     return
 
     def _tokens(self, request: GenerateRequest) -> streams.Stream[TokenChunk]:

@@ -3,6 +3,7 @@
 Knows Ray Serve's handles; does not know what the answers are for.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar, cast
@@ -33,13 +34,14 @@ async def servable(decoder: Handle) -> Servable:
 
 
 async def items(response: Any) -> Stream[Any]:
-    """The items of a remote stream; whoever stops listening cancels the other side."""
+    """The items of a remote stream; whoever stops listening before its end cancels the other side."""
     try:
         with _failures_as_raised():
             async for item in response:
                 yield item
-    finally:
+    except (GeneratorExit, asyncio.CancelledError):
         response.cancel()
+        raise
 
 
 @contextmanager
