@@ -87,7 +87,9 @@ class Checkpoint:
             raise SourceError(f"{self.directory}: tensor {missing[0]} is missing")
         return {
             name: self._tensor(files[known[name]], known[name], shape)
-            for name, shape in tqdm(shapes.items(), desc="reading weights", unit="tensor", leave=False)
+            for name, shape in tqdm(
+                shapes.items(), desc="reading weights", unit="tensor", leave=False, disable=None
+            )
         }
 
     def _files(self) -> dict[str, Path]:

@@ -92,7 +92,7 @@ def tolerance(scale: float) -> float:
 
 def measure(stepper: Stepper, reference: Reference | None) -> Figures:
     trials = _trials(stepper.manifest)
-    progress = tqdm(trials, desc="verifying", unit="prompt", leave=False)
+    progress = tqdm(trials, desc="verifying", unit="prompt", leave=False, disable=None)
     singles = [_decode(stepper, [trial])[0] for trial in progress]
     expected = [] if reference is None else [_expected(reference, trial) for trial in trials]
     return Figures(

@@ -1,0 +1,172 @@
+"""What can go wrong ends with status 1 and one line that names the culprit."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from export import cli
+from tests.export import checkpoints
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def failure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs an export that fails; its one line."""
+
+    def run(*argv: object) -> str:
+        assert cli.main([*map(str, argv), "--out", str(tmp_path / "models")]) == 1
+        lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1
+        assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
+        return lines[0]
+
+    return run
+
+
+def _tensor(directory: Path, name: str, value: np.ndarray | None) -> None:
+    path = directory / "model.safetensors"
+    tensors = load_file(path)
+    tensors.pop(name, None)
+    if value is not None:
+        tensors[name] = value
+    save_file(tensors, path)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "lstm"])
+def test_an_export_is_published_under_its_name(
+    family: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    source = request.getfixturevalue(f"{family}_checkpoint")
+    argv = [family, str(source), "--out", str(tmp_path / "models"), "--name", "mine", "--version", "7"]
+    assert cli.main(argv) == 0
+    assert (tmp_path / "models" / "mine" / "7" / "saved_model.pb").exists()
+
+
+def test_the_name_is_the_directorys_by_default(lstm_checkpoint: Path, tmp_path: Path) -> None:
+    assert cli.main(["lstm", str(lstm_checkpoint), "--out", str(tmp_path / "models")]) == 0
+    assert (tmp_path / "models" / "lstm" / "1").is_dir()
+
+
+def test_a_directory_that_is_not_there(failure: Run, tmp_path: Path) -> None:
+    assert failure("gpt2", tmp_path / "none").endswith("none is not a directory")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_missing_file(file: str, failure: Run, gpt2_checkpoint: Path) -> None:
+    (gpt2_checkpoint / file).unlink()
+    assert failure("gpt2", gpt2_checkpoint) == f"error: {gpt2_checkpoint / file} is missing"
+
+
+def test_a_missing_shard(failure: Run, gpt2_checkpoint: Path) -> None:
+    index = {"weight_map": {"wte.weight": "model-00001-of-00002.safetensors"}}
+    (gpt2_checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert failure("gpt2", gpt2_checkpoint).endswith("model-00001-of-00002.safetensors is missing")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_file_that_is_not_what_it_claims(file: str, failure: Run, gpt2_checkpoint: Path) -> None:
+    (gpt2_checkpoint / file).write_text("{")
+    assert f"{file} is not" in failure("gpt2", gpt2_checkpoint)
+
+
+def test_another_model_type_lists_the_supported(failure: Run, gpt2_checkpoint: Path) -> None:
+    checkpoints.edit(gpt2_checkpoint, "config.json", model_type="llama")
+    assert failure("gpt2", gpt2_checkpoint).endswith(
+        "model_type 'llama' is not 'gpt2'; supported are gpt2, lstm"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("activation_function", "silu"),
+        ("scale_attn_by_inverse_layer_idx", True),
+        ("reorder_and_upcast_attn", True),
+        ("scale_attn_weights", False),
+        ("add_cross_attention", True),
+        ("tie_word_embeddings", False),
+    ],
+)
+def test_a_setting_that_is_not_implemented(
+    key: str, value: object, failure: Run, gpt2_checkpoint: Path
+) -> None:
+    checkpoints.edit(gpt2_checkpoint, "config.json", **{key: value})
+    assert f"{key} = {value!r} is not implemented" in failure("gpt2", gpt2_checkpoint)
+
+
+@pytest.mark.parametrize("value", [None, 0, "24", 2.5, True])
+def test_a_size_that_is_none(value: object, failure: Run, gpt2_checkpoint: Path) -> None:
+    checkpoints.edit(gpt2_checkpoint, "config.json", n_embd=value)
+    assert f"n_embd must be a positive integer, not {value!r}" in failure("gpt2", gpt2_checkpoint)
+
+
+def test_heads_that_do_not_divide_the_width(failure: Run, gpt2_checkpoint: Path) -> None:
+    checkpoints.edit(gpt2_checkpoint, "config.json", n_head=5)
+    assert "n_embd = 24 is not a multiple of n_head = 5" in failure("gpt2", gpt2_checkpoint)
+
+
+def test_a_tensor_of_another_shape(failure: Run, gpt2_checkpoint: Path) -> None:
+    _tensor(gpt2_checkpoint, "h.1.mlp.c_fc.weight", np.zeros((24, 95), np.float32))
+    message = "tensor h.1.mlp.c_fc.weight has shape (24, 95); the configuration asks for (24, 96)"
+    assert failure("gpt2", gpt2_checkpoint).endswith(message)
+
+
+def test_a_missing_tensor(failure: Run, lstm_checkpoint: Path) -> None:
+    _tensor(lstm_checkpoint, "lstm.1.bias", None)
+    assert failure("lstm", lstm_checkpoint).endswith("tensor lstm.1.bias is missing")
+
+
+def test_a_layer_more_than_configured(failure: Run, gpt2_checkpoint: Path) -> None:
+    _tensor(gpt2_checkpoint, "h.2.ln_1.weight", np.ones(24, np.float32))
+    assert "tensor h.2.ln_1.weight has no place in the configured model" in failure("gpt2", gpt2_checkpoint)
+
+
+def test_a_vocabulary_smaller_than_the_tokenizers(failure: Run, gpt2_checkpoint: Path) -> None:
+    checkpoints.edit(gpt2_checkpoint, "config.json", vocab_size=256)
+    assert failure("gpt2", gpt2_checkpoint).endswith(
+        "gives ids up to 256, but the model's vocabulary has 256 entries"
+    )
+
+
+def test_a_special_token_outside_the_vocabulary(failure: Run, gpt2_checkpoint: Path) -> None:
+    checkpoints.edit(gpt2_checkpoint, "generation_config.json", eos_token_id=50256)
+    assert "special token id 50256 is outside the vocabulary" in failure("gpt2", gpt2_checkpoint)
+
+
+def test_a_version_that_exists(
+    lstm_checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["lstm", str(lstm_checkpoint), "--out", str(tmp_path / "models"), "--version", "1"]
+    assert cli.main(argv) == 0
+    assert cli.main(argv) == 1
+    assert "error: version 1 exists already" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b"])
+def test_a_name_that_is_no_directory(name: str, failure: Run, lstm_checkpoint: Path) -> None:
+    assert f"{name!r} cannot be a model's name" in failure("lstm", lstm_checkpoint, "--name", name)
+
+
+def test_no_version_is_left_by_a_failed_verification(
+    failure: Run, lstm_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.verify.tolerance", lambda _: -1.0)
+    assert "reference: max abs error" in failure("lstm", lstm_checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nocolon", "'nocolon' is not of the form module:function"),
+        ("no.such.module:f", "module no.such.module cannot be imported"),
+        ("json:nothing", "module json has no function nothing"),
+        ("gc:get_count", "gc:get_count must return an export.keras.UserModel, not tuple"),
+    ],
+)
+def test_a_source_that_is_no_user_model(source: str, message: str, failure: Run) -> None:
+    assert message in failure("keras", source)

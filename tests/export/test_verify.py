@@ -1,0 +1,87 @@
+"""The verifier finds what is wrong: other weights, padding that leaks, a cache that is misread."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export import families, verify, write
+from export.errors import VerificationError
+from export.servable import Servable
+
+Change = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
+
+
+@pytest.fixture
+def servable(gpt2_checkpoint: Path) -> Servable:
+    return families.load("gpt2", gpt2_checkpoint, "tiny", "float32")
+
+
+def _export(servable: Servable, base: Path) -> None:
+    write.write(servable, base, None, lambda path: verify.verify(path, servable))
+
+
+def _changed(servable: Servable, inputs: Change) -> Servable:
+    """`servable` with what goes into its step changed."""
+
+    def step(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        return servable.step(**inputs(given))
+
+    return replace(servable, step=step)
+
+
+def test_a_sound_servable_passes(servable: Servable, tmp_path: Path) -> None:
+    _export(servable, tmp_path)
+    assert (tmp_path / "tiny" / "1").is_dir()
+
+
+def test_another_models_logits_are_found(servable: Servable, tmp_path: Path) -> None:
+    reference = servable.reference
+    assert reference is not None
+    wrong = replace(servable, reference=lambda ids: reference(ids) + 0.001)
+    with pytest.raises(
+        VerificationError, match=r"^reference: max abs error 1\.\d\de-03 is above 1\.\d\de-04$"
+    ):
+        _export(wrong, tmp_path)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_forgotten_past_is_found(servable: Servable, tmp_path: Path) -> None:
+    forgetful = _changed(servable, lambda given: given | {"past_keys": given["past_keys"] * 0})
+    with pytest.raises(VerificationError, match="prefill and decode"):
+        _export(replace(forgetful, reference=None), tmp_path)
+
+
+def test_padding_that_leaks_into_shorter_rows_is_found(servable: Servable, tmp_path: Path) -> None:
+    def whole_rows(given: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        longest = tf.ones_like(given["lengths"]) * tf.shape(given["tokens"])[1]
+        return given | {"lengths": longest}
+
+    leaking = _changed(servable, whole_rows)
+    with pytest.raises(VerificationError, match="ragged batch"):
+        _export(replace(leaking, reference=None), tmp_path)
+
+
+def test_logits_that_are_no_numbers_are_found_in_any_dtype(servable: Servable, tmp_path: Path) -> None:
+    def step(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer = servable.step(**given)
+        return answer | {"logits": answer["logits"] * np.nan}
+
+    with pytest.raises(VerificationError, match="nan"):
+        _export(replace(servable, step=step, exact=False), tmp_path)
+
+
+def test_inexact_servables_are_only_measured(gpt2_checkpoint: Path, tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level("INFO", logger="export")
+    _export(families.load("gpt2", gpt2_checkpoint, "half", "bfloat16"), tmp_path)
+    assert "greedy agreement" in caplog.text
+    assert "reference" in caplog.text
+
+
+def test_the_allowed_error_grows_with_the_logits() -> None:
+    assert verify.tolerance(0) == pytest.approx(1e-4)
+    assert verify.tolerance(100) == pytest.approx(2e-4)
