@@ -2,8 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 # Serve reads them when it is imported.
@@ -16,32 +15,9 @@ import ray
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.config import AppArgs
 from deployments.graph import bind
+from tests.deployments.application import APP_ARGS, Application
 from tests.deployments.fakes import FakeDecoder
-
-APP_ARGS = AppArgs.model_validate(
-    {
-        "models": [
-            {"name": "echo", "external": {"addresses": ["unused:1"]}},
-            {"name": "mute", "external": {"addresses": ["unused:1"]}},
-            {"name": "wide", "external": {"addresses": ["unused:1"]}},
-            {"name": "mortal", "external": {"addresses": ["unused:1"]}},
-        ]
-    }
-)
-
-
-@dataclass(frozen=True)
-class Application:
-    """The running application."""
-
-    url: str
-    decoders: Mapping[str, DeploymentHandle[Any]]
-
-    def wait_until_running(self, number: int, model: str = "echo") -> None:
-        """Returns once `number` generations of `model` hold a row."""
-        self.decoders[model].until_running.remote(number).result(timeout_s=30)
 
 
 @pytest.fixture(scope="package")

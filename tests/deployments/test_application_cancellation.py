@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.deployments.conftest import Application
+from tests.deployments.application import Application
 
 
 def _request_and_leave(application: Application, **body: object) -> None:

@@ -4,7 +4,7 @@ import json
 
 import httpx
 
-from tests.deployments.conftest import Application
+from tests.deployments.application import Application
 
 
 def test_a_completion_is_the_text_of_its_tokens(application: Application) -> None:

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from tests.deployments.conftest import Application
+from tests.deployments.application import Application
 
 
 def ask(application: Application, path: str = "/v1/completions", **body: object) -> httpx.Response:

@@ -6,7 +6,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from tests.deployments.conftest import Application
+from tests.deployments.application import Application
 
 QUESTION: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "aé"}]
 
