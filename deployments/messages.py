@@ -127,15 +127,15 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class DecoderStatus:
-    """What a decoder replica holds at one moment; all zero but the servers when it is idle."""
+    """What a decoder replica holds at one moment; all that it holds is zero when it is idle."""
 
+    version: int
+    """Of the model."""
+    servers: int
+    """Model servers that take calls."""
     waiting: int
     running: int
     states: int
     """Sequences with state in memory."""
     state_bytes: int
     """Reserved for running sequences."""
-    servers: int
-    """Model servers that take calls."""
-    server_pids: tuple[int, ...]
-    """Processes of the managed ones."""

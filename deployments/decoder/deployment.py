@@ -13,7 +13,7 @@ from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.state_store import StateStore
-from deployments.errors import ContextOverflow, ModelServerUnavailable, RequestError
+from deployments.errors import ContextOverflow, RequestError, ServableReplaced
 from deployments.messages import DecoderStatus, GenerateRequest, Servable, TokenChunk
 
 
@@ -50,14 +50,13 @@ class Decoder:
     async def status(self) -> DecoderStatus:
         """What is held and what waits at this moment."""
         scheduler, states = self._loop.scheduler, self._loop.states
-        supervisor = self._backend.supervisor
         return DecoderStatus(
+            version=self._backend.servable.id.version,
+            servers=self._backend.servers.available,
             waiting=scheduler.waiting,
             running=scheduler.running,
             states=len(states),
             state_bytes=scheduler.reserved_bytes,
-            servers=self._backend.servers.available,
-            server_pids=tuple(supervisor.pids) if supervisor else (),
         )
 
     async def check_health(self) -> None:
@@ -88,7 +87,7 @@ class Decoder:
     def _check(self, request: GenerateRequest) -> None:
         servable = self._backend.servable
         if request.servable != servable.id:
-            raise ModelServerUnavailable(
+            raise ServableReplaced(
                 f"version {request.servable.version} of {servable.id.model} is no longer served; "
                 f"version {servable.id.version} is"
             )

@@ -5,12 +5,12 @@ one small JSON string. Does not know HTTP or how chunks are framed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from deployments.ingress import wire
 from deployments.ingress.service import ModelCard
-from deployments.messages import FinishReason
+from deployments.messages import DecoderStatus, FinishReason
 
 HOLE = "\0"
 
@@ -177,3 +177,11 @@ def _completion_choice(text: str, finish: FinishReason | None) -> dict[str, Any]
 
 def _chat_choice(delta: Mapping[str, Any], finish: FinishReason | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+
+
+def health_object(ready: bool, statuses: Mapping[str, DecoderStatus | None]) -> dict[str, Any]:
+    """`status` is "ok" where every model can answer; what each decoder holds, null for one that is silent."""
+    return {
+        "status": "ok" if ready else "unavailable",
+        "models": {model: status and asdict(status) for model, status in statuses.items()},
+    }

@@ -9,7 +9,13 @@ from starlette.responses import Response
 from deployments.ingress import error_handlers
 from deployments.ingress.answers import answer
 from deployments.ingress.body_limit import BodyLimit
-from deployments.ingress.responses import ChatFormat, CompletionFormat, model_list, model_object
+from deployments.ingress.responses import (
+    ChatFormat,
+    CompletionFormat,
+    health_object,
+    model_list,
+    model_object,
+)
 from deployments.ingress.schemas import ChatBody, CompletionBody
 from deployments.ingress.service import Service
 from deployments.ingress.wire import Json
@@ -64,7 +70,8 @@ def _health(service: Service) -> APIRouter:
 
     @router.get("/health")
     async def health() -> Response:
-        await service.check_health()
-        return Json({"status": "ok", "models": service.models})
+        statuses = await service.statuses()
+        ready = all(status is not None and status.servers for status in statuses.values())
+        return Json(health_object(ready, statuses), status_code=200 if ready else 503)
 
     return router

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 
 from deployments import streams
-from deployments.errors import ModelNotFound, ModelServerUnavailable, ServableReplaced, TensorloomError
+from deployments.errors import ModelNotFound, ServableReplaced, TensorloomError
 from deployments.ingress.backends import Backends
 from deployments.ingress.resolve import Options, resolve
-from deployments.messages import EncodedPrompt, Prompt, TextChunk
+from deployments.messages import DecoderStatus, EncodedPrompt, Prompt, TextChunk
 
 HEALTH_TIMEOUT_S = 5.0
 
@@ -88,16 +88,17 @@ class Service:
         self._check_model(model)
         return ModelCard(model, self._started, await self._context_length(model))
 
-    async def check_health(self) -> None:
-        """ModelServerUnavailable where one of the models cannot answer now."""
+    async def statuses(self) -> dict[str, DecoderStatus | None]:
+        """What each model's decoder holds; None for one that does not answer."""
+        statuses = await asyncio.gather(*(self._status(model) for model in self.models))
+        return dict(zip(self.models, statuses, strict=True))
+
+    async def _status(self, model: str) -> DecoderStatus | None:
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                statuses = await asyncio.gather(*(self._backends.status(model) for model in self.models))
-        except TimeoutError:
-            raise ModelServerUnavailable("A decoder does not answer.") from None
-        idle = [model for model, status in zip(self.models, statuses, strict=True) if not status.servers]
-        if idle:
-            raise ModelServerUnavailable(f"No model server answers for {', '.join(idle)}.")
+                return await self._backends.status(model)
+        except (TimeoutError, TensorloomError):
+            return None
 
     def _check_model(self, model: str) -> None:
         if model not in self.models:

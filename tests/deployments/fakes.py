@@ -160,7 +160,14 @@ class FakeDecoder:
         return self._script.servable
 
     async def status(self) -> DecoderStatus:
-        return DecoderStatus(0, self._script.running, 0, 0, servers=1, server_pids=())
+        return DecoderStatus(
+            self._script.servable.id.version,
+            servers=1,
+            waiting=0,
+            running=self._script.running,
+            states=0,
+            state_bytes=0,
+        )
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         if request.servable != self._script.servable.id:

@@ -50,7 +50,7 @@ class InProcess:
         return self.servables[model]
 
     async def status(self, model: str) -> DecoderStatus:  # noqa: ARG002
-        return DecoderStatus(0, 0, 0, 0, servers=self.servers, server_pids=())
+        return DecoderStatus(1, self.servers, waiting=0, running=0, states=0, state_bytes=0)
 
 
 def client(backends: InProcess) -> httpx.AsyncClient:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +108,19 @@ class Application:
         return {name: status[name] for name in IDLE}
 
     def wait_until_ready(self) -> None:
-        """Return once /health answers 200; AssertionError with the log where it never does."""
+        """Return once every model can answer; AssertionError with the log where that never comes."""
+        self.wait_until(lambda health: health["status"] == "ok")
+
+    def wait_until(self, condition: Callable[[dict[str, Any]], bool]) -> None:
+        """Return once what /health says fulfils `condition`; AssertionError where it never does."""
         for _ in self._looks():
             try:
-                if httpx.get(f"{self.url}/health", timeout=10).status_code == 200:
-                    return
+                answer = httpx.get(f"{self.url}/health", timeout=10)
             except httpx.TransportError:
                 continue
-        raise AssertionError(f"not ready after {READY_S} s:\n{self.log}")
+            if answer.status_code in (200, 503) and "status" in answer.json() and condition(answer.json()):
+                return
+        raise AssertionError(f"not so after {READY_S} s:\n{self.log}")
 
     def _looks(self) -> Iterator[None]:
         deadline = time.monotonic() + READY_S

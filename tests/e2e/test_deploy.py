@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import yaml
 from ray.serve.schema import ServeDeploySchema
@@ -48,18 +50,35 @@ def test_serve_build_writes_a_config_that_names_every_deployment(tmp_path):
     assert deployments == {"Ingress", "Tokenizer", "Detokenizer", "decoder-tales-gpt", "decoder-tales-lstm"}
 
 
-def test_model_servers_end_with_the_application_and_with_a_killed_decoder(arithmetic_base, tmp_path):
+def test_a_killed_decoder_takes_its_servers_with_it_and_a_new_version_takes_over(arithmetic_base, tmp_path):
+    base = tmp_path / "arithmetic"
+    shutil.copytree(arithmetic_base, base)
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    models = [{"name": "arithmetic", "managed": {"base_path": str(arithmetic_base), "replicas": 2}}]
+    models = [{"name": "arithmetic", "managed": {"base_path": str(base), "replicas": 2}}]
     config["applications"][0]["args"] = {"models": models}
     with Application(config, tmp_path) as application:
         orphans = application.model_servers("arithmetic")
         (decoder,) = application.replicas("decoder-arithmetic")
         decoder.kill()
-        gone, alive = psutil.wait_procs(orphans, timeout=30)
-        assert (len(gone), alive) == (2, [])
+        assert_all_end(orphans)
         application.wait_until_ready()
+
+        publish(base, version=2)
+        application.wait_until(lambda health: (health["models"]["arithmetic"] or {}).get("version") == 2)
+        body = {"model": "arithmetic", "prompt": [1, 2], "max_tokens": 4, "temperature": 0}
+        answer = httpx.post(f"{application.url}/v1/completions", json=body, timeout=60)
+        assert answer.json()["choices"][0]["text"] == "<5> <11> <7> <15>"
         servers = application.model_servers("arithmetic")
         assert len(servers) == 2
-    gone, alive = psutil.wait_procs(servers, timeout=30)
+    assert_all_end(servers)
+
+
+def publish(base: Path, version: int) -> None:
+    """Version 1 once more, under another number; a rename, as model servers expect."""
+    shutil.copytree(base / "1", base / ".new")
+    (base / ".new").rename(base / str(version))
+
+
+def assert_all_end(processes: list[psutil.Process]) -> None:
+    gone, alive = psutil.wait_procs(processes, timeout=30)
     assert (len(gone), alive) == (2, [])
