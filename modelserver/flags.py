@@ -47,6 +47,10 @@ class Flags:
     tensorflow_inter_op_parallelism: int = 0
     """Operations at a time; 0 is TensorFlow's choice."""
 
+    def __post_init__(self) -> None:
+        if self.grpc_max_threads < 1:
+            raise FlagError(f"--grpc_max_threads={self.grpc_max_threads} must be at least 1")
+
 
 _TYPES = {field.name: field.type for field in fields(Flags)}
 

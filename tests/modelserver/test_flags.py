@@ -38,6 +38,7 @@ def test_values_may_hold_anything_and_the_last_of_a_flag_counts():
         ("-port=1", "unknown argument: -port=1"),
         ("port", "unknown argument: port"),
         ("--port", "--port needs a value"),
+        ("--grpc_max_threads=0", "--grpc_max_threads=0 must be at least 1"),
         ("--port=x", "--port is a whole number, not 'x'"),
         ("--enable_grpc_healthcheck_service=maybe", "is true or false, not 'maybe'"),
     ],
