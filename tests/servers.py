@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,10 +71,9 @@ class ModelServer:
         with self.channel() as channel:
             ready = grpc.channel_ready_future(channel)
             while self._running.poll() is None:
-                try:
-                    return ready.result(timeout=_LOOK_SECONDS)
-                except grpc.FutureTimeoutError:
-                    continue
+                with suppress(grpc.FutureTimeoutError):
+                    ready.result(timeout=_LOOK_SECONDS)
+                    return
             ready.cancel()
         raise EndedError(self._running.returncode, self.log)
 
