@@ -43,6 +43,10 @@ class Reader:
     def object(self, key: str) -> "Reader":
         return Reader(f"{self._path}.{key}", self._take(key))
 
+    def optional_object(self, key: str) -> "Reader | None":
+        value = self._take(key)
+        return None if value is None else Reader(f"{self._path}.{key}", value)
+
     def objects(self, key: str) -> "list[Reader]":
         items = self._typed(key, self._take(key), list)
         return [Reader(f"{self._path}.{key}[{i}]", item) for i, item in enumerate(items)]

@@ -19,7 +19,8 @@ from contract.errors import ManifestError
 CONTRACT_VERSION = 1
 
 EXPLICIT = "explicit"
-STATE_LAYOUTS = (EXPLICIT,)
+RESIDENT = "resident"
+STATE_LAYOUTS = (EXPLICIT, RESIDENT)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,38 @@ class StateTensor:
         """Bytes of one entry along the growth axis, or of the whole tensor where it does not grow."""
         sizes = (size for axis, size in enumerate(self.shape) if axis != self.growth_axis)
         return math.prod(sizes) * self.numpy_dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Pool:
+    """State that stays in the model server: one slot for each session, in blocks of positions."""
+
+    bytes_per_slot: int
+    block_size: int
+    """Positions in a block; a call reads whole blocks."""
+    block_counts: tuple[int, ...]
+    """For these numbers of blocks there are prefill and decode signatures; ascending."""
+    max_steps: int
+    """Most steps of one decode call."""
+
+    def __post_init__(self) -> None:
+        require(self.bytes_per_slot >= 1, f"pool.bytes_per_slot {self.bytes_per_slot} must be at least 1")
+        require(self.block_size >= 1, f"pool.block_size {self.block_size} must be at least 1")
+        require(self.max_steps >= 1, f"pool.max_steps {self.max_steps} must be at least 1")
+        ascending = tuple(sorted(set(self.block_counts)))
+        require(
+            bool(ascending) and ascending == self.block_counts and ascending[0] >= 1,
+            f"pool.block_counts {list(self.block_counts)} must be positive and ascending",
+        )
+
+    @property
+    def positions(self) -> int:
+        """Tokens that a slot can hold."""
+        return self.block_counts[-1] * self.block_size
+
+    def blocks_for(self, tokens: int) -> int:
+        """The smallest of `block_counts` that holds `tokens` tokens."""
+        return next(count for count in self.block_counts if count * self.block_size >= tokens)
 
 
 @dataclass(frozen=True)
@@ -116,6 +149,8 @@ class Manifest:
     chat_template: str | None = None
     """Jinja, with the variables that Hugging Face templates use; None: the model does not chat."""
     state_layout: str = EXPLICIT
+    pool: Pool | None = None
+    """Of the resident layout, which has no state tensors."""
     contract_version: int = CONTRACT_VERSION
 
     def __post_init__(self) -> None:
@@ -130,6 +165,7 @@ class Manifest:
         )
         require(self.vocabulary_size >= 1, f"vocabulary_size {self.vocabulary_size} must be at least 1")
         require(self.context_length >= 2, f"context_length {self.context_length} must be at least 2")
+        self._check_layout()
         unique = {tensor.name for tensor in self.state}
         require(len(unique) == len(self.state), "two state tensors have the same name")
         for token in self.special_tokens.all:
@@ -137,6 +173,18 @@ class Manifest:
                 0 <= token < self.vocabulary_size,
                 f"special token id {token} is outside the vocabulary of {self.vocabulary_size}",
             )
+
+    def _check_layout(self) -> None:
+        if self.state_layout == EXPLICIT:
+            require(self.pool is None, "pool must be null where the state is explicit")
+            return
+        require(self.pool is not None, "pool must be given where the state is resident")
+        require(not self.state, "state must be empty where the state is resident")
+        assert self.pool is not None
+        require(
+            self.pool.positions >= self.context_length,
+            f"the pool's slots hold {self.pool.positions} tokens, the context {self.context_length}",
+        )
 
     @property
     def growing(self) -> tuple[StateTensor, ...]:
@@ -147,7 +195,9 @@ class Manifest:
         return tuple(tensor for tensor in self.state if not tensor.grows)
 
     def state_bytes(self, tokens: int) -> int:
-        """Bytes of one session's state once it holds `tokens` tokens."""
+        """Bytes of one session's state once it holds `tokens` tokens; a slot is taken whole."""
+        if self.pool is not None:
+            return self.pool.bytes_per_slot
         growing = sum(tensor.slice_bytes for tensor in self.growing)
         return tokens * growing + sum(tensor.slice_bytes for tensor in self.fixed)
 
@@ -179,6 +229,7 @@ def _manifest(reader: Reader) -> Manifest:
         context_length=reader.integer("context_length"),
         state_layout=reader.string("state_layout"),
         state=tuple(_state_tensor(item) for item in reader.objects("state")),
+        pool=_pool(reader.optional_object("pool")),
         special_tokens=_special_tokens(reader.object("special_tokens")),
         generation=_generation(reader.object("generation")),
         chat_template=reader.optional_string("chat_template"),
@@ -197,6 +248,19 @@ def _state_tensor(reader: Reader) -> StateTensor:
     )
     reader.finish()
     return tensor
+
+
+def _pool(reader: Reader | None) -> Pool | None:
+    if reader is None:
+        return None
+    pool = Pool(
+        bytes_per_slot=reader.integer("bytes_per_slot"),
+        block_size=reader.integer("block_size"),
+        block_counts=reader.integers("block_counts"),
+        max_steps=reader.integer("max_steps"),
+    )
+    reader.finish()
+    return pool
 
 
 def _special_tokens(reader: Reader) -> SpecialTokens:

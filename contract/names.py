@@ -9,6 +9,23 @@ MANIFEST_SIGNATURE = "manifest"
 STEP_SIGNATURE = "step"
 """Explicit state: tokens and state in, logits and state out."""
 
+CLAIM_SIGNATURE = "claim"
+"""Resident state: makes the pool, for one owner."""
+
+MOVE_SIGNATURE = "move"
+"""Resident state: copies slots to other slots."""
+
+
+def prefill_signature(blocks: int) -> str:
+    """Resident state: prompt tokens into slots that then hold at most `blocks` blocks."""
+    return f"prefill_{blocks}"
+
+
+def decode_signature(blocks: int) -> str:
+    """Resident state: one or several steps of the first slots, none beyond `blocks` blocks."""
+    return f"decode_{blocks}"
+
+
 MANIFEST = "manifest"
 TOKENIZER = "tokenizer"
 
@@ -20,6 +37,45 @@ LENGTHS = "lengths"
 
 LOGITS = "logits"
 """float32 (batch, vocabulary), at each row's last valid position."""
+
+EPOCH = "epoch"
+"""int64 (): the lease that a call works under; chosen at `claim`, checked by every other call."""
+
+SLOTS = "slots"
+"""`claim`: int32 (), how many to make. `prefill`: int32 (batch,), each row's own."""
+
+STARTS = "starts"
+"""`prefill`: int32 (batch,), tokens that a row's slot holds already."""
+
+POSITIONS = "positions"
+"""`decode`: int32 (rows,), tokens that slots 0, 1, ... hold already."""
+
+BUDGET = "budget"
+"""`decode`: int32 (rows,), how many tokens a row may get in this call; 0 leaves it out."""
+
+STOP_TOKENS = "stop_tokens"
+"""`decode`: int32 (rows, any), the ids that end a row, padded with -1."""
+
+TEMPERATURE = "temperature"
+"""float32 (rows,); 0 is greedy."""
+
+TOP_K = "top_k"
+"""int32 (rows,); 0 is no limit."""
+
+TOP_P = "top_p"
+"""float32 (rows,)."""
+
+MIN_P = "min_p"
+"""float32 (rows,)."""
+
+UNIFORMS = "uniforms"
+"""float64 (rows, steps) in [0, 1): one random number for each token to be sampled."""
+
+SOURCES = "sources"
+"""`move`: int32 (any,), slots to copy from."""
+
+TARGETS = "targets"
+"""`move`: int32 (any,), slots to copy to, none of them a source."""
 
 RESERVED = frozenset({TOKENS, LENGTHS, LOGITS})
 """Names that no state tensor may carry."""
