@@ -9,6 +9,7 @@ from ray import serve
 from deployments.config import DecoderArgs, ModelArgs
 from deployments.decoder.backend import Backend, connect
 from deployments.decoder.budget import StateBudget
+from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
@@ -49,13 +50,13 @@ class Decoder:
 
     async def status(self) -> DecoderStatus:
         """What is held and what waits at this moment."""
-        scheduler, states = self._loop.scheduler, self._loop.states
+        scheduler = self._loop.scheduler
         return DecoderStatus(
             version=self._backend.servable.id.version,
             servers=self._backend.servers.available,
             waiting=scheduler.waiting,
             running=scheduler.running,
-            states=len(states),
+            states=self._loop.engine.held,
             state_bytes=scheduler.reserved_bytes,
         )
 
@@ -105,7 +106,7 @@ def _loop(backend: Backend, args: DecoderArgs) -> DecodeLoop:
     manifest = backend.servable.manifest
     limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)
     scheduler = Scheduler(limits, StateBudget(args.state_bytes), manifest.state_bytes)
-    return DecodeLoop(scheduler, StateStore(manifest), backend.servers)
+    return DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), backend.servers))
 
 
 def _check_prompt(ids: tuple[int, ...], vocabulary_size: int) -> None:

@@ -1,22 +1,15 @@
-"""The decode loop: plan a step, have model servers run it, apply what they answered.
+"""The decode loop: plan a step, have the engine run it, apply what came back.
 
-Knows sequences, their state and the interface of model servers; neither Ray nor gRPC.
+Knows sequences and the interface of engines; neither layouts of state, nor Ray, nor gRPC.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence as Rows
 
-import numpy as np
-
-from contract import names
-from contract.errors import TensorError
-from deployments.decoder.model_servers import Array, ModelServers, StepRejectedError, Tensors
+from deployments.decoder.engine import Engine, StateLostError, StepRejectedError, Tokens
 from deployments.decoder.outbox import Outbox
-from deployments.decoder.sampling import SamplingBatch, sample
-from deployments.decoder.scheduler import Batch, Row, Scheduler
+from deployments.decoder.scheduler import Batch, Scheduler
 from deployments.decoder.sequence import Event, Sequence
-from deployments.decoder.state_store import StateStore
 from deployments.errors import TensorloomError
 
 log = logging.getLogger(__name__)
@@ -25,10 +18,9 @@ log = logging.getLogger(__name__)
 class DecodeLoop:
     """Owns every sequence of one decoder replica from submission to its one finish or error."""
 
-    def __init__(self, scheduler: Scheduler, states: StateStore, servers: ModelServers) -> None:
+    def __init__(self, scheduler: Scheduler, engine: Engine) -> None:
         self._scheduler = scheduler
-        self._states = states
-        self._servers = servers
+        self._engine = engine
         self._outboxes: dict[str, Outbox] = {}
         self._work = asyncio.Event()
 
@@ -37,8 +29,8 @@ class DecodeLoop:
         return self._scheduler
 
     @property
-    def states(self) -> StateStore:
-        return self._states
+    def engine(self) -> Engine:
+        return self._engine
 
     def submit(self, sequence: Sequence) -> Outbox:
         """Take a new sequence; raises what Scheduler.submit raises."""
@@ -65,7 +57,7 @@ class DecodeLoop:
             raise
 
     async def _run_until_idle(self) -> None:
-        while batches := self._scheduler.plan(self._servers.available):
+        while batches := self._scheduler.plan(self._engine.parallel):
             await asyncio.gather(*(self._step(batch) for batch in batches))
         self._work.clear()
         self._audit()
@@ -75,72 +67,46 @@ class DecodeLoop:
         if not batch.rows:
             return
         try:
-            outputs = await self._servers.step(self._inputs(batch))
-            self._apply(batch, outputs)
+            results = await self._engine.run(batch, self._scheduler.stable)
         except StepRejectedError as error:
             await self._isolate(batch, error)
-        except TensorError as error:
-            self._fail(batch, TensorloomError(f"the model server's answer breaks the contract: {error}"))
+        except StateLostError as error:
+            log.warning("%s; feeding %d sequences again", error, self._scheduler.running)
+            self._scheduler.rewind()
         except TensorloomError as error:
             self._fail(batch, error)
+        else:
+            for row, tokens in zip(batch.rows, results, strict=True):
+                # A sequence may have been cancelled while its row was away.
+                if row.sequence.running:
+                    row.sequence.feed(row.count)
+                    self._take(row.sequence, tokens)
 
-    def _inputs(self, batch: Batch) -> Tensors:
-        tokens = np.zeros((len(batch.rows), batch.width), np.int32)
-        for i, row in enumerate(batch.rows):
-            tokens[i, : row.count] = row.sequence.next_tokens(row.count)
-        for row in batch.rows:
-            if row.sequence.id not in self._states:
-                self._states.create(row.sequence.id, row.sequence.capacity)
-        lengths = np.array([row.count for row in batch.rows], np.int32)
-        state = self._states.stack([row.sequence.id for row in batch.rows])
-        return {names.TOKENS: tokens, names.LENGTHS: lengths, **state}
+    def _take(self, sequence: Sequence, tokens: Tokens) -> None:
+        """Hand the row's new tokens to the client, up to the one that ends the sequence."""
+        for i, token in enumerate(tokens):
+            if i:
+                # Within one call every token but the last has been fed already.
+                sequence.feed(1)
+            if self._append(sequence, token):
+                return
 
-    def _apply(self, batch: Batch, outputs: Tensors) -> None:
-        """Put the new state in place, sample for the rows whose tokens are all computed now."""
-        logits = self._logits(batch, outputs)
-        owners = [row.sequence.id for row in batch.rows]
-        self._states.update(owners, [row.count for row in batch.rows], outputs)
-        due = [
-            i
-            for i, row in enumerate(batch.rows)
-            # A sequence may have been cancelled while its row was away.
-            if row.sequence.running and row.sequence.feed(row.count)
-        ]
-        if due:
-            self._sample([batch.rows[i] for i in due], logits[due])
-
-    def _logits(self, batch: Batch, outputs: Tensors) -> Array:
-        logits = outputs.get(names.LOGITS)
-        if logits is None or logits.ndim != 2 or len(logits) != len(batch.rows):
-            raise TensorError(f"{names.LOGITS} must be (batch={len(batch.rows)}, vocabulary)")
-        return logits
-
-    def _sample(self, rows: Rows[Row], logits: Array) -> None:
-        sequences = [row.sequence for row in rows]
-        params = SamplingBatch.of([s.sampling for s in sequences], [s.length for s in sequences])
-        ids = sample(logits, params).tolist()
-        broken = np.isnan(logits.max(axis=1))  # max hands a NaN on
-        for sequence, token, nan in zip(sequences, ids, broken, strict=True):
-            if nan:
-                self._fail_sequence(sequence, TensorloomError("the model's logits are not numbers"))
-            else:
-                self._take(sequence, token)
-
-    def _take(self, sequence: Sequence, token: int) -> None:
+    def _append(self, sequence: Sequence, token: int) -> bool:
         outbox = self._outboxes[sequence.id]
-        before = len(sequence.generated)
         reason = sequence.append(token)
-        if len(sequence.generated) > before:
+        if token not in sequence.eos:
             outbox.put(token)
-        if reason is not None:
-            outbox.finish(reason)
-            self._scheduler.retire(sequence)
-            self._forget(sequence)
+        if reason is None:
+            return False
+        outbox.finish(reason)
+        self._scheduler.retire(sequence)
+        self._forget(sequence)
+        return True
 
     async def _isolate(self, batch: Batch, error: StepRejectedError) -> None:
         """Run the rows of a rejected call in halves, so that only the one at fault fails."""
         if len(batch.rows) == 1:
-            self._fail(batch, TensorloomError(f"the model server rejected the step: {error}"))
+            self._fail(batch, TensorloomError(f"the model server failed the step: {error}"))
             return
         middle = len(batch.rows) // 2
         await self._step(Batch(batch.rows[:middle]))
@@ -160,10 +126,10 @@ class DecodeLoop:
         self._forget(sequence)
 
     def _forget(self, sequence: Sequence) -> None:
-        self._states.drop(sequence.id)
+        self._engine.drop(sequence.id)
         del self._outboxes[sequence.id]
 
     def _audit(self) -> None:
         self._scheduler.audit()
-        held = len(self._states)
+        held = self._engine.held
         assert held <= self._scheduler.running, f"{held} states for {self._scheduler.running} sequences"

@@ -1,17 +1,16 @@
-"""What the loop asks of model servers, as one small interface. Knows no transport."""
+"""What engines ask of model servers, as one small interface. Knows no transport."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 Tensors: TypeAlias = Mapping[str, Array]
 
 
-class StepRejectedError(Exception):
-    """The model server answered, and will answer the same again: the call itself is at fault."""
+class ServerLostError(Exception):
+    """The model server died or fell silent in mid-call: the call may have run in part, or in whole."""
 
 
 class ModelServers(Protocol):
@@ -21,8 +20,8 @@ class ModelServers(Protocol):
     def available(self) -> int:
         """Replicas that can take a call now."""
 
-    async def step(self, inputs: Tensors) -> Mapping[str, np.ndarray[Any, np.dtype[Any]]]:
-        """Run the `step` signature once, on any replica; a replica that dies meanwhile costs a resend.
+    async def call(self, signature: str, inputs: Tensors) -> Tensors:
+        """Run a signature once, on any replica; waits for one that is available.
 
-        Raises StepRejectedError, or ModelServerUnavailable where no replica answered in time.
+        Raises StepRejectedError, ServerLostError, or ModelServerUnavailable where none is there in time.
         """

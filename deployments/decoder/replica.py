@@ -56,7 +56,7 @@ class Replica:
 
     async def servable(self, version: int, name: str, timeout_s: float) -> Servable:
         """What version `version` says of itself; `name` is what the model is called here."""
-        request = step_request(self.model, version, names.MANIFEST_SIGNATURE, {})
+        request = predict_request(self.model, version, names.MANIFEST_SIGNATURE, {})
         response = await self.predict(request, timeout_s)
         manifest, tokenizer = (response.get(key) for key in (names.MANIFEST, names.TOKENIZER))
         if manifest is None or tokenizer is None:
@@ -72,7 +72,7 @@ class Replica:
         await self._channel.close(grace=None)
 
 
-def step_request(
+def predict_request(
     model: str, version: int, signature: str, inputs: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 ) -> predict_pb2.PredictRequest:
     """A Predict call of exactly this version: state must never meet another one's weights."""

@@ -1,6 +1,6 @@
-"""Several model servers as one: a step goes to the least busy healthy one, and again to another if it dies.
+"""Several model servers as one: a call goes to the least busy healthy one; one that fails goes out of use.
 
-Explicit state makes this safe: a step changes nothing at the server, so the same call may be sent twice.
+Knows no layout of state: whether a call that was lost may be sent again is for the engine to say.
 """
 
 import asyncio
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import grpc
 
-from contract import names
 from contract.errors import TensorError
 from contract.stubs import predict_pb2
-from deployments.decoder.model_servers import Array, StepRejectedError, Tensors
-from deployments.decoder.replica import Replica, step_request
+from deployments.decoder.engine import StepRejectedError
+from deployments.decoder.model_servers import Array, ServerLostError, Tensors
+from deployments.decoder.replica import Replica, predict_request
 from deployments.errors import ModelServerUnavailable
 from deployments.messages import Servable
 
@@ -29,8 +29,6 @@ _TRANSIENT = frozenset(
         grpc.StatusCode.NOT_FOUND,
     }
 )
-_ATTEMPTS = 5
-"""After so many failures of one call it is taken to be what kills the servers."""
 _STATUS_TIMEOUT_S = 5.0
 _STATUS_PAUSE_S = 0.2
 
@@ -65,16 +63,14 @@ class ReplicaSet:
         ]
         return bool(loaded) and not any(self._servable.id.version in versions for versions in loaded)
 
-    async def step(self, inputs: Tensors) -> dict[str, Array]:
-        for _ in range(_ATTEMPTS):
-            replica = await self._least_busy()
-            version = self._servable.id.version
-            request = step_request(replica.model, version, names.STEP_SIGNATURE, inputs)
-            try:
-                return await self._call(replica, request)
-            except grpc.aio.AioRpcError as error:
-                self._judge(replica, error)
-        raise ModelServerUnavailable(f"{_ATTEMPTS} model servers in a row failed to answer the same step")
+    async def call(self, signature: str, inputs: Tensors) -> dict[str, Array]:
+        replica = await self._least_busy()
+        request = predict_request(replica.model, self._servable.id.version, signature, inputs)
+        try:
+            return await self._call(replica, request)
+        except grpc.aio.AioRpcError as error:
+            self._judge(replica, error)
+            raise ServerLostError(f"{replica.target}: {error.code().name}: {error.details()}") from error
 
     async def close(self) -> None:
         for watch in self._watches:
@@ -104,7 +100,7 @@ class ReplicaSet:
         """Take a replica that failed out of use; StepRejectedError where the call was at fault."""
         if error.code() not in _TRANSIENT:
             raise StepRejectedError(f"{error.code().name}: {error.details()}") from error
-        log.warning("%s failed a step: %s %s", replica.target, error.code().name, error.details())
+        log.warning("%s failed a call: %s %s", replica.target, error.code().name, error.details())
         if replica in self._healthy:
             self._healthy.remove(replica)
             watch = asyncio.create_task(self._watch(replica))

@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from deployments.decoder.budget import StateBudget
 from deployments.decoder.sequence import Event, Sequence, State
 from deployments.errors import Overloaded, RequestError
@@ -33,12 +36,33 @@ class Row:
     sequence: Sequence
     count: int
 
+    @property
+    def due(self) -> bool:
+        """Nothing is pending after it: a token is to be sampled."""
+        return self.count == self.sequence.pending
+
 
 @dataclass(frozen=True)
 class Batch:
     """The rows of one call to a model server."""
 
     rows: tuple[Row, ...]
+
+    @property
+    def owners(self) -> list[str]:
+        return [row.sequence.id for row in self.rows]
+
+    @property
+    def counts(self) -> list[int]:
+        return [row.count for row in self.rows]
+
+    @property
+    def tokens(self) -> npt.NDArray[np.int32]:
+        """(rows, width), right-padded with zeros."""
+        tokens = np.zeros((len(self.rows), self.width), np.int32)
+        for padded, row in zip(tokens, self.rows, strict=True):
+            padded[: row.count] = row.sequence.next_tokens(row.count)
+        return tokens
 
     @property
     def width(self) -> int:
@@ -73,6 +97,11 @@ class Scheduler:
         return len(self._running)
 
     @property
+    def stable(self) -> bool:
+        """Nothing waits to join the decoding rows."""
+        return not self._waiting and all(s.state is State.DECODING for s in self._running)
+
+    @property
     def reserved_bytes(self) -> int:
         return self._budget.total - self._budget.free
 
@@ -103,6 +132,11 @@ class Scheduler:
             self._waiting.remove(sequence)
         else:
             self.retire(sequence)
+
+    def rewind(self) -> None:
+        """No sequence has state any more: all that run are to be prefilled again, answers included."""
+        for sequence in self._running:
+            sequence.rewind()
 
     def retire(self, sequence: Sequence) -> None:
         """Free the place of a sequence that has ended."""

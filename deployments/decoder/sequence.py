@@ -21,6 +21,7 @@ class State(Enum):
 class Event(Enum):
     ADMIT = "admit"
     PROMPT_DONE = "prompt done"
+    REWIND = "rewind"
     FINISH = "finish"
     FAIL = "fail"
     CANCEL = "cancel"
@@ -33,6 +34,8 @@ _MOVES: dict[tuple[State, Event], State] = {
     (State.PREFILLING, Event.PROMPT_DONE): State.DECODING,
     (State.PREFILLING, Event.FAIL): State.FAILED,
     (State.PREFILLING, Event.CANCEL): State.CANCELLED,
+    (State.PREFILLING, Event.REWIND): State.PREFILLING,
+    (State.DECODING, Event.REWIND): State.PREFILLING,
     (State.DECODING, Event.FINISH): State.FINISHED,
     (State.DECODING, Event.FAIL): State.FAILED,
     (State.DECODING, Event.CANCEL): State.CANCELLED,
@@ -93,7 +96,9 @@ class Sequence:
         assert 1 <= count <= self.pending, f"{count} of {self.pending} pending tokens"
         if self.state is State.DECODING:
             return (self.generated[-1],)
-        return self.prompt[self.computed : self.computed + count]
+        if not self.generated:
+            return self.prompt[self.computed : self.computed + count]
+        return (*self.prompt, *self.generated)[self.computed : self.computed + count]
 
     def move(self, event: Event) -> None:
         """Follow the table; IllegalMoveError names state and event where it has no such move."""
@@ -108,6 +113,11 @@ class Sequence:
         assert 1 <= count <= self.pending
         self.computed += count
         return self.pending == 0
+
+    def rewind(self) -> None:
+        """Its state is gone: every token is pending again. What was generated stays."""
+        self.move(Event.REWIND)
+        self.computed = 0
 
     def append(self, token: int) -> FinishReason | None:
         """Take the token that was sampled after the last one; the reason if it ends the sequence."""

@@ -10,12 +10,13 @@ themselves, which grows. The likeliest next token is (total + count) mod 16, wit
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from contract.manifest import Manifest, SpecialTokens, StateTensor
-from deployments.decoder.model_servers import Array, StepRejectedError, Tensors
+from deployments.decoder.engine import StepRejectedError
+from deployments.decoder.model_servers import Array, Tensors
 
 VOCABULARY = 16
 MANIFEST = Manifest(
@@ -51,7 +52,8 @@ class ArithmeticServers:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def step(self, inputs: Tensors) -> Mapping[str, Array]:
+    async def call(self, signature: str, inputs: Tensors) -> Tensors:
+        assert signature == "step"
         self.calls.append(inputs["tokens"].shape)
         await asyncio.sleep(0)
         await self.gate.wait()

@@ -16,6 +16,7 @@ import pytest
 from deployments.config import DecoderArgs, ExternalServer, ManagedServer, ModelArgs
 from deployments.decoder.backend import Backend, connect
 from deployments.decoder.budget import StateBudget
+from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
@@ -51,7 +52,7 @@ def managed(base_path: Path, replicas: int = 1, **decoder: float) -> ModelArgs:
 async def running(model: ModelArgs) -> AsyncIterator[tuple[DecodeLoop, Backend]]:
     backend = await connect(model)
     scheduler = Scheduler(Limits(8, 16, 64, 32), StateBudget(1 << 20), MANIFEST.state_bytes)
-    loop = DecodeLoop(scheduler, StateStore(backend.servable.manifest), backend.servers)
+    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), backend.servers))
     task = asyncio.create_task(loop.run())
     try:
         yield loop, backend
@@ -120,7 +121,7 @@ async def test_sequences_fail_with_503_when_no_server_comes_back_in_time(base_pa
             with pytest.raises(ModelServerUnavailable, match=r"no model server answered for 0\.5 seconds"):
                 [t async for t in tokens_of(loop, 5)]
             assert loop.scheduler.reserved_bytes == 0
-            assert len(loop.states) == 0
+            assert loop.engine.held == 0
 
 
 async def test_external_servers_that_nobody_runs_are_named():

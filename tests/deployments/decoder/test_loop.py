@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deployments.decoder.budget import StateBudget
+from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
@@ -19,7 +20,7 @@ LIMITS = Limits(max_batch_size=8, max_running=16, max_waiting=64, prefill_token_
 
 def make_loop(servers: ArithmeticServers, limits: Limits = LIMITS) -> DecodeLoop:
     scheduler = Scheduler(limits, StateBudget(1 << 20), MANIFEST.state_bytes)
-    return DecodeLoop(scheduler, StateStore(MANIFEST), servers)
+    return DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), servers))
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def loop(servers: ArithmeticServers) -> AsyncIterator[DecodeLoop]:
     assert not running.done(), "the loop ended by itself"
     running.cancel()
     assert loop.scheduler.reserved_bytes == 0
-    assert len(loop.states) == 0
+    assert loop.engine.held == 0
 
 
 def greedy(name: str, prompt: list[int], max_tokens: int = 4, eos: frozenset[int] = frozenset()) -> Sequence:
@@ -92,7 +93,7 @@ async def test_a_sequence_cancelled_while_its_call_runs_is_gone_at_once(loop, se
     while not servers.calls:
         await asyncio.sleep(0)
     loop.cancel(goes)
-    assert "goes" not in loop.states
+    assert loop.engine.held == 1
     assert [s.id for s in loop.scheduler.live] == ["stays"]
     servers.gate.set()
     assert (await kept)[0] == [5, 11, 7, 15]
@@ -109,28 +110,30 @@ async def test_only_the_row_at_fault_fails_when_the_server_rejects_a_call(loop, 
 
 
 async def test_logits_that_are_not_numbers_fail_their_sequence(loop, servers):
-    working = servers.step
+    working = servers.call
 
-    async def step(inputs):
-        outputs = await working(inputs)
+    async def call(signature, inputs):
+        outputs = await working(signature, inputs)
         outputs["logits"][inputs["total"] == 0] = float("nan")
         return outputs
 
-    servers.step = step
+    servers.call = call
     with pytest.raises(TensorloomError, match="not numbers"):
         await collect(loop, greedy("a", [1, 2]))
 
 
 async def test_an_answer_that_breaks_the_contract_fails_its_sequences_and_not_the_loop(loop, servers):
-    working = servers.step
+    working = servers.call
 
-    async def step(inputs):
-        return {name: tensor for name, tensor in (await working(inputs)).items() if name != "history"}
+    async def call(signature, inputs):
+        return {
+            name: tensor for name, tensor in (await working(signature, inputs)).items() if name != "history"
+        }
 
-    servers.step = step
+    servers.call = call
     with pytest.raises(TensorloomError, match=r"breaks the contract.*history"):
         await collect(loop, greedy("a", [1, 2]))
-    servers.step = working
+    servers.call = working
     assert (await collect(loop, greedy("b", [1, 2])))[0] == [5, 11, 7, 15]
 
 
@@ -143,10 +146,10 @@ async def test_tokens_that_are_not_taken_gather_and_come_at_once(loop):
 
 
 async def test_a_bug_in_the_loop_fails_every_sequence_instead_of_hanging(servers):
-    async def step(_):
+    async def call(*_):
         raise ZeroDivisionError
 
-    servers.step = step
+    servers.call = call
     loop = make_loop(servers)
     running = asyncio.create_task(loop.run())
     with pytest.raises(TensorloomError, match="ZeroDivisionError"):

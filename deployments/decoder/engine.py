@@ -1,0 +1,39 @@
+"""What the loop asks of an engine: run a planned call, give back each row's new tokens. Knows no layout."""
+
+from collections.abc import Sequence as Rows
+from typing import Protocol, TypeAlias
+
+from deployments.decoder.scheduler import Batch
+
+Tokens: TypeAlias = tuple[int, ...]
+
+
+class StepRejectedError(Exception):
+    """The model server answered, and will answer the same again: the call itself is at fault."""
+
+
+class StateLostError(Exception):
+    """What the engine held of every sequence is gone; their tokens have to be fed again."""
+
+
+class Engine(Protocol):
+    """Computes for sequences whose state it holds, by whatever way, until they are dropped."""
+
+    @property
+    def parallel(self) -> int:
+        """How many calls are worth running at once."""
+
+    @property
+    def held(self) -> int:
+        """Sequences with state."""
+
+    async def run(self, batch: Batch, stable: bool) -> Rows[Tokens]:
+        """Feed each row its next `count` pending tokens; the tokens sampled after them, row by row.
+
+        A row gets none while tokens are pending after the call. Where `stable` says that nothing waits to
+        join the next step, a decoding row may get several. Rows that were dropped meanwhile get any.
+        Raises StepRejectedError (nothing has changed), StateLostError, ModelServerUnavailable.
+        """
+
+    def drop(self, owner: str) -> None:
+        """Forget a sequence, if it is held."""

@@ -1,0 +1,88 @@
+"""The explicit layout: state travels with every call, and tokens are sampled here.
+
+A call changes nothing at the model server, so that any replica can run any step, and a replica that dies
+costs a resend.
+"""
+
+import numpy as np
+
+from contract import names
+from contract.errors import TensorError
+from deployments.decoder.engine import StepRejectedError, Tokens
+from deployments.decoder.model_servers import Array, ModelServers, ServerLostError, Tensors
+from deployments.decoder.sampling import SamplingBatch, sample
+from deployments.decoder.scheduler import Batch, Row
+from deployments.decoder.state_store import StateStore
+from deployments.errors import ModelServerUnavailable
+
+ATTEMPTS = 5
+"""After so many failures of one call it is taken to be what kills the servers."""
+
+
+class ExplicitEngine:
+    """Holds every sequence's state in this process."""
+
+    def __init__(self, states: StateStore, servers: ModelServers) -> None:
+        self._states = states
+        self._servers = servers
+
+    @property
+    def parallel(self) -> int:
+        return self._servers.available
+
+    @property
+    def held(self) -> int:
+        return len(self._states)
+
+    async def run(self, batch: Batch, stable: bool) -> list[Tokens]:  # noqa: ARG002  # one step a call
+        outputs = await self._call(self._inputs(batch))
+        try:
+            logits = _logits(batch, outputs)
+            self._states.update(batch.owners, batch.counts, outputs)
+        except TensorError as error:
+            raise StepRejectedError(f"its answer breaks the contract: {error}") from error
+        return _sampled(batch, logits)
+
+    def drop(self, owner: str) -> None:
+        self._states.drop(owner)
+
+    async def _call(self, inputs: Tensors) -> Tensors:
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._servers.call(names.STEP_SIGNATURE, inputs)
+            except ServerLostError:
+                continue
+        raise ModelServerUnavailable(f"{ATTEMPTS} model servers in a row failed to answer the same step")
+
+    def _inputs(self, batch: Batch) -> Tensors:
+        for row in batch.rows:
+            if row.sequence.id not in self._states:
+                self._states.create(row.sequence.id, row.sequence.capacity)
+        lengths = np.array(batch.counts, np.int32)
+        return {names.TOKENS: batch.tokens, names.LENGTHS: lengths, **self._states.stack(batch.owners)}
+
+
+def _logits(batch: Batch, outputs: Tensors) -> Array:
+    """Logits (batch, vocabulary); TensorError where they are missing or misshapen."""
+    logits = outputs.get(names.LOGITS)
+    if logits is None or logits.ndim != 2 or len(logits) != len(batch.rows):
+        raise TensorError(f"{names.LOGITS} must be (batch={len(batch.rows)}, vocabulary)")
+    if np.isnan(logits.max(axis=1)).any():  # max hands a NaN on
+        raise StepRejectedError("its logits are not numbers")
+    return logits
+
+
+def _sampled(batch: Batch, logits: Array) -> list[Tokens]:
+    tokens: list[Tokens] = [()] * len(batch.rows)
+    due = [i for i, row in enumerate(batch.rows) if row.due]
+    if due:
+        for i, token in zip(due, _sample([batch.rows[i] for i in due], logits[due]), strict=True):
+            tokens[i] = (token,)
+    return tokens
+
+
+def _sample(rows: list[Row], logits: Array) -> list[int]:
+    sequences = [row.sequence for row in rows]
+    params = SamplingBatch.of([s.sampling for s in sequences], [s.length for s in sequences])
+    ids: list[int] = sample(logits, params).tolist()
+    return ids
