@@ -1,4 +1,4 @@
-"""The application as a child: `serve run` on a Ray of its own, ready when /health says so."""
+"""The application as a child: what `make serve` runs, on a Ray of its own, ready when /health says so."""
 
 import contextlib
 import os
@@ -12,14 +12,14 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import yaml
 
-from bench.processes import Child, running
+from bench import cpu
+from bench.processes import Child, ProcessEnded, running
 from bench.settings import HOST, Settings
 
 _LOOK_S = 0.5
-_ENVIRONMENT = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-"""As `make serve` sets it."""
 
 
 @contextlib.contextmanager
@@ -28,9 +28,8 @@ def serving(settings: Settings, log: Path) -> Iterator[Child]:
     directory = Path(tempfile.mkdtemp(prefix="tl-", dir="/tmp"))  # short: Ray's sockets lie below it
     config = directory / "serve.yaml"
     config.write_text(yaml.safe_dump(dict(settings.config)))
-    serve = str(Path(sys.executable).with_name("serve"))
     try:
-        command = [serve, "run", "--address=local", str(config)]
+        command = [sys.executable, "-m", "deployments", str(config)]
         with running(command, log, _environment(directory), stop=signal.SIGINT) as child:
             yield child
     finally:
@@ -47,10 +46,18 @@ def wait_until_ready(child: Child, settings: Settings, timeout_s: float) -> None
         time.sleep(_LOOK_S)
 
 
+def model_server_environment(child: Child) -> dict[str, str]:
+    """What the application's model server runs with, for others to run with the same."""
+    for process in child.tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if cpu.part(process.cmdline(), process.name()) == cpu.MODEL_SERVER:
+                return process.environ()
+    raise ProcessEnded(f"{child.name} has no model server:\n{child.log}")
+
+
 def _environment(directory: Path) -> dict[str, str]:
-    """No cluster that runs already can be meant: its address is left out, and its files are elsewhere."""
-    inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return {**_ENVIRONMENT, **inherited, "RAY_TMPDIR": str(directory)}
+    """A new cluster is started, whatever runs on this machine: its files are in `directory`."""
+    return {**os.environ, "RAY_ADDRESS": "local", "RAY_TMPDIR": str(directory)}
 
 
 def _healthy(port: int) -> bool:

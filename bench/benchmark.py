@@ -46,10 +46,8 @@ def benchmark(options: Options) -> str:
     budget = Budget(options.seconds)
     machine_facts = machine.describe()
     options.out.mkdir(parents=True, exist_ok=True)
-    rounds = []
     with _started(options, budget) as (workload, measures):
-        for done in run(options.plan, measures, budget):
-            rounds.append(done)
+        rounds = list(run(options.plan, measures, budget))
     summary = summarize(rounds, options.plan.sessions)
     stopped = len(rounds) < options.plan.rounds or not all(_complete(r, options.plan) for r in rounds)
     table = render(workload, options.plan, summary, len(rounds), stopped)
@@ -75,14 +73,17 @@ def _started(options: Options, budget: Budget) -> Iterator[tuple[Workload, Measu
     with ExitStack() as stack:
         sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tl-", dir="/tmp")))
         app = stack.enter_context(application.serving(settings, options.out / "serve.log"))
-        server = running(model_server(settings, sockets / "s"), options.out / "modelserver.log")
-        stack.enter_context(server)
-        stepper = running(raw.command(settings, past), options.out / "raw_step.log", pipes=True)
-        stepping = stack.enter_context(stepper)
+        application.wait_until_ready(app, settings, budget.left)
+        environment = application.model_server_environment(app)
+        command = model_server(settings, sockets / "s")
+        stack.enter_context(running(command, options.out / "modelserver.log", environment))
+        command = raw.command(settings, past)
+        stepping = stack.enter_context(
+            running(command, options.out / "raw_step.log", environment, pipes=True)
+        )
         channel = stack.enter_context(_channel(f"unix:{sockets / 's'}", budget))
         loop = NaiveLoop(channel, settings.model)
         raw.wait_until_ready(stepping, budget.left)
-        application.wait_until_ready(app, settings, budget.left)
         workload = _workload(options, loop)
         measures = _measures(options, workload, app, loop, stepping)
         _warm_up(options.plan, measures)

@@ -11,6 +11,7 @@ import psutil
 
 _GRACE_S = 15.0
 _LOG_TAIL = 2000
+_ENDING = (signal.SIGALRM, signal.SIGINT, signal.SIGTERM)
 
 
 class ProcessEnded(Exception):
@@ -60,6 +61,10 @@ class Child:
 
     def end(self) -> None:
         """Signal the whole group, as Ctrl-C would; whatever is left after a while is killed."""
+        with _undisturbed():
+            self._end()
+
+    def _end(self) -> None:
         tree = self.tree
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, self._stop)
@@ -68,6 +73,17 @@ class Child:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals that end the benchmark are passed over: what is inside has a bound of its own."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
