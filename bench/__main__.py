@@ -6,13 +6,18 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+import grpc
+
 from bench import settings
 from bench.benchmark import Options, benchmark
+from bench.contenders import Lengths
 from bench.processes import ProcessEnded
 from bench.rounds import Plan
+from bench.settings import SettingsError
 from bench.sse import ResponseError
 
 SECONDS = 300
+FAILURES = (SettingsError, ProcessEnded, ResponseError, grpc.RpcError, TimeoutError, ValueError, OSError)
 _ENDING_S = 25
 """Kept back for ending everything."""
 
@@ -24,7 +29,7 @@ def main() -> int:
     signal.alarm(arguments.seconds - _ENDING_S // 2)
     try:
         print(benchmark(_options(arguments)), end="")
-    except (settings.SettingsError, ProcessEnded, ResponseError, TimeoutError, ValueError, OSError) as error:
+    except FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -33,8 +38,7 @@ def main() -> int:
 def _options(arguments: argparse.Namespace) -> Options:
     return Options(
         settings=settings.read(arguments.serve_config, arguments.model, arguments.models),
-        prompt_tokens=arguments.prompt_tokens,
-        new_tokens=arguments.new_tokens,
+        lengths=Lengths(arguments.prompt_tokens, arguments.new_tokens),
         plan=Plan(arguments.rounds, tuple(arguments.sessions), arguments.seconds_per_point),
         seconds=arguments.seconds - _ENDING_S,
         out=arguments.out,
