@@ -67,6 +67,8 @@ class DecoderArgs(ReplicaArgs):
     """Prompt tokens, padding included, that one step may process."""
     state_bytes: PositiveInt = 1024 * MIB
     """Memory for the state of all sequences of one decoder replica."""
+    stream_interval_s: PositiveFloat = 0.05
+    """Resident state: how long one call may decode, in several steps, while nothing waits to join."""
     step_timeout_s: PositiveFloat = 60.0
     """Deadline of one call."""
     recovery_timeout_s: PositiveFloat = 60.0

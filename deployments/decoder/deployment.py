@@ -6,13 +6,18 @@ from collections.abc import AsyncIterator
 
 from ray import serve
 
+from contract.manifest import Manifest, Pool
 from deployments.config import DecoderArgs, ModelArgs
 from deployments.decoder.backend import Backend, connect
 from deployments.decoder.budget import StateBudget
 from deployments.decoder.explicit import ExplicitEngine
+from deployments.decoder.lease import Lease
 from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.pace import Pace
+from deployments.decoder.resident import ResidentEngine
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
+from deployments.decoder.slots import SlotTable
 from deployments.decoder.state_store import StateStore
 from deployments.errors import ContextOverflow, RequestError, ServableReplaced
 from deployments.messages import DecoderStatus, GenerateRequest, Servable, TokenChunk
@@ -103,10 +108,35 @@ class Decoder:
 
 
 def _loop(backend: Backend, args: DecoderArgs) -> DecodeLoop:
+    pool = backend.servable.manifest.pool
+    return _explicit(backend, args) if pool is None else _resident(backend, args, pool)
+
+
+def _explicit(backend: Backend, args: DecoderArgs) -> DecodeLoop:
     manifest = backend.servable.manifest
-    limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)
-    scheduler = Scheduler(limits, StateBudget(args.state_bytes), manifest.state_bytes)
-    return DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), backend.servers))
+    engine = ExplicitEngine(StateStore(manifest), backend.servers)
+    return DecodeLoop(_scheduler(manifest, args, args.max_running, args.max_batch_size), engine)
+
+
+def _resident(backend: Backend, args: DecoderArgs, pool: Pool) -> DecodeLoop:
+    manifest = backend.servable.manifest
+    if len(backend.replicas) != 1:
+        raise ValueError(
+            f"{manifest.name} keeps its state in the model server: a decoder replica has one of those, "
+            f"not {len(backend.replicas)}; use more decoder replicas instead"
+        )
+    slots = min(args.max_running, args.state_bytes // pool.bytes_per_slot)
+    if slots < 1:
+        raise ValueError(f"state_bytes {args.state_bytes} is less than a slot, {pool.bytes_per_slot}")
+    lease = Lease(backend.servers, slots)
+    engine = ResidentEngine(pool, SlotTable(slots), lease, Pace(args.stream_interval_s))
+    # A call spans the first slots whatever its batch is, so that splitting one would save nothing.
+    return DecodeLoop(_scheduler(manifest, args, slots, slots), engine)
+
+
+def _scheduler(manifest: Manifest, args: DecoderArgs, running: int, batch: int) -> Scheduler:
+    limits = Limits(batch, running, args.max_waiting, args.prefill_token_budget)
+    return Scheduler(limits, StateBudget(args.state_bytes), manifest.state_bytes)
 
 
 def _check_prompt(ids: tuple[int, ...], vocabulary_size: int) -> None:

@@ -83,6 +83,11 @@ class Sequence:
         return self.length - self.computed
 
     @property
+    def remaining(self) -> int:
+        """Tokens that it may still generate."""
+        return self.max_tokens - len(self.generated)
+
+    @property
     def running(self) -> bool:
         """Holds state and takes part in steps."""
         return self.state in _RUNNING

@@ -1,0 +1,182 @@
+"""The resident layout: state stays in the model server's pool, and tokens are sampled in the graph.
+
+Here is only which slot belongs to whom; the sequences' tokens are the truth, from which slots can be filled
+again. One call at a time: prefill and decode of a pool never overlap.
+"""
+
+import asyncio
+from collections.abc import Sequence as Rows
+
+import numpy as np
+import numpy.typing as npt
+
+from contract import names
+from contract.manifest import Pool
+from deployments.decoder.engine import StateLostError, StepRejectedError, Tokens
+from deployments.decoder.lease import Lease
+from deployments.decoder.model_servers import Array, Tensors
+from deployments.decoder.pace import Pace
+from deployments.decoder.philox import uniforms
+from deployments.decoder.scheduler import Batch, Row
+from deployments.decoder.sequence import Sequence, State
+from deployments.decoder.slots import SlotTable
+
+NO_STOP = -1
+"""Fills up a row's stop tokens, and a row's answer after its last token."""
+
+
+class ResidentEngine:
+    """Drives one pool."""
+
+    def __init__(self, pool: Pool, slots: SlotTable, lease: Lease, pace: Pace) -> None:
+        self._pool = pool
+        self._slots = slots
+        self._lease = lease
+        self._pace = pace
+        self._one_call = asyncio.Lock()
+
+    @property
+    def parallel(self) -> int:
+        return 1
+
+    @property
+    def held(self) -> int:
+        return len(self._slots)
+
+    async def run(self, batch: Batch, stable: bool) -> Rows[Tokens]:
+        async with self._one_call:
+            # Sequences may have been dropped while another call was away.
+            running = batch.running
+            if not running.rows:
+                return [()] * len(batch.rows)
+            try:
+                self._check_lease()
+                results = await self._call(running, stable)
+            except StateLostError:
+                self._slots.clear()
+                raise
+        tokens = dict(zip(running.owners, results, strict=True))
+        return [tokens.get(owner, ()) for owner in batch.owners]
+
+    def drop(self, owner: str) -> None:
+        # A call that is away may still write to the slot; whoever gets it next is prefilled after that call.
+        self._slots.release(owner)
+
+    def _check_lease(self) -> None:
+        """A new claim empties the pool: whatever had a slot in the old one must be fed again before it."""
+        if self._slots and not self._lease.held:
+            raise StateLostError("the pool has to be claimed anew")
+
+    async def _call(self, batch: Batch, stable: bool) -> list[Tokens]:
+        if batch.rows[0].sequence.state is State.PREFILLING:
+            return await self._prefill(batch)
+        return await self._decode(batch, self._pace.steps(self._pool.max_steps) if stable else 1)
+
+    async def _prefill(self, batch: Batch) -> list[Tokens]:
+        rows = batch.rows
+        for row in rows:
+            if row.sequence.id not in self._slots:
+                assert row.sequence.computed == 0, "a sequence with state has a slot"
+                self._slots.take(row.sequence.id)
+        held = [row.sequence.computed + row.count for row in rows]
+        inputs = {
+            names.TOKENS: batch.tokens,
+            names.LENGTHS: np.array(batch.counts, np.int32),
+            names.SLOTS: np.array([self._slots[row.sequence.id] for row in rows], np.int32),
+            names.STARTS: np.array([row.sequence.computed for row in rows], np.int32),
+            **_sampling([row.sequence for row in rows], steps=1),
+        }
+        due = [row.due for row in rows]
+        outputs = await self._lease.call(names.prefill_signature(self._pool.blocks_for(max(held))), inputs)
+        tokens = _checked(outputs, (len(rows),)).tolist()
+        return [(token,) if is_due else () for token, is_due in zip(tokens, due, strict=True)]
+
+    async def _decode(self, batch: Batch, steps: int) -> list[Tokens]:
+        await self._compact()
+        budgets = [min(steps, row.sequence.remaining) for row in batch.rows]
+        table = _RowTable([self._slots[row.sequence.id] for row in batch.rows], self._slots.rows)
+        longest = max(row.sequence.computed + budget for row, budget in zip(batch.rows, budgets, strict=True))
+        signature = names.decode_signature(self._pool.blocks_for(longest))
+        with self._pace.timed(steps):
+            outputs = await self._lease.call(signature, _decode_inputs(batch.rows, budgets, table, steps))
+        tokens = table.pick(_checked(outputs, (table.rows, steps)))
+        return [_until_end(row) for row in tokens]
+
+    async def _compact(self) -> None:
+        moves = self._slots.compact()
+        # One after the other: a slot that is filled may be the next one's source.
+        for move in moves:
+            sources, targets = np.array([move.source], np.int32), np.array([move.target], np.int32)
+            await self._lease.call(names.MOVE_SIGNATURE, {names.SOURCES: sources, names.TARGETS: targets})
+
+
+class _RowTable:
+    """A batch's rows among all the rows that a decode call spans."""
+
+    def __init__(self, slots: list[int], rows: int) -> None:
+        self.rows = rows
+        self._slots = np.array(slots)
+
+    def spread(self, values: Array, fill: float) -> Array:
+        """`values` (batch, ...) at their slots' places: (rows, ...), `fill` elsewhere."""
+        spread = np.full((self.rows, *values.shape[1:]), fill, values.dtype)
+        spread[self._slots] = values
+        return spread
+
+    def pick(self, values: Array) -> Array:
+        """The batch's own rows of `values` (rows, ...)."""
+        return np.asarray(values[self._slots])
+
+
+def _decode_inputs(rows: Rows[Row], budgets: list[int], table: _RowTable, steps: int) -> Tensors:
+    sequences = [row.sequence for row in rows]
+    tokens = [row.sequence.next_tokens(1)[0] for row in rows]
+    inputs = {
+        names.TOKENS: np.array(tokens, np.int32),
+        names.POSITIONS: np.array([sequence.computed for sequence in sequences], np.int32),
+        names.BUDGET: np.array(budgets, np.int32),
+        names.STOP_TOKENS: _stop_tokens(sequences),
+        **_sampling(sequences, steps),
+    }
+    fills = {names.STOP_TOKENS: NO_STOP}
+    return {name: table.spread(value, fills.get(name, 0)) for name, value in inputs.items()}
+
+
+def _sampling(sequences: list[Sequence], steps: int) -> dict[str, Array]:
+    params = [sequence.sampling for sequence in sequences]
+    return {
+        names.TEMPERATURE: np.array([p.temperature for p in params], np.float32),
+        names.TOP_K: np.array([p.top_k for p in params], np.int32),
+        names.TOP_P: np.array([p.top_p for p in params], np.float32),
+        names.MIN_P: np.array([p.min_p for p in params], np.float32),
+        names.UNIFORMS: _uniforms(sequences, steps),
+    }
+
+
+def _uniforms(sequences: list[Sequence], steps: int) -> npt.NDArray[np.float64]:
+    """(rows, steps): the numbers of the tokens that each sequence is about to get."""
+    seeds = np.array([sequence.sampling.seed for sequence in sequences], np.uint64)
+    first = np.array([sequence.length for sequence in sequences], np.uint64)
+    positions = np.add(first[:, None], np.arange(steps, dtype=np.uint64), dtype=np.uint64)
+    return uniforms(np.broadcast_to(seeds[:, None], positions.shape), positions)
+
+
+def _stop_tokens(sequences: list[Sequence]) -> npt.NDArray[np.int32]:
+    """(rows, most), filled up with NO_STOP."""
+    most = max(1, *(len(sequence.eos) for sequence in sequences))
+    stops = np.full((len(sequences), most), NO_STOP, np.int32)
+    for row, sequence in zip(stops, sequences, strict=True):
+        row[: len(sequence.eos)] = sorted(sequence.eos)
+    return stops
+
+
+def _checked(outputs: Tensors, shape: tuple[int, ...]) -> Array:
+    tokens = outputs.get(names.TOKENS)
+    if tokens is None or tokens.shape != shape or tokens.dtype != np.int32:
+        raise StepRejectedError(f"its answer breaks the contract: {names.TOKENS} must be int32 {list(shape)}")
+    return tokens
+
+
+def _until_end(row: Array) -> Tokens:
+    ends = np.flatnonzero(row == NO_STOP)
+    return tuple(row[: ends[0] if ends.size else None].tolist())

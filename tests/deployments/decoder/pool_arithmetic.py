@@ -1,0 +1,110 @@
+"""The model of arithmetic.py with resident state: a slot holds its session's tokens.
+
+The next token is (sum of the slot's tokens + their number) mod 16, so whatever is wrong in a slot shows in
+the text. With a temperature it is the random number times 16 instead, moved on by that greedy token.
+"""
+
+import asyncio
+
+import numpy as np
+
+from contract.manifest import Manifest, Pool, SpecialTokens
+from deployments.decoder.engine import StepRejectedError
+from deployments.decoder.model_servers import ServerLostError, Tensors
+from tests.deployments.decoder.arithmetic import VOCABULARY
+
+POOL = Pool(bytes_per_slot=256, block_size=32, block_counts=(1, 2, 4), max_steps=8)
+MANIFEST = Manifest(
+    name="pool-arithmetic",
+    family="fake",
+    vocabulary_size=VOCABULARY,
+    context_length=128,
+    state=(),
+    special_tokens=SpecialTokens(eos=(0,)),
+    state_layout="resident",
+    pool=POOL,
+)
+GARBAGE = 7
+
+
+class PoolServer:
+    """One model server with a pool of token rows; `lose` and `steal` do what restarts and other loops do."""
+
+    def __init__(self) -> None:
+        self.available = 1
+        self.calls: list[tuple[str, int]] = []
+        """(signature, rows) of each call."""
+        self.fail_next: list[Exception] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._epoch: int | None = None
+        self._pool = np.zeros((0, POOL.positions), np.int64)
+
+    def lose(self) -> None:
+        """As after a restart."""
+        self._epoch = None
+
+    def steal(self) -> None:
+        """As after another loop's claim."""
+        self._epoch = -1
+        self._pool[:] = GARBAGE
+
+    async def call(self, signature: str, inputs: Tensors) -> Tensors:
+        self.calls.append((signature, len(inputs.get("tokens", ()))))
+        await asyncio.sleep(0)
+        await self.gate.wait()
+        if self.fail_next:
+            self._pool[:] = GARBAGE  # a call that failed may have run in part
+            raise self.fail_next.pop()
+        if signature == "claim":
+            return self._claim(inputs)
+        if self._epoch is None:
+            raise StepRejectedError("FAILED_PRECONDITION: Could not find variable lease_epoch.")
+        if inputs["epoch"] != self._epoch:
+            raise StepRejectedError("INVALID_ARGUMENT: assertion failed: [stale lease]")
+        kind, _, blocks = signature.partition("_")
+        return getattr(self, f"_{kind}")(inputs, int(blocks or 0) * POOL.block_size)
+
+    def _claim(self, inputs: Tensors) -> Tensors:
+        self._epoch = int(inputs["epoch"])
+        self._pool = np.full((int(inputs["slots"]), POOL.positions), GARBAGE, np.int64)
+        return {"epoch": inputs["epoch"]}
+
+    def _prefill(self, inputs: Tensors, positions: int) -> Tensors:
+        assert len(set(inputs["slots"].tolist())) == len(inputs["slots"])
+        tokens = []
+        for row, slot in enumerate(inputs["slots"]):
+            start, length = int(inputs["starts"][row]), int(inputs["lengths"][row])
+            assert start + length <= positions, "the call's blocks do not hold the row"
+            self._pool[slot, start : start + length] = inputs["tokens"][row, :length]
+            tokens.append(self._next(slot, start + length, inputs, row, 0))
+        return {"tokens": np.array(tokens, np.int32)}
+
+    def _decode(self, inputs: Tensors, positions: int) -> Tensors:
+        steps = inputs["uniforms"].shape[1]
+        answer = np.full((len(inputs["tokens"]), steps), -1, np.int32)
+        for row in range(len(answer)):
+            token, held = int(inputs["tokens"][row]), int(inputs["positions"][row])
+            for step in range(min(steps, int(inputs["budget"][row]))):
+                assert held < positions, "the call's blocks do not hold the row"
+                self._pool[row, held] = token
+                held += 1
+                token = answer[row, step] = self._next(row, held, inputs, row, step)
+                if token in inputs["stop_tokens"][row]:
+                    break
+        return {"tokens": answer}
+
+    def _move(self, inputs: Tensors, _: int) -> Tensors:
+        self._pool[inputs["targets"]] = self._pool[inputs["sources"]]
+        self._pool[inputs["sources"]] = GARBAGE
+        return {"epoch": inputs["epoch"]}
+
+    def _next(self, slot: int, held: int, inputs: Tensors, row: int, step: int) -> int:
+        greedy = int(self._pool[slot, :held].sum() + held) % VOCABULARY
+        if inputs["temperature"][row] == 0:
+            return greedy
+        return (greedy + int(inputs["uniforms"][row, step] * VOCABULARY)) % VOCABULARY
+
+
+def lost() -> ServerLostError:
+    return ServerLostError("UNAVAILABLE: gone")

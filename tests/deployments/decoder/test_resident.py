@@ -1,0 +1,198 @@
+"""The loop over a pool that can be worked by hand (pool_arithmetic.py)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployments.decoder.budget import StateBudget
+from deployments.decoder.lease import LOSSES, Lease
+from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.pace import Pace
+from deployments.decoder.resident import ResidentEngine
+from deployments.decoder.scheduler import Limits, Scheduler
+from deployments.decoder.sequence import Sequence
+from deployments.decoder.slots import SlotTable
+from deployments.errors import ModelServerUnavailable, TensorloomError
+from deployments.messages import SamplingParams
+from tests.deployments.decoder.arithmetic import continuation
+from tests.deployments.decoder.pool_arithmetic import MANIFEST, POOL, PoolServer, lost
+
+SLOTS = 6
+LIMITS = Limits(max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24)
+
+
+def make_loop(server: PoolServer) -> DecodeLoop:
+    budget = StateBudget(SLOTS * POOL.bytes_per_slot)
+    # An hour: as many steps as the pool allows, whenever the batch is stable.
+    engine = ResidentEngine(POOL, SlotTable(SLOTS), Lease(server, SLOTS), Pace(3600))
+    return DecodeLoop(Scheduler(LIMITS, budget, MANIFEST.state_bytes), engine)
+
+
+@pytest.fixture
+async def server() -> PoolServer:
+    return PoolServer()
+
+
+@pytest.fixture
+async def loop(server: PoolServer) -> AsyncIterator[DecodeLoop]:
+    loop = make_loop(server)
+    running = asyncio.create_task(loop.run())
+    yield loop
+    assert not running.done(), "the loop ended by itself"
+    running.cancel()
+    assert loop.scheduler.reserved_bytes == 0
+    assert loop.engine.held == 0
+
+
+def greedy(name: str, prompt: list[int], max_tokens: int = 20, eos: frozenset[int] = frozenset()) -> Sequence:
+    return Sequence(name, tuple(prompt), max_tokens, SamplingParams(temperature=0), eos)
+
+
+def seeded(name: str, prompt: list[int], seed: int, max_tokens: int = 20) -> Sequence:
+    return Sequence(name, tuple(prompt), max_tokens, SamplingParams(seed=seed))
+
+
+async def collect(loop: DecodeLoop, sequence: Sequence) -> list[int]:
+    outbox = loop.submit(sequence)
+    tokens: list[int] = []
+    while True:
+        chunk = await outbox.take()
+        tokens.extend(chunk.ids)
+        if chunk.finish is not None:
+            return tokens
+
+
+async def test_a_stable_batch_takes_several_steps_in_a_call(loop, server):
+    assert await collect(loop, greedy("a", [1, 2])) == continuation([1, 2], 20)
+    decodes = [call for call in server.calls if call[0].startswith("decode")]
+    assert len(decodes) < 8, "1 + 19 tokens, up to 8 a call, after the first was measured"
+
+
+async def test_an_end_token_in_the_middle_of_a_call_ends_the_sequence(loop):
+    expected = continuation([1, 2], 20)
+    eos = expected[10]
+    assert await collect(loop, greedy("a", [1, 2], eos=frozenset({eos}))) == expected[: expected.index(eos)]
+
+
+async def test_more_sequences_than_slots_each_get_what_they_get_alone(loop, server):
+    prompts = [[(i * j) % 15 + 1 for j in range(1, 3 + 4 * i)] for i in range(14)]
+    results = await asyncio.gather(*(collect(loop, greedy(str(i), p, 10 + i)) for i, p in enumerate(prompts)))
+    assert results == [continuation(p, 10 + i) for i, p in enumerate(prompts)]
+    assert max(rows for _, rows in server.calls) <= SLOTS
+
+
+async def test_slots_that_were_left_are_filled_by_the_highest_and_nothing_is_mixed_up(loop, server):
+    sessions = [greedy(str(i), [i + 1, 3], max_tokens=4 + 9 * i) for i in range(SLOTS)]
+    results = await asyncio.gather(*(collect(loop, session) for session in sessions))
+    assert results == [continuation([i + 1, 3], 4 + 9 * i) for i in range(SLOTS)]
+    assert any(signature == "move" for signature, _ in server.calls)
+
+
+async def test_a_seeded_sequence_is_the_same_alone_among_others_and_after_a_loss(loop, server):
+    alone = await collect(loop, seeded("alone", [3, 4], seed=7))
+    among, *_ = await asyncio.gather(
+        collect(loop, seeded("among", [3, 4], seed=7)),
+        *(collect(loop, greedy(str(i), [i + 1] * (i + 1))) for i in range(4)),
+    )
+    outbox = loop.submit(seeded("lost", [3, 4], seed=7))
+    first = await outbox.take()
+    server.lose()
+    rest: list[int] = []
+    while (chunk := await outbox.take()).finish is None:
+        rest.extend(chunk.ids)
+    assert among == alone
+    assert [*first.ids, *rest, *chunk.ids] == alone
+
+
+@pytest.mark.parametrize("event", ["lose", "steal", "die"])
+async def test_a_lost_pool_is_claimed_anew_and_no_text_changes(loop, server, event):
+    sessions = [asyncio.create_task(collect(loop, greedy(str(i), [i + 1, 2], 40))) for i in range(4)]
+    while sum(signature.startswith("decode") for signature, _ in server.calls) < 3:
+        await asyncio.sleep(0)
+    server.fail_next.append(lost()) if event == "die" else getattr(server, event)()
+    assert await asyncio.gather(*sessions) == [continuation([i + 1, 2], 40) for i in range(4)]
+    assert sum(signature == "claim" for signature, _ in server.calls) == 2
+
+
+async def test_a_sequence_cancelled_while_its_call_runs_leaves_its_slot_to_another(loop, server):
+    server.gate.clear()
+    goes = greedy("goes", [5, 5, 5], 30)
+    loop.submit(goes)
+    while not server.calls:
+        await asyncio.sleep(0)
+    loop.cancel(goes)
+    assert loop.engine.held == 0
+    stays = asyncio.create_task(collect(loop, greedy("stays", [1, 2])))
+    server.gate.set()
+    assert await stays == continuation([1, 2], 20)
+
+
+async def test_calls_that_fail_every_time_end_with_503_and_the_next_request_is_served(loop, server):
+    server.fail_next = [lost() for _ in range(LOSSES)]
+    with pytest.raises(ModelServerUnavailable, match="times in a row"):
+        await collect(loop, greedy("a", [1, 2]))
+    assert await collect(loop, greedy("b", [1, 2])) == continuation([1, 2], 20)
+
+
+async def test_sequences_that_go_on_after_a_failure_of_others_are_fed_again(loop, server):
+    """A failed claim once left the others' slots to a pool that did not hold them."""
+    stays = asyncio.create_task(collect(loop, greedy("stays", [1, 2], 60)))
+    while sum(signature.startswith("decode") for signature, _ in server.calls) < 2:
+        await asyncio.sleep(0)
+    server.fail_next = [ModelServerUnavailable("no model server answered")]
+    joins = asyncio.create_task(collect(loop, greedy("joins", [4], 10)))
+    done = await asyncio.gather(stays, joins, return_exceptions=True)
+    expected = [continuation([1, 2], 60), continuation([4], 10)]
+    assert all(
+        result == text or isinstance(result, TensorloomError)
+        for result, text in zip(done, expected, strict=True)
+    )
+
+
+async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
+    working = server.call
+
+    async def call(signature, inputs):
+        outputs = await working(signature, inputs)
+        return {} if signature.startswith("prefill") else outputs
+
+    server.call = call
+    with pytest.raises(TensorloomError, match="breaks the contract"):
+        await collect(loop, greedy("a", [1, 2]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sessions=st.lists(
+        st.tuples(st.lists(st.integers(1, 15), min_size=1, max_size=40), st.integers(1, 40)),
+        min_size=1,
+        max_size=9,
+    ),
+    troubles=st.lists(st.tuples(st.integers(1, 12), st.sampled_from(["lose", "steal", "die"])), max_size=3),
+)
+def test_whatever_happens_to_the_pool_every_text_is_right(sessions, troubles):
+    async def run() -> list[list[int]]:
+        server = PoolServer()
+        loop = make_loop(server)
+        running = asyncio.create_task(loop.run())
+        tasks = [
+            asyncio.create_task(collect(loop, greedy(str(i), p, n))) for i, (p, n) in enumerate(sessions)
+        ]
+        seen = 0
+        for after, trouble in troubles:
+            seen += after
+            while len(server.calls) < seen and not all(task.done() for task in tasks):
+                await asyncio.sleep(0)
+            if trouble in ("lose", "steal"):
+                getattr(server, trouble)()
+            else:
+                server.fail_next.append(lost())
+        texts = await asyncio.gather(*tasks)
+        running.cancel()
+        assert loop.engine.held == 0
+        return texts
+
+    assert asyncio.run(run()) == [continuation(prompt, count) for prompt, count in sessions]
