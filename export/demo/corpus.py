@@ -105,10 +105,10 @@ class Cast:
 
 
 def documents(seed: int, count: int, turns: int = 1) -> Iterator[str]:
-    """`count` documents of up to `turns` requests each; every tale ends in `END`."""
+    """`count` documents of up to `turns` requests each, or scenes if `turns` is 0; all end in `END`."""
     rng = random.Random(seed)
     for _ in range(count):
-        yield document(rng, rng.randint(1, turns))
+        yield document(rng, rng.randint(1, turns)) if turns else scene(rng)
 
 
 def document(rng: random.Random, turns: int) -> str:
@@ -117,6 +117,14 @@ def document(rng: random.Random, turns: int) -> str:
     first, *later = rng.sample(PLOTS, turns)
     opening = _opening(rng, _slots(rng, cast, first), first, plain=0.4 if turns == 1 else 0)
     return opening + "".join(_continuation(rng, _slots(rng, cast, plot), plot) for plot in later)
+
+
+def scene(rng: random.Random) -> str:
+    """The beginning of a tale and one moment of it: who is who is learnt first where it is near."""
+    plot = rng.choice(PLOTS)
+    slots = _slots(rng, _cast(rng), plot)
+    moment = _say(rng, rng.choice(plot.stages), slots)
+    return " ".join([_say(rng, _OPENINGS, slots), moment, _say(rng, _CLOSINGS, slots)]) + END
 
 
 def _opening(rng: random.Random, slots: Mapping[str, str], plot: Plot, plain: float) -> str:

@@ -13,8 +13,8 @@ from export.demo.tokenize import VOCABULARY_SIZE
 CONFIG = gpt2.Config(
     vocab_size=VOCABULARY_SIZE, n_positions=512, n_embd=192, n_layer=4, n_head=6, n_inner=768
 )
-# Single tales first, which are cheap; then talks that fill the context.
-SCHEDULE = Schedule(stages=(Stage(1400, 1, 224, 16), Stage(500, 3, 512, 8)), peak=2e-3)
+# Scenes, then tales, then talks that fill the context.
+SCHEDULE = Schedule(stages=(Stage(450, 0, 80, 64), Stage(450, 1, 224, 16), Stage(350, 3, 512, 8)), peak=2e-3)
 OPERANDS = "bfloat16"
 
 Array: TypeAlias = npt.NDArray[np.float32]
@@ -41,9 +41,15 @@ class Gpt:
         tokens = inputs(rows)
         batch, steps = tf.unstack(tf.shape(tokens))
         nothing = tf.zeros([batch, 0, CONFIG.n_layer, CONFIG.n_head, CONFIG.head_dim], OPERANDS)
-        x, _, _ = gpt2.hidden(CONFIG, weights, tokens, tf.zeros([batch], tf.int32), nothing, nothing)
+        x, _, _ = gpt2.hidden(CONFIG, weights, tokens, _positions(batch, steps), nothing, nothing)
         logits = tf.reshape(gpt2.head(CONFIG, weights, x), [batch, steps, CONFIG.vocab_size])
         return cross_entropy(rows, logits)
+
+
+def _positions(batch: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """Where each row begins (batch,): half of them anywhere, so that short rows teach all positions."""
+    anywhere = tf.random.uniform([batch], 0, CONFIG.n_positions - steps + 1, tf.int32)
+    return anywhere * tf.random.uniform([batch], 0, 2, tf.int32)
 
 
 def _initial(seed: int) -> dict[str, Array]:
@@ -55,6 +61,7 @@ def _initial(seed: int) -> dict[str, Array]:
     """
     rng = np.random.default_rng(seed)
     weights = {name: _plain(rng, name, shape) for name, shape in gpt2.shapes(CONFIG).items()}
+    weights["wpe.weight"] = _waves()
     width = CONFIG.n_embd
     for i in range(CONFIG.n_layer):
         look = rng.normal(0, 0.06, (width, width))
@@ -62,6 +69,13 @@ def _initial(seed: int) -> dict[str, Array]:
         weights[f"h.{i}.attn.c_attn.weight"] = np.concatenate([look, look, read], axis=1).astype(np.float32)
         weights[f"h.{i}.attn.c_proj.weight"] = (0.1 * read.T).astype(np.float32)
     return weights
+
+
+def _waves() -> Array:
+    """Positions (n_positions, n_embd) as waves of many lengths, so that a distance is the same anywhere."""
+    lengths = 10_000 ** (np.arange(CONFIG.n_embd // 2) / (CONFIG.n_embd // 2))
+    angles = np.arange(CONFIG.n_positions)[:, None] / lengths
+    return (0.1 * np.concatenate([np.sin(angles), np.cos(angles)], axis=1)).astype(np.float32)
 
 
 def _plain(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from export import lstm
@@ -13,7 +14,10 @@ from export.demo.tokenize import NOTHING, VOCABULARY_SIZE, Ids
 CONFIG = lstm.Config(
     vocab_size=VOCABULARY_SIZE, embedding_size=128, hidden_size=240, n_layer=2, context_length=4096
 )
-SCHEDULE = Schedule(stages=(Stage(1100, 1, 224, 32), Stage(300, 2, 384, 20)), peak=3e-3)
+# Scenes, then tales, then talks.
+SCHEDULE = Schedule(stages=(Stage(600, 0, 80, 64), Stage(600, 1, 224, 24), Stage(150, 2, 384, 16)), peak=3e-3)
+MEMORY = 200
+"""Tokens over which the slowest units remember as training begins."""
 
 
 class Lstm:
@@ -25,18 +29,23 @@ class Lstm:
         self.weights: dict[str, tf.Variable] = {
             name: variable.value for name, variable in self._layers.variables.items()
         }
-        self._begin(ids)
+        self._begin(seed, ids)
 
     @property
     def variables(self) -> list[tf.Variable]:
         return list(self.weights.values())
 
-    def _begin(self, ids: Ids) -> None:
-        """The bias starts at the tokens' frequencies: learning those through h drives it into saturation."""
+    def _begin(self, seed: int, ids: Ids) -> None:
+        rng = np.random.default_rng(seed)
+        # Learning the tokens' frequencies through h would drive it into saturation.
         counts = np.bincount(ids[ids != NOTHING], minlength=CONFIG.vocab_size) + 1.0
-        self.weights["dense.bias"].assign(np.log(counts / counts.sum()).astype(np.float32))
-        embedding = self.weights["embedding.weight"]
-        embedding.assign(tf.random.normal(embedding.shape, stddev=0.5))
+        self._assign("dense.bias", np.log(counts / counts.sum()))
+        self._assign("embedding.weight", rng.normal(0, 0.5, (CONFIG.vocab_size, CONFIG.embedding_size)))
+        for i in range(CONFIG.n_layer):
+            self._assign(f"lstm.{i}.bias", _remembering(rng, CONFIG.hidden_size))
+
+    def _assign(self, name: str, value: npt.NDArray[np.float64]) -> None:
+        self.weights[name].assign(value.astype(np.float32))
 
     def loss(self, rows: tf.Tensor) -> tf.Tensor:
         """Mean cross entropy in nats per token; `rows` is (batch, length)."""
@@ -44,6 +53,13 @@ class Lstm:
         for layer in self._layers.lstm:
             x, _, _ = layer(x)
         return cross_entropy(rows, self._layers.dense(x))
+
+
+def _remembering(rng: np.random.Generator, units: int) -> npt.NDArray[np.float64]:
+    """Gate biases (4 * units) with which units forget over times of all lengths up to `MEMORY`."""
+    forget = np.log(rng.uniform(1, MEMORY, units))
+    rest = np.zeros(units)
+    return np.concatenate([-forget, forget, rest, rest])
 
 
 def checkpoint_config() -> dict[str, object]:

@@ -32,6 +32,15 @@ def test_a_seed_writes_the_same_corpus_again(documents: list[str]) -> None:
     assert documents != list(corpus.documents(seed=2, count=400, turns=2))
 
 
+def test_a_scene_is_short_and_names_its_hero_again() -> None:
+    scenes = list(corpus.documents(seed=1, count=200, turns=0))
+    tales = list(corpus.documents(seed=1, count=200, turns=1))
+    assert sum(map(len, scenes)) < sum(map(len, tales)) / 2
+    heroes = [next(n for n in (*corpus.SHE_NAMES, *corpus.HE_NAMES) if n in scene) for scene in scenes]
+    again = sum(scene.count(hero) > 1 for hero, scene in zip(heroes, scenes, strict=True))
+    assert again > 100
+
+
 def test_no_slot_of_the_grammar_stays_open(documents: list[str]) -> None:
     text = "".join(documents)
     assert "{" not in text
