@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import ContractError
+from contract.manifest import EXPLICIT, STATE_LAYOUTS
 from export import quiet
 from export.errors import ExportError, VersionError
 
@@ -34,14 +35,15 @@ def export(args: argparse.Namespace) -> Path:
         raise VersionError(f"{name!r} cannot be a model's name; letters, digits, '_', '-' and '.' can")
     # TensorFlow takes seconds to import: not before the arguments are known to be good.
     quiet.import_tensorflow()
-    from export import families, keras, verify, write
+    from export import families, keras, resident_verify, verify, write
 
     write.target_of(args.out / name, args.version)
     if args.family == "keras":
         servable = keras.load(args.source, name)
     else:
-        servable = families.load(args.family, Path(args.source), name, args.dtype)
-    target = write.write(servable, args.out, args.version, lambda path: verify.verify(path, servable))
+        servable = families.load(args.family, Path(args.source), name, args.dtype, args.state)
+    check = verify.verify if args.state == EXPLICIT else resident_verify.verify
+    target = write.write(servable, args.out, args.version, lambda path: check(path, servable))
     logger.info("published %s", target)
     return target
 
@@ -55,9 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     families = parser.add_subparsers(dest="family", required=True, metavar="family")
     gpt2 = _family(families, "gpt2", "a Hugging Face GPT-2 checkpoint", "the checkpoint's directory")
     gpt2.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
+    gpt2.add_argument(
+        "--state", choices=STATE_LAYOUTS, default=EXPLICIT, help="where sessions' state lies (explicit)"
+    )
     lstm = _family(families, "lstm", "embedding, LSTM layers and a dense layer", "the checkpoint's directory")
-    lstm.set_defaults(dtype="float32")
-    _family(families, "keras", "your own model", "module:function that returns an export.keras.UserModel")
+    lstm.set_defaults(dtype="float32", state=EXPLICIT)
+    keras = _family(
+        families, "keras", "your own model", "module:function that returns an export.keras.UserModel"
+    )
+    keras.set_defaults(state=EXPLICIT)
     return parser
 
 

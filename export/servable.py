@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from contract.manifest import Manifest
+from export.pool import Layout
+
+if TYPE_CHECKING:
+    from export.attention import View
 
 Tensors: TypeAlias = Mapping[str, Any]
 
@@ -19,13 +23,30 @@ Reference: TypeAlias = Callable[[npt.NDArray[np.int32]], npt.NDArray[np.floating
 """Logits (time, vocabulary) at every position of ids (time,), computed in some other way."""
 
 
+Forward: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, "View"], tf.Tensor]
+"""(tokens (batch, steps), starts (batch,), lengths (batch,), view) -> logits float32 (batch, vocabulary).
+
+Rows hold `starts` tokens; the logits are those after the last of their `lengths` new ones.
+"""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A model over a pool."""
+
+    layout: Layout
+    begin: Callable[[], Forward]
+    """Called once in each signature, outside of its loop: reads the weights."""
+
+
 @dataclass(frozen=True)
 class Servable:
     """One model with all that its serving needs."""
 
     manifest: Manifest
     tokenizer: bytes
-    step: Step
+    step: Step | Resident
+    """Of the layout that the manifest names."""
     reference: Reference | None = None
     """None: the verifier compares the servable only with itself."""
     exact: bool = True

@@ -11,13 +11,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from contract import names
-from export import signature
+from contract.manifest import EXPLICIT, RESIDENT
+from export import resident, signature
 from export.errors import VersionError
 from export.servable import Servable
+
+Signatures: TypeAlias = dict[str, tf.types.experimental.ConcreteFunction]
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +68,26 @@ def _remove_if_empty(model: Path) -> None:
 def _save(servable: Servable, directory: Path) -> None:
     logger.info("tracing %s", servable.manifest.name)
     root = tf.Module()
-    step = signature.trace(servable)
+    signatures = _TRACERS[servable.manifest.state_layout](servable)
     # The graph refers to its variables but does not own them: the root must.
-    root.owned = list(step.variables)
-    signatures = {names.STEP_SIGNATURE: step, names.MANIFEST_SIGNATURE: _manifest(servable)}
+    root.owned = _variables(signatures)
+    signatures[names.MANIFEST_SIGNATURE] = _manifest(servable)
     logger.info("writing %d variables", len(root.owned))
     tf.saved_model.save(root, str(directory), signatures=signatures)
+
+
+def _step(servable: Servable) -> Signatures:
+    return {names.STEP_SIGNATURE: signature.trace(servable)}
+
+
+_TRACERS = {EXPLICIT: _step, RESIDENT: resident.trace}
+
+
+def _variables(signatures: Signatures) -> list[tf.Variable]:
+    """Of all, each once."""
+    return list(
+        {id(variable): variable for each in signatures.values() for variable in each.variables}.values()
+    )
 
 
 def _manifest(servable: Servable) -> tf.types.experimental.ConcreteFunction:

@@ -1,0 +1,147 @@
+"""The signatures of the resident layout: a model's forward pass over a pool, with sampling in the graph.
+
+Knows no family: a model is one function from tokens and a view of the pool to logits.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from contract import manifest, names
+from export import steps
+from export.attention import View, gathered
+from export.pool import Pool
+from export.sampling import Parameters, sample
+from export.servable import Resident, Servable
+
+Tensors: TypeAlias = dict[str, tf.Tensor]
+Specs: TypeAlias = dict[str, tf.TensorSpec]
+Function: TypeAlias = tf.types.experimental.ConcreteFunction
+
+MAX_STEPS = 64
+
+
+def describe(model: Resident) -> manifest.Pool:
+    """What the manifest says of the pool that `model` needs."""
+    layout = model.layout
+    return manifest.Pool(layout.bytes_per_slot, layout.block_size, block_counts(layout.blocks), MAX_STEPS)
+
+
+def block_counts(most: int) -> tuple[int, ...]:
+    """1, 2, 4, ... and `most`."""
+    powers = [2**i for i in range(most.bit_length()) if 2**i < most]
+    return (*powers, most)
+
+
+def trace(servable: Servable) -> dict[str, Function]:
+    """Every signature but the manifest's, by name."""
+    model = servable.step
+    assert isinstance(model, Resident), "a resident manifest needs a resident model"
+    signatures = Signatures(model)
+    traced = {
+        names.CLAIM_SIGNATURE: _traced(signatures.claim, CLAIM_INPUTS),
+        names.MOVE_SIGNATURE: _traced(signatures.move, MOVE_INPUTS),
+    }
+    for blocks in block_counts(model.layout.blocks):
+        traced[names.prefill_signature(blocks)] = _traced(signatures.prefill(blocks), PREFILL_INPUTS)
+        traced[names.decode_signature(blocks)] = _traced(signatures.decode(blocks), DECODE_INPUTS)
+    return traced
+
+
+class Signatures:
+    """The functions behind the signatures; what touches the pool does so after the checks."""
+
+    def __init__(self, model: Resident) -> None:
+        self._model = model
+        self._pool = Pool(model.layout)
+
+    def claim(self, epoch: tf.Tensor, slots: tf.Tensor) -> Tensors:
+        return {names.EPOCH: self._pool.claim(epoch, slots)}
+
+    def move(self, epoch: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor) -> Tensors:
+        slots = self._pool.check(epoch)
+        with tf.control_dependencies(_within(slots, sources) + _within(slots, targets)):
+            moved = self._pool.move(sources, targets, slots)
+        with tf.control_dependencies(moved):
+            return {names.EPOCH: tf.identity(epoch)}
+
+    def prefill(self, blocks: int) -> Callable[..., Tensors]:
+        def prefill(
+            epoch: tf.Tensor,
+            tokens: tf.Tensor,  # (batch, steps)
+            lengths: tf.Tensor,
+            slots: tf.Tensor,
+            starts: tf.Tensor,
+            uniforms: tf.Tensor,  # (batch, 1)
+            **parameters: tf.Tensor,
+        ) -> Tensors:
+            held = self._pool.check(epoch)
+            with tf.control_dependencies(_within(held, slots)):
+                rows = tf.identity(slots)
+            size = tf.shape(tokens)[1]
+            view = View(self._pool, blocks, held, gathered(rows), rows, starts, lengths, size)
+            logits = self._model.begin()(tokens, starts, lengths, view)
+            return {names.TOKENS: sample(logits, Parameters(**parameters), uniforms[:, 0])}
+
+        return prefill
+
+    def decode(self, blocks: int) -> Callable[..., Tensors]:
+        def decode(
+            epoch: tf.Tensor,
+            tokens: tf.Tensor,
+            positions: tf.Tensor,
+            budget: tf.Tensor,
+            stop_tokens: tf.Tensor,  # (rows, any)
+            uniforms: tf.Tensor,  # (rows, steps)
+            **parameters: tf.Tensor,
+        ) -> Tensors:
+            held = self._pool.check(epoch)
+            with tf.control_dependencies(_within(held, tf.shape(tokens) - 1)):
+                rows = steps.Rows(tf.identity(tokens), positions, budget)
+            step = steps.Step(self._model.begin(), self._pool, blocks, held, Parameters(**parameters))
+            return {names.TOKENS: steps.run(step, rows, stop_tokens, uniforms)}
+
+        return decode
+
+
+def _within(held: tf.Tensor, slots: tf.Tensor) -> list[tf.Operation]:
+    """Checks that the pool has these slots: rows of others would be rows of their neighbours."""
+    return [
+        tf.debugging.assert_less(slots, held, "no such slot"),
+        tf.debugging.assert_non_negative(slots, "no such slot"),
+    ]
+
+
+def _specs(**inputs: tuple[tf.DType, int]) -> Specs:
+    """From dtypes and ranks."""
+    return {name: tf.TensorSpec([None] * rank, dtype, name) for name, (dtype, rank) in inputs.items()}
+
+
+SAMPLING_INPUTS = _specs(
+    temperature=(tf.float32, 1),
+    top_k=(tf.int32, 1),
+    top_p=(tf.float32, 1),
+    min_p=(tf.float32, 1),
+    uniforms=(tf.float64, 2),
+)
+CLAIM_INPUTS = _specs(epoch=(tf.int64, 0), slots=(tf.int32, 0))
+MOVE_INPUTS = _specs(epoch=(tf.int64, 0), sources=(tf.int32, 1), targets=(tf.int32, 1))
+PREFILL_INPUTS = SAMPLING_INPUTS | _specs(
+    epoch=(tf.int64, 0),
+    tokens=(tf.int32, 2),
+    lengths=(tf.int32, 1),
+    slots=(tf.int32, 1),
+    starts=(tf.int32, 1),
+)
+DECODE_INPUTS = SAMPLING_INPUTS | _specs(
+    epoch=(tf.int64, 0),
+    tokens=(tf.int32, 1),
+    positions=(tf.int32, 1),
+    budget=(tf.int32, 1),
+    stop_tokens=(tf.int32, 2),
+)
+
+
+def _traced(function: Callable[..., Tensors], inputs: Specs) -> Function:
+    return tf.function(function, autograph=False).get_concrete_function(**inputs)

@@ -1,0 +1,117 @@
+"""The next token of every row, in the graph: from its logits and one random number that is given.
+
+Filters apply in this order, each to what the former left: temperature, top_k, top_p, min_p. All are
+thresholds: tokens as likely as the last one kept are kept too. The token is where the cumulative probability,
+in order of token id, passes the random number. The decode loop's own sampler gives the same tokens.
+Each part costs only where some row asks for it. Knows no model.
+"""
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+HEAD = 512
+"""How many of the likeliest tokens are sorted first; they nearly always hold the mass that top_p asks for."""
+CHUNK = 256
+"""How many tokens lie between two entries of the coarse cumulative sum."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Of each row, as the signatures' inputs: (rows,)."""
+
+    temperature: tf.Tensor
+    top_k: tf.Tensor
+    top_p: tf.Tensor
+    min_p: tf.Tensor
+
+
+def sample(logits: tf.Tensor, parameters: Parameters, uniforms: tf.Tensor) -> tf.Tensor:
+    """Token ids int32 (rows,) for finite `logits` (rows, vocabulary) and `uniforms` float64 (rows,)."""
+    greedy = tf.argmax(logits, axis=1, output_type=tf.int32)
+    random = parameters.temperature > 0
+
+    def drawn() -> tf.Tensor:
+        ids = draw(_weights(logits, parameters), uniforms)
+        return tf.where(random, ids, greedy)
+
+    return tf.cond(tf.reduce_any(random), drawn, lambda: greedy)
+
+
+def _weights(logits: tf.Tensor, parameters: Parameters) -> tf.Tensor:
+    """Unnormalised probabilities (rows, vocabulary): the likeliest has 1, what is filtered out has 0."""
+    temperature = parameters.temperature
+    divisor = tf.where(temperature > 0, temperature, 1.0)[:, None]
+    # The maximum goes before the division: a temperature near 0 then underflows to greedy, not to NaN.
+    weights = tf.exp((logits - tf.reduce_max(logits, axis=1, keepdims=True)) / divisor)
+    weights = _apply_top_k(weights, tf.where(temperature > 0, parameters.top_k, 0))
+    weights = _apply_top_p(weights, tf.where(temperature > 0, parameters.top_p, 1.0))
+    return _at_least(weights, parameters.min_p)
+
+
+def _apply_top_k(weights: tf.Tensor, top_k: tf.Tensor) -> tf.Tensor:
+    limited = (top_k > 0) & (top_k < tf.shape(weights)[1])
+    k = tf.where(limited, top_k, 1)
+
+    def filtered() -> tf.Tensor:
+        largest = tf.math.top_k(weights, tf.reduce_max(k)).values
+        least = tf.gather(largest, k - 1, batch_dims=1)
+        return _at_least(weights, tf.where(limited, least, 0.0))
+
+    return tf.cond(tf.reduce_any(limited), filtered, lambda: weights)
+
+
+def _apply_top_p(weights: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
+    limited = top_p < 1
+
+    def filtered() -> tf.Tensor:
+        mass = tf.reduce_sum(tf.cast(weights, tf.float64), axis=1)
+        wanted = tf.where(limited, tf.cast(top_p, tf.float64) * mass, 0)
+        return _at_least(weights, tf.where(limited, _least_kept(weights, wanted), 0.0))
+
+    return tf.cond(tf.reduce_any(limited), filtered, lambda: weights)
+
+
+def _least_kept(weights: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """The smallest of each row's likeliest weights that reach the mass `wanted` (rows,) together; else 0."""
+    vocabulary = tf.shape(weights)[1]
+
+    def least(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        largest = tf.math.top_k(weights, count).values
+        cumulative = tf.cumsum(tf.cast(largest, tf.float64), axis=1)
+        reached = tf.reduce_sum(tf.cast(cumulative < wanted[:, None], tf.int32), axis=1)
+        kept = tf.gather(largest, tf.minimum(reached, count - 1), batch_dims=1)
+        # Rounding alone may keep the whole sum below `wanted`: everything stays.
+        return tf.where(reached < count, kept, 0.0), tf.reduce_all(reached < count)
+
+    kept, enough = least(tf.minimum(vocabulary, HEAD))
+    return tf.cond(enough, lambda: kept, lambda: least(vocabulary)[0])
+
+
+def draw(weights: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+    """The first id at which the cumulative weight exceeds `uniforms` (rows,) of the total."""
+    chunks = _chunked(weights)
+    sums = tf.cumsum(tf.reduce_sum(tf.cast(chunks, tf.float64), axis=2), axis=1)
+    target = uniforms * sums[:, -1]
+    chunk = _first_above(sums, target)
+    before = tf.where(chunk > 0, tf.gather(sums, tf.maximum(chunk - 1, 0), batch_dims=1), 0)
+    within = tf.cumsum(tf.cast(tf.gather(chunks, chunk, batch_dims=1), tf.float64), axis=1)
+    return chunk * CHUNK + _first_above(before[:, None] + within, target)
+
+
+def _chunked(weights: tf.Tensor) -> tf.Tensor:
+    """(rows, chunks, CHUNK), the last filled up with zeros."""
+    missing = -tf.shape(weights)[1] % CHUNK
+    padded = tf.pad(weights, [[0, 0], [0, missing]])
+    return tf.reshape(padded, [tf.shape(weights)[0], -1, CHUNK])
+
+
+def _first_above(cumulative: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Along the second axis; where rounding leaves none above, the last that adds anything."""
+    below_all = tf.math.nextafter(cumulative[:, -1], tf.constant(0, tf.float64))
+    above = cumulative > tf.minimum(target, below_all)[:, None]
+    return tf.argmax(above, axis=1, output_type=tf.int32)
+
+
+def _at_least(weights: tf.Tensor, least: tf.Tensor) -> tf.Tensor:
+    return tf.where(weights < least[:, None], 0.0, weights)
