@@ -3,7 +3,7 @@
 Does not know HTTP or how tokens are chosen; tokenizers come from the servables.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ from ray import serve
 from tokenizers import Tokenizer
 
 from deployments import streams
+from deployments.links.frames import LaneAddress
+from deployments.links.outlets import Outlets
 from deployments.messages import GenerateRequest, Servable, TextChunk, TokenChunk
 from deployments.servables import ServableCache
 from deployments.text_assembler import TextAssembler
@@ -38,21 +40,27 @@ class Detokenizer:
 
     def __init__(self, decoders: streams.Handles) -> None:
         self._decoders = decoders
-        self._streaming = {model: decoder.options(stream=True) for model, decoder in decoders.items()}
+        self._inbox = streams.inbox()
+        self._outlets = Outlets()
         self._vocabularies = ServableCache(self._fetch, Vocabulary.of)
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[TextChunk]:
-        """The generation's text; the chunk with `finish` is the last, whoever ended it."""
+    async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
+        """Put the generation's text into a lane; the chunk with `finish` is the last, whoever ended it."""
+        await streams.into(reader, self._outlets, self._texts(request))
+
+    async def _texts(self, request: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
         assembler = (await self._vocabularies.exactly(request.servable)).assembler(request)
-        async with aclosing(self._tokens(request)) as chunks:
+        async with aclosing(await self._tokens(request)) as chunks:
             async for chunk in chunks:
                 if text := assembler.push(chunk):
                     yield text
                 if text and text.finish and not chunk.finish:
                     return
 
-    def _tokens(self, request: GenerateRequest) -> streams.Stream[TokenChunk]:
-        return streams.items(self._streaming[request.servable.model].generate.remote(request))
+    async def _tokens(self, request: GenerateRequest) -> streams.Stream[TokenChunk]:
+        lane = await self._inbox.open()
+        response = self._decoders[request.servable.model].generate.remote(request, lane.address)
+        return streams.items(response, lane, TokenChunk.unpacked)
 
     async def _fetch(self, model: str) -> Servable:
         return await streams.servable(self._decoders[model])

@@ -8,8 +8,12 @@ tokenizer, detokenizer -> decoder                                 ->  Servable
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, TypeAlias
 
 from contract.manifest import GenerationDefaults, Manifest
+
+Packed: TypeAlias = tuple[Any, ...]
+"""A chunk as plain values, which travel between processes for a fraction of what an object costs."""
 
 
 class FinishReason(StrEnum):
@@ -115,6 +119,14 @@ class TokenChunk:
     ids: tuple[int, ...]
     finish: FinishReason | None = None
 
+    def packed(self) -> Packed:
+        return self.ids, self.finish
+
+    @staticmethod
+    def unpacked(packed: Packed) -> "TokenChunk":
+        ids, finish = packed
+        return TokenChunk(ids, finish and FinishReason(finish))
+
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
@@ -123,6 +135,14 @@ class TextChunk:
     text: str
     tokens: int
     finish: FinishReason | None = None
+
+    def packed(self) -> Packed:
+        return self.text, self.tokens, self.finish
+
+    @staticmethod
+    def unpacked(packed: Packed) -> "TextChunk":
+        text, tokens, finish = packed
+        return TextChunk(text, tokens, finish and FinishReason(finish))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,36 @@ Knows Ray Serve's handles; does not know what the answers are for.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.util import get_node_ip_address
 
 from deployments import errors
-from deployments.messages import Servable
+from deployments.links.frames import LaneAddress
+from deployments.links.inbox import Inbox, Lane
+from deployments.links.outlets import LinkLostError, Outlets
+from deployments.messages import FinishReason, Packed, Servable
 
-Item = TypeVar("Item")
-Stream: TypeAlias = AsyncGenerator[Item, None]
+_LATEST_S = 1.0
+"""How long after its call is over a stream's last items may come."""
+
+
+class Packable(Protocol):
+    """A chunk of a stream; the one with `finish` is the last."""
+
+    @property
+    def finish(self) -> FinishReason | None: ...
+
+    def packed(self) -> Packed: ...
+
+
+Chunk = TypeVar("Chunk", bound=Packable)
+Stream: TypeAlias = AsyncGenerator[Chunk, None]
 
 Handle: TypeAlias = Any
 """A DeploymentHandle, whose methods are known only by name."""
@@ -33,15 +51,56 @@ async def servable(decoder: Handle) -> Servable:
     return cast(Servable, await reply(decoder.options(_by_reference=True).servable.remote()))
 
 
-async def items(response: Any) -> Stream[Any]:
-    """The items of a remote stream; whoever stops listening before its end cancels the other side."""
+def inbox() -> Inbox:
+    """An inbox at the address under which other nodes know this one."""
+    host = get_node_ip_address()  # type: ignore[no-untyped-call]
+    return Inbox(host)
+
+
+async def items(response: Any, lane: Lane, unpacked: Callable[[Any], Chunk]) -> Stream[Chunk]:
+    """What a call puts into `lane`, up to the finish; whoever stops listening before cancels the call."""
+    ended = asyncio.ensure_future(reply(response))
+    ended.add_done_callback(partial(_tell, lane))
     try:
-        with _failures_as_raised():
-            async for item in response:
-                yield item
+        while (packed := await lane.take()) is not None:
+            chunk = unpacked(packed)
+            yield chunk
+            if chunk.finish:
+                return
+        await ended
+        raise errors.TensorloomError("A stream ended without its finish.")
     except (GeneratorExit, asyncio.CancelledError):
         response.cancel()
         raise
+    finally:
+        lane.close()
+
+
+async def into(lane: LaneAddress, outlets: Outlets, chunks: Stream[Chunk]) -> None:
+    """Put `chunks` into a lane, as the other side of `items`."""
+    try:
+        async with aclosing(chunks):
+            outlet = await outlets.to(lane)
+            try:
+                async for chunk in chunks:
+                    outlet.send(lane.lane, chunk.packed())
+            except Exception:
+                # The failure itself goes with the call; this says that nothing more comes before it.
+                outlet.send(lane.lane, None)
+                raise
+            await outlet.drain()
+    except LinkLostError as error:
+        raise errors.ModelServerUnavailable(f"A stream between two processes broke: {error}") from error
+
+
+def _tell(lane: Lane, ended: "asyncio.Future[Any]") -> None:
+    """Once the call is over no more is sent: what is on its way comes soon, or never."""
+    if ended.cancelled():
+        return
+    error = ended.exception()
+    if not isinstance(error, Exception):
+        error = errors.ModelServerUnavailable("The end of a stream was lost; try again later.")
+    asyncio.get_running_loop().call_later(_LATEST_S, lane.fail, error)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from ray import serve
 
 from contract.manifest import Manifest, Pool
+from deployments import streams
 from deployments.config import DecoderArgs, ModelArgs
 from deployments.decoder.backend import Backend, connect
 from deployments.decoder.budget import StateBudget
@@ -20,6 +21,8 @@ from deployments.decoder.sequence import Sequence
 from deployments.decoder.slots import SlotTable
 from deployments.decoder.state_store import StateStore
 from deployments.errors import ContextOverflow, RequestError, ServableReplaced
+from deployments.links.frames import LaneAddress
+from deployments.links.outlets import Outlets
 from deployments.messages import DecoderStatus, GenerateRequest, Servable, TokenChunk
 
 
@@ -32,17 +35,20 @@ class Decoder:
         self._loop = _loop(self._backend, model.decoder)
         self._running = asyncio.create_task(self._loop.run())
         self._numbers = itertools.count()
+        self._outlets = Outlets()
 
     async def servable(self) -> Servable:
         """The version that is served here, with manifest and tokenizer."""
         return self._backend.servable
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[TokenChunk]:
-        """Tokens as steps give them; leaving the iterator early frees the row and its state.
+    async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
+        """Put tokens into a lane as steps give them; a cancelled call frees the row and its state.
 
         Raises RequestError (ids or lengths out of range), Overloaded, ModelServerUnavailable.
         """
-        sequence = self._sequence(request)
+        await streams.into(reader, self._outlets, self._chunks(self._sequence(request)))
+
+    async def _chunks(self, sequence: Sequence) -> AsyncGenerator[TokenChunk, None]:
         outbox = self._loop.submit(sequence)
         try:
             while True:
@@ -77,6 +83,7 @@ class Decoder:
     async def __del__(self) -> None:
         self._running.cancel()
         await self._backend.close()
+        await self._outlets.close()
 
     def _sequence(self, request: GenerateRequest) -> Sequence:
         self._check(request)

@@ -25,7 +25,7 @@ class Backends(Protocol):
 
     async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt: ...
 
-    def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]: ...
+    async def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]: ...
 
     async def servable(self, model: str) -> Servable: ...
 
@@ -39,7 +39,8 @@ class ServeBackends:
         self, tokenizer: streams.Handle, detokenizer: streams.Handle, decoders: streams.Handles
     ) -> None:
         self._tokenizer = tokenizer
-        self._detokenizer = detokenizer.options(stream=True)
+        self._detokenizer = detokenizer
+        self._inbox = streams.inbox()
         self._decoders = decoders
 
     @property
@@ -49,8 +50,10 @@ class ServeBackends:
     async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt:
         return cast(EncodedPrompt, await streams.reply(self._tokenizer.encode.remote(prompt, stale)))
 
-    def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]:
-        return streams.items(self._detokenizer.generate.remote(request))
+    async def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]:
+        lane = await self._inbox.open()
+        response = self._detokenizer.generate.remote(request, lane.address)
+        return streams.items(response, lane, TextChunk.unpacked)
 
     async def servable(self, model: str) -> Servable:
         return await streams.servable(self._decoders[model])

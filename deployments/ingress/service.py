@@ -71,7 +71,7 @@ class Service:
 
     async def _begin(self, id_prefix: str, encoded: EncodedPrompt, options: Options) -> Generation:
         id_ = f"{id_prefix}-{secrets.token_hex(16)}"
-        rest = self._backends.generate(resolve(id_, encoded, options, secrets.randbits(64)))
+        rest = await self._backends.generate(resolve(id_, encoded, options, secrets.randbits(64)))
         return Generation(
             id=id_,
             model=encoded.servable.model,

@@ -25,8 +25,11 @@ from ray import serve
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
+from deployments import streams
 from deployments.config import ModelArgs
 from deployments.errors import ContextOverflow, ModelServerUnavailable, Overloaded, ServableReplaced
+from deployments.links.frames import LaneAddress
+from deployments.links.outlets import Outlets
 from deployments.messages import (
     DecoderStatus,
     FinishReason,
@@ -153,6 +156,7 @@ class FakeDecoder:
 
     def __init__(self, args: ModelArgs) -> None:
         self._script = Script(servable(args.name, chat=args.name != "mute"))
+        self._outlets = Outlets()
         if args.name == "wide":
             self._script.servable = replace(self._script.servable, tokenizer=_wide(self._script.servable))
 
@@ -169,12 +173,10 @@ class FakeDecoder:
             state_bytes=0,
         )
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+    async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
         if request.servable != self._script.servable.id:
             raise ServableReplaced("Another version is served.")
-        async with aclosing(self._script.generate(request)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        await streams.into(reader, self._outlets, self._script.generate(request))
 
     async def replace(self) -> None:
         """The next version of the model takes the place of this one."""

@@ -36,6 +36,9 @@ class InProcess:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
         self.asked.append(request)
+        return self._generate(request)
+
+    async def _generate(self, request: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
         model = self.servables[request.servable.model]
         assembler = Vocabulary.of(model).assembler(request)
         async with aclosing(Script(model).generate(request)) as chunks:
