@@ -15,7 +15,7 @@ CONFIG = lstm.Config(
     vocab_size=VOCABULARY_SIZE, embedding_size=128, hidden_size=240, n_layer=2, context_length=4096
 )
 # Scenes, then tales, then talks.
-SCHEDULE = Schedule(stages=(Stage(600, 0, 80, 64), Stage(600, 1, 224, 24), Stage(150, 2, 384, 16)), peak=3e-3)
+SCHEDULE = Schedule(stages=(Stage(300, 0, 80, 64), Stage(700, 1, 224, 24), Stage(150, 2, 384, 16)), peak=3e-3)
 MEMORY = 200
 """Tokens over which the slowest units remember as training begins."""
 
@@ -59,7 +59,7 @@ def _remembering(rng: np.random.Generator, units: int) -> npt.NDArray[np.float64
     """Gate biases (4 * units) with which units forget over times of all lengths up to `MEMORY`."""
     forget = np.log(rng.uniform(1, MEMORY, units))
     rest = np.zeros(units)
-    return np.concatenate([-forget, forget, rest, rest])
+    return np.concatenate([rest, forget, rest, rest])
 
 
 def checkpoint_config() -> dict[str, object]:
