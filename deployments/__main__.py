@@ -1,6 +1,7 @@
 """Serve an application on this machine and say how to talk to it: `python -m deployments [CONFIG]`.
 
-The same as `serve run CONFIG` with Serve's throughput settings on, plus a greeting once it answers.
+The same as `serve run CONFIG` with Serve's and malloc's throughput settings on, plus a greeting once it
+answers.
 """
 
 import os
@@ -15,8 +16,15 @@ from pathlib import Path
 import yaml
 
 from deployments.config import AppArgs
+from deployments.memory import MALLOC_KEEPS_PAGES
 
-_ENVIRONMENT = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_ENVIRONMENT = {
+    **MALLOC_KEEPS_PAGES,
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    # Nothing stands in front of Serve here that would have to notice that it ends.
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
+}
 _PAUSE_S = 0.5
 
 GREETING = """

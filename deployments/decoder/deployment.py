@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import sys
 from collections.abc import AsyncGenerator
 
 from ray import serve
@@ -31,8 +32,13 @@ class Decoder:
     """Generates tokens for one model; its constructor returns once every model server answers."""
 
     async def __init__(self, model: ModelArgs) -> None:  # type: ignore[misc]  # Serve awaits it
-        self._backend = await connect(model)
-        self._loop = _loop(self._backend, model.decoder)
+        try:
+            self._backend = await connect(model)
+            self._loop = _loop(self._backend, model.decoder)
+        except Exception as error:
+            # Serve tries again and again, and tells why only in its own log files.
+            print(f"{model.name} cannot be served: {error}", file=sys.stderr)
+            raise
         self._running = asyncio.create_task(self._loop.run())
         self._numbers = itertools.count()
         self._outlets = Outlets()

@@ -16,7 +16,7 @@ from contract.stubs import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from contract.tensors import from_proto, to_proto
+from contract.tensors import from_proto, write_content
 from deployments.messages import Servable, ServableId
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -81,5 +81,5 @@ def predict_request(
     request.model_spec.version.value = version
     request.model_spec.signature_name = signature
     for name, array in inputs.items():
-        request.inputs[name].CopyFrom(to_proto(array))
+        write_content(array, request.inputs[name])
     return request

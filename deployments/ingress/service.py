@@ -6,12 +6,14 @@ import time
 from dataclasses import dataclass
 
 from deployments import streams
-from deployments.errors import ModelNotFound, ServableReplaced, TensorloomError
+from deployments.errors import ModelNotFound, ModelServerUnavailable, ServableReplaced, TensorloomError
 from deployments.ingress.backends import Backends
 from deployments.ingress.resolve import Options, resolve
 from deployments.messages import DecoderStatus, EncodedPrompt, Prompt, TextChunk
 
 HEALTH_TIMEOUT_S = 5.0
+PATIENCE_S = 30.0
+"""For a deployment to be there at all; Serve's own calls would wait for ever."""
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Service:
     async def generate(self, id_prefix: str, prompt: Prompt, options: Options) -> Generation:
         """Begins a generation."""
         self._check_model(prompt.model)
-        encoded = await self._backends.encode(prompt)
+        encoded = await self._encode(prompt)
         try:
             return await self._begin(id_prefix, encoded, options)
         except ServableReplaced:
@@ -77,9 +79,29 @@ class Service:
             model=encoded.servable.model,
             created=int(time.time()),
             prompt_tokens=len(encoded.ids),
-            first=await anext(rest),
+            first=await self._first(rest, encoded.servable.model),
             rest=rest,
         )
+
+    async def _encode(self, prompt: Prompt) -> EncodedPrompt:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._backends.encode(prompt)
+        except TimeoutError:
+            raise ModelServerUnavailable(f"{prompt.model!r} is not ready; try again later.") from None
+
+    async def _first(self, rest: streams.Stream[TextChunk], model: str) -> TextChunk:
+        """The first chunk, however long it waits its turn, but not for a decoder that does not answer."""
+        first = asyncio.ensure_future(anext(rest))
+        try:
+            while not (await asyncio.wait({first}, timeout=PATIENCE_S))[0]:
+                if await self._status(model) is None:
+                    raise ModelServerUnavailable(
+                        f"The decoder of {model!r} does not answer; try again later."
+                    )
+            return first.result()
+        finally:
+            first.cancel()
 
     async def cards(self) -> list[ModelCard]:
         return [await self.card(model) for model in self.models]

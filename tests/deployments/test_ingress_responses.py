@@ -1,12 +1,17 @@
 """What the ingress answers, where that needs no Serve."""
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
 import pytest
 
+from deployments.errors import ModelServerUnavailable
+from deployments.ingress import service
 from deployments.ingress.routes import LARGEST_BODY
+from deployments.messages import DecoderStatus, EncodedPrompt, FinishReason, GenerateRequest, TextChunk
 from tests.deployments.in_process import InProcess, client
 
 COMPLETION = {"model": "echo", "prompt": "aé", "stream": True}
@@ -203,3 +208,53 @@ async def test_the_application_is_healthy_while_every_model_has_a_server() -> No
     backends.servers = 0
     answer = await ask("GET", "/health", backends)
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+
+
+async def test_a_model_that_is_not_ready_is_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request for a model whose decoder could not start once waited for ever."""
+    monkeypatch.setattr(service, "PATIENCE_S", 0.01)
+    backends = InProcess()
+
+    async def never(*_: object) -> EncodedPrompt:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(backends, "encode", never)
+    answer = await ask("POST", "/v1/completions", backends, json={"model": "echo", "prompt": "a"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_server_unavailable")
+
+
+async def test_a_decoder_that_falls_silent_before_the_first_chunk_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "PATIENCE_S", 0.01)
+    backends = InProcess()
+
+    async def no_status(_: str) -> DecoderStatus:
+        raise ModelServerUnavailable("gone")
+
+    monkeypatch.setattr(backends, "status", no_status)
+    answer = await ask("POST", "/v1/completions", backends, json={"model": "echo", "prompt": "!hang"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_server_unavailable")
+
+
+async def test_a_request_that_waits_long_for_its_turn_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PATIENCE_S", 0.01)
+    backends = InProcess()
+    looked = asyncio.Event()
+
+    async def status(_: str) -> DecoderStatus:
+        looked.set()
+        return DecoderStatus(1, 1, waiting=1, running=0, states=0, state_bytes=0)
+
+    async def slow(_: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
+        async def chunks() -> AsyncGenerator[TextChunk, None]:
+            await looked.wait()
+            yield TextChunk("late", 1, FinishReason.STOP)
+
+        return chunks()
+
+    monkeypatch.setattr(backends, "status", status)
+    monkeypatch.setattr(backends, "generate", slow)
+    answer = await ask("POST", "/v1/completions", backends, json={"model": "echo", "prompt": "a"})
+    assert answer.json()["choices"][0]["text"] == "late"
