@@ -4,6 +4,7 @@ Knows where a call's rows lie in the pool; knows neither weights nor where queri
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import tensorflow as tf
 
@@ -17,16 +18,15 @@ Choose = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class View:
-    """What a call with `tokens` (batch, steps) sees of the pool: `blocks` blocks of the rows' slots.
+    """What a call with `tokens` (batch, steps) sees of the pool: its rows' slots.
 
-    Row i holds `starts[i]` tokens and gets `lengths[i]` more; what lies beyond these, or the blocks, is
-    not kept.
+    Row i holds `starts[i]` tokens and gets `lengths[i]` more; what lies beyond these, or beyond the slot, is
+    not kept. As many blocks are read as the longest row fills.
     """
 
     def __init__(
         self,
         pool: Pool,
-        blocks: int,
         slots: tf.Tensor,  # (): of the pool
         choose: Choose,
         rows: tf.Tensor,  # (batch,): their slots
@@ -35,13 +35,13 @@ class View:
         steps: tf.Tensor,  # ()
     ) -> None:
         self._pool = pool
-        self._blocks = blocks
         self._slots = slots
         self._choose = choose
         places = starts[:, None] + tf.range(steps)  # (batch, steps)
-        kept = (tf.range(steps) < lengths[:, None]) & (places < blocks * self.layout.block_size)
+        kept = (tf.range(steps) < lengths[:, None]) & (places < self.layout.positions)
         self._rows = self._targets(rows, places, kept)
-        self._mask = _mask(places, blocks * self.layout.block_size)
+        self._mask = _mask(places, self.layout.positions)
+        self._last_block = tf.reduce_max(tf.where(kept, places, 0)) // self.layout.block_size
 
     @property
     def layout(self) -> Layout:
@@ -54,7 +54,15 @@ class View:
         """
         flat = tf.reshape(entries, [-1, self.layout.head_dim])
         units = self._pool.write(layer, self._rows, flat)
-        return attend(queries, [self._block(units, block) for block in range(self._blocks)], self._mask)
+        branches = [
+            partial(self._attend, count, units, queries) for count in range(1, self.layout.blocks + 1)
+        ]
+        return tf.switch_case(self._last_block, branches) if len(branches) > 1 else branches[0]()
+
+    def _attend(self, count: int, units: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+        """Over the first `count` blocks."""
+        blocks = [self._block(units, block) for block in range(count)]
+        return attend(queries, blocks, self._mask[..., : count * self.layout.block_size])
 
     def _block(self, units: tf.Tensor, block: int) -> Block:
         firsts = [self._pool.unit(block, kind, 0, self._slots) for kind in range(KINDS)]

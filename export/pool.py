@@ -31,6 +31,10 @@ class Layout:
     blocks: int
 
     @property
+    def positions(self) -> int:
+        return self.blocks * self.block_size
+
+    @property
     def unit_rows(self) -> int:
         return self.heads * self.block_size
 

@@ -25,28 +25,21 @@ MAX_STEPS = 64
 def describe(model: Resident) -> manifest.Pool:
     """What the manifest says of the pool that `model` needs."""
     layout = model.layout
-    return manifest.Pool(layout.bytes_per_slot, layout.block_size, block_counts(layout.blocks), MAX_STEPS)
-
-
-def block_counts(most: int) -> tuple[int, ...]:
-    """1, 2, 4, ... and `most`."""
-    powers = [2**i for i in range(most.bit_length()) if 2**i < most]
-    return (*powers, most)
+    # One signature reads as many blocks as its rows hold: a second would keep packed weights of its own.
+    return manifest.Pool(layout.bytes_per_slot, layout.block_size, (layout.blocks,), MAX_STEPS)
 
 
 def trace(servable: Servable) -> dict[str, Function]:
     """Every signature but the manifest's, by name."""
     model = servable.step
     assert isinstance(model, Resident), "a resident manifest needs a resident model"
-    signatures = Signatures(model)
-    traced = {
+    signatures, blocks = Signatures(model), model.layout.blocks
+    return {
         names.CLAIM_SIGNATURE: _traced(signatures.claim, CLAIM_INPUTS),
         names.MOVE_SIGNATURE: _traced(signatures.move, MOVE_INPUTS),
+        names.prefill_signature(blocks): _traced(signatures.prefill, PREFILL_INPUTS),
+        names.decode_signature(blocks): _traced(signatures.decode, DECODE_INPUTS),
     }
-    for blocks in block_counts(model.layout.blocks):
-        traced[names.prefill_signature(blocks)] = _traced(signatures.prefill(blocks), PREFILL_INPUTS)
-        traced[names.decode_signature(blocks)] = _traced(signatures.decode(blocks), DECODE_INPUTS)
-    return traced
 
 
 class Signatures:
@@ -66,43 +59,38 @@ class Signatures:
         with tf.control_dependencies(moved):
             return {names.EPOCH: tf.identity(epoch)}
 
-    def prefill(self, blocks: int) -> Callable[..., Tensors]:
-        def prefill(
-            epoch: tf.Tensor,
-            tokens: tf.Tensor,  # (batch, steps)
-            lengths: tf.Tensor,
-            slots: tf.Tensor,
-            starts: tf.Tensor,
-            uniforms: tf.Tensor,  # (batch, 1)
-            **parameters: tf.Tensor,
-        ) -> Tensors:
-            held = self._pool.check(epoch)
-            with tf.control_dependencies(_within(held, slots)):
-                rows = tf.identity(slots)
-            size = tf.shape(tokens)[1]
-            view = View(self._pool, blocks, held, gathered(rows), rows, starts, lengths, size)
-            logits = self._model.begin()(tokens, starts, lengths, view)
-            return {names.TOKENS: sample(logits, Parameters(**parameters), uniforms[:, 0])}
+    def prefill(
+        self,
+        epoch: tf.Tensor,
+        tokens: tf.Tensor,  # (batch, steps)
+        lengths: tf.Tensor,
+        slots: tf.Tensor,
+        starts: tf.Tensor,
+        uniforms: tf.Tensor,  # (batch, 1)
+        **parameters: tf.Tensor,
+    ) -> Tensors:
+        held = self._pool.check(epoch)
+        with tf.control_dependencies(_within(held, slots)):
+            rows = tf.identity(slots)
+        view = View(self._pool, held, gathered(rows), rows, starts, lengths, tf.shape(tokens)[1])
+        logits = self._model.begin()(tokens, starts, lengths, view)
+        return {names.TOKENS: sample(logits, Parameters(**parameters), uniforms[:, 0])}
 
-        return prefill
-
-    def decode(self, blocks: int) -> Callable[..., Tensors]:
-        def decode(
-            epoch: tf.Tensor,
-            tokens: tf.Tensor,
-            positions: tf.Tensor,
-            budget: tf.Tensor,
-            stop_tokens: tf.Tensor,  # (rows, any)
-            uniforms: tf.Tensor,  # (rows, steps)
-            **parameters: tf.Tensor,
-        ) -> Tensors:
-            held = self._pool.check(epoch)
-            with tf.control_dependencies(_within(held, tf.shape(tokens) - 1)):
-                rows = steps.Rows(tf.identity(tokens), positions, budget)
-            step = steps.Step(self._model.begin(), self._pool, blocks, held, Parameters(**parameters))
-            return {names.TOKENS: steps.run(step, rows, stop_tokens, uniforms)}
-
-        return decode
+    def decode(
+        self,
+        epoch: tf.Tensor,
+        tokens: tf.Tensor,
+        positions: tf.Tensor,
+        budget: tf.Tensor,
+        stop_tokens: tf.Tensor,  # (rows, any)
+        uniforms: tf.Tensor,  # (rows, steps)
+        **parameters: tf.Tensor,
+    ) -> Tensors:
+        held = self._pool.check(epoch)
+        with tf.control_dependencies(_within(held, tf.shape(tokens) - 1)):
+            rows = steps.Rows(tf.identity(tokens), positions, budget)
+        step = steps.Step(self._model.begin(), self._pool, held, Parameters(**parameters))
+        return {names.TOKENS: steps.run(step, rows, stop_tokens, uniforms)}
 
 
 def _within(held: tf.Tensor, slots: tf.Tensor) -> list[tf.Operation]:

@@ -6,8 +6,9 @@ in order of token id, passes the random number. The decode loop's own sampler gi
 Each part costs only where some row asks for it. Knows no model.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 HEAD = 512
@@ -16,8 +17,7 @@ CHUNK = 256
 """How many tokens lie between two entries of the coarse cumulative sum."""
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """Of each row, as the signatures' inputs: (rows,)."""
 
     temperature: tf.Tensor
@@ -32,14 +32,14 @@ def sample(logits: tf.Tensor, parameters: Parameters, uniforms: tf.Tensor) -> tf
     random = parameters.temperature > 0
 
     def drawn() -> tf.Tensor:
-        ids = draw(_weights(logits, parameters), uniforms)
+        ids = draw(_weights(_whole_chunks(logits), parameters), uniforms)
         return tf.where(random, ids, greedy)
 
     return tf.cond(tf.reduce_any(random), drawn, lambda: greedy)
 
 
 def _weights(logits: tf.Tensor, parameters: Parameters) -> tf.Tensor:
-    """Unnormalised probabilities (rows, vocabulary): the likeliest has 1, what is filtered out has 0."""
+    """Unnormalised probabilities (rows, width): the likeliest has 1, what is filtered out has 0."""
     temperature = parameters.temperature
     divisor = tf.where(temperature > 0, temperature, 1.0)[:, None]
     # The maximum goes before the division: a temperature near 0 then underflows to greedy, not to NaN.
@@ -74,7 +74,7 @@ def _apply_top_p(weights: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
 
 def _least_kept(weights: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     """The smallest of each row's likeliest weights that reach the mass `wanted` (rows,) together; else 0."""
-    vocabulary = tf.shape(weights)[1]
+    width = tf.shape(weights)[1]
 
     def least(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         largest = tf.math.top_k(weights, count).values
@@ -84,13 +84,13 @@ def _least_kept(weights: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
         # Rounding alone may keep the whole sum below `wanted`: everything stays.
         return tf.where(reached < count, kept, 0.0), tf.reduce_all(reached < count)
 
-    kept, enough = least(tf.minimum(vocabulary, HEAD))
-    return tf.cond(enough, lambda: kept, lambda: least(vocabulary)[0])
+    kept, enough = least(tf.minimum(width, HEAD))
+    return tf.cond(enough, lambda: kept, lambda: least(width)[0])
 
 
 def draw(weights: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
     """The first id at which the cumulative weight exceeds `uniforms` (rows,) of the total."""
-    chunks = _chunked(weights)
+    chunks = tf.reshape(weights, [tf.shape(weights)[0], -1, CHUNK])
     sums = tf.cumsum(tf.reduce_sum(tf.cast(chunks, tf.float64), axis=2), axis=1)
     target = uniforms * sums[:, -1]
     chunk = _first_above(sums, target)
@@ -99,11 +99,13 @@ def draw(weights: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
     return chunk * CHUNK + _first_above(before[:, None] + within, target)
 
 
-def _chunked(weights: tf.Tensor) -> tf.Tensor:
-    """(rows, chunks, CHUNK), the last filled up with zeros."""
-    missing = -tf.shape(weights)[1] % CHUNK
-    padded = tf.pad(weights, [[0, 0], [0, missing]])
-    return tf.reshape(padded, [tf.shape(weights)[0], -1, CHUNK])
+def _whole_chunks(logits: tf.Tensor) -> tf.Tensor:
+    """(rows, width), with tokens that are never drawn up to a multiple of CHUNK.
+
+    Vectorised functions treat a row's odd end in another way: equal logits would not have equal weights.
+    """
+    missing = -tf.shape(logits)[1] % CHUNK
+    return tf.pad(logits, [[0, 0], [0, missing]], constant_values=-np.inf)
 
 
 def _first_above(cumulative: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

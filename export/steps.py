@@ -32,7 +32,6 @@ class Step(NamedTuple):
 
     forward: Forward
     pool: Pool
-    blocks: int
     slots: tf.Tensor
     parameters: Parameters
 
@@ -41,7 +40,7 @@ class Step(NamedTuple):
         count = tf.shape(rows.tokens)[0]
         lengths = tf.cast(rows.left > 0, tf.int32)
         slots = tf.range(count)
-        view = View(self.pool, self.blocks, self.slots, leading(count), slots, rows.positions, lengths, 1)
+        view = View(self.pool, self.slots, leading(count), slots, rows.positions, lengths, 1)
         logits = self.forward(rows.tokens[:, None], rows.positions, tf.ones_like(lengths), view)
         return sample(logits, self.parameters, uniforms)
 

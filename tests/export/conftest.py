@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from export import quiet
 
 quiet.import_tensorflow()
 
-from export import families, gpt2, lstm, verify, write  # noqa: E402
+from export import families, gpt2, lstm, resident_verify, verify, write  # noqa: E402
 from export.servable import Servable  # noqa: E402
 from export.stepper import Stepper  # noqa: E402
-from tests.export import checkpoints  # noqa: E402
+from tests.export import checkpoints, residents  # noqa: E402
 
 Publish = Callable[[Servable], Path]
 
@@ -24,6 +26,17 @@ def publish(tmp_path_factory: pytest.TempPathFactory) -> Publish:
     def published(servable: Servable) -> Path:
         base = tmp_path_factory.mktemp("models")
         return write.write(servable, base, None, lambda path: verify.verify(path, servable))
+
+    return published
+
+
+@pytest.fixture(scope="session")
+def publish_resident(tmp_path_factory: pytest.TempPathFactory) -> Publish:
+    """As `publish`, for the resident layout."""
+
+    def published(servable: Servable) -> Path:
+        base = tmp_path_factory.mktemp("models")
+        return write.write(servable, base, None, lambda path: resident_verify.verify(path, servable))
 
     return published
 
@@ -45,6 +58,12 @@ def golden(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def answers(golden: str) -> dict[str, Any]:
+    """What the transformers library said of the golden checkpoint."""
+    return dict(np.load(checkpoints.GOLDEN / golden / "golden.npz"))
+
+
+@pytest.fixture(scope="session")
 def golden_stepper(golden: str, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / golden, golden)
     return Stepper(publish(families.load("gpt2", directory, golden, "float32")))
@@ -61,3 +80,15 @@ def lstm_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> 
     shapes = lstm.shapes(checkpoints.LSTM_CONFIG)
     directory = checkpoints.write(tmp_path_factory.mktemp("lstm") / "lstm", checkpoints.LSTM, shapes)
     return Stepper(publish(families.load("lstm", directory, "lstm", "float32")))
+
+
+@pytest.fixture(scope="session")
+def golden_pools(golden: str, publish_resident: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The version directory of a resident golden servable."""
+    return publish_resident(residents.golden(tmp_path_factory.mktemp("golden") / golden, golden))
+
+
+@pytest.fixture(scope="session")
+def pools(publish_resident: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The version directory of one of them."""
+    return publish_resident(residents.golden(tmp_path_factory.mktemp("golden") / "pools", "small"))

@@ -17,11 +17,6 @@ from tests.export import checkpoints
 LENGTHS = (1, 7, 33, 130)
 
 
-@pytest.fixture(scope="session")
-def answers(golden: str) -> dict[str, Any]:
-    return dict(np.load(checkpoints.GOLDEN / golden / "golden.npz"))
-
-
 @pytest.mark.parametrize("length", LENGTHS)
 def test_prefill_gives_the_librarys_logits(
     golden_stepper: Stepper, answers: dict[str, Any], length: int

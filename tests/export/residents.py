@@ -1,0 +1,44 @@
+"""Resident servables of the golden checkpoints, in blocks so small that short texts span several."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from export import families, gpt2, gpt2_resident, resident
+from export.pool_stepper import GREEDY, Ids, PoolStepper, Sampling
+from export.servable import Servable
+from tests.export import checkpoints
+
+BLOCK_SIZE = 32
+SLOTS = 6
+
+
+def golden(directory: Path, name: str, dtype: str = "float32", block_size: int = BLOCK_SIZE) -> Servable:
+    """Of the golden checkpoint `name`, copied to `directory`."""
+    checkpoints.golden(directory, name)
+    servable = families.load("gpt2", directory, name, dtype, "resident")
+    checkpoint = families.Checkpoint(directory)
+    config = gpt2.read_config(checkpoint)
+    model = gpt2_resident.model(config, gpt2.read_weights(checkpoint, config), dtype, block_size)
+    return replace(servable, step=model, manifest=replace(servable.manifest, pool=resident.describe(model)))
+
+
+def ids(seed: int, length: int) -> Ids:
+    return np.random.default_rng(seed).integers(0, 270, length).astype(np.int32)
+
+
+def generate(
+    stepper: PoolStepper,
+    prompts: Sequence[Ids],
+    count: int,
+    sampling: Sampling = GREEDY,
+    uniforms: np.ndarray | None = None,  # (rows, count)
+) -> list[list[int]]:
+    """`count` tokens after each of `prompts`, which are in slots 0, 1, ...; one prefill and one decode."""
+    numbers = np.zeros((len(prompts), count)) if uniforms is None else uniforms
+    first = stepper.prefill(prompts, range(len(prompts)), None, sampling, numbers[:, 0])
+    budget = [count - 1] * len(prompts)
+    rest = stepper.decode(first, [len(p) for p in prompts], budget, (), sampling, numbers[:, 1:])
+    return np.concatenate([first[:, None], rest], axis=1).tolist()
