@@ -14,8 +14,8 @@ from export.demo.tokenize import NOTHING, VOCABULARY_SIZE, Ids
 CONFIG = lstm.Config(
     vocab_size=VOCABULARY_SIZE, embedding_size=128, hidden_size=240, n_layer=2, context_length=4096
 )
-# Scenes, then tales, then talks.
-SCHEDULE = Schedule(stages=(Stage(300, 0, 80, 64), Stage(700, 1, 224, 24), Stage(150, 2, 384, 16)), peak=3e-3)
+# Scenes, then tales and talks at once: talks that come late are not learnt any more.
+SCHEDULE = Schedule(stages=(Stage(150, 0, 80, 64), Stage(850, 2, 384, 16)), peak=3e-3)
 MEMORY = 200
 """Tokens over which the slowest units remember as training begins."""
 
