@@ -21,7 +21,6 @@ from deployments.memory import MALLOC_KEEPS_PAGES
 _ENVIRONMENT = {
     **MALLOC_KEEPS_PAGES,
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
     # Nothing stands in front of Serve here that would have to notice that it ends.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
 }

@@ -1,4 +1,4 @@
-"""The application as its user runs it: `serve run` in a process of its own, seen only over HTTP."""
+"""The application as `make serve` runs it, in processes of its own, seen only over HTTP."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ _LOOK_S = 0.1
 
 
 class Application:
-    """`config` under `serve run`, on a free port, with a Ray of its own; ready once entered."""
+    """`config` on a free port, with a Ray of its own; ready once entered."""
 
     def __init__(self, config: dict[str, Any], directory: Path) -> None:
         self._log_path = directory / "serve.log"
@@ -41,11 +41,10 @@ class Application:
             **os.environ,
             "RAY_TMPDIR": self._ray_directory.name,
             "RAY_AUTH_MODE": "disabled",
-            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         }
         with self._log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [Path(sys.executable).parent / "serve", "run", self._config_path],
+                [sys.executable, "-m", "deployments", self._config_path],
                 cwd=ROOT,
                 env=environment,
                 stdout=log,
@@ -61,7 +60,6 @@ class Application:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._ray_directory.cleanup()
 
     @property
     def log(self) -> str:
@@ -79,6 +77,7 @@ class Application:
         for process in family:
             if isinstance(process, psutil.Process) and process.is_running():
                 process.kill()
+        self._ray_directory.cleanup()
 
     def model_servers(self, model: str) -> list[psutil.Process]:
         """The managed model servers of `model` that run now."""
@@ -125,7 +124,7 @@ class Application:
     def _looks(self) -> Iterator[None]:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"serve run ended:\n{self.log}"
+            assert self.process.poll() is None, f"the application ended:\n{self.log}"
             yield
             time.sleep(_LOOK_S)
 
