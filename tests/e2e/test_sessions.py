@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.client import Answer, complete, events, stream
-from tests.e2e.conftest import DEMO_MODELS
+from tests.e2e.conftest import DEMO_MODELS, MODELS, RESIDENT
 
 SESSIONS = 32
 OPENINGS = (
@@ -35,7 +35,7 @@ def requests(model: str) -> Iterator[dict[str, Any]]:
         }
 
 
-@pytest.mark.parametrize("model", DEMO_MODELS)
+@pytest.mark.parametrize("model", MODELS)
 async def test_every_session_among_32_gets_exactly_the_text_it_gets_alone(model, client, application):
     bodies = list(requests(model))
     alone = [await complete(client, **body) for body in bodies]
@@ -63,7 +63,7 @@ async def test_every_session_among_32_gets_exactly_the_text_it_gets_alone(model,
     await application.wait_until_idle(model)
 
 
-@pytest.mark.parametrize("model", DEMO_MODELS)
+@pytest.mark.parametrize("model", MODELS)
 async def test_killing_the_model_server_in_mid_stream_neither_loses_nor_changes_text(
     model, client, application
 ):
@@ -72,7 +72,7 @@ async def test_killing_the_model_server_in_mid_stream_neither_loses_nor_changes_
     texts = []
     async for event in events(client, model=model, **LONG):
         texts += [choice["text"] for choice in event["choices"]]
-        if len(texts) >= 20 and not killed:
+        if len(texts) >= 3 and not killed:
             (server,) = application.model_servers(model)
             server.kill()
             killed = True
@@ -80,8 +80,21 @@ async def test_killing_the_model_server_in_mid_stream_neither_loses_nor_changes_
     assert "".join(texts) == expected.text
 
 
-async def test_a_client_that_leaves_in_mid_stream_frees_its_row_and_state(client, application):
-    model = DEMO_MODELS[0]
+@pytest.mark.parametrize("temperature", [0, 1])
+async def test_both_state_layouts_give_the_same_text(client, temperature):
+    body = {
+        "prompt": "Once upon a time",
+        "max_tokens": 200,
+        "temperature": temperature,
+        "seed": 5,
+        "top_k": 40,
+    }
+    texts = [(await complete(client, model=model, **body)).text for model in (DEMO_MODELS[0], RESIDENT)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("model", [DEMO_MODELS[0], RESIDENT])
+async def test_a_client_that_leaves_in_mid_stream_frees_its_row_and_state(model, client, application):
 
     async def leave_after(count: int) -> None:
         seen = 0
