@@ -21,7 +21,7 @@ class View:
     """What a call with `tokens` (batch, steps) sees of the pool: its rows' slots.
 
     Row i holds `starts[i]` tokens and gets `lengths[i]` more; what lies beyond these, or beyond the slot, is
-    not kept. As many blocks are read as the longest row fills.
+    not kept. About as many blocks are read as the longest row fills.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class View:
         kept = (tf.range(steps) < lengths[:, None]) & (places < self.layout.positions)
         self._rows = self._targets(rows, places, kept)
         self._mask = _mask(places, self.layout.positions)
-        self._last_block = tf.reduce_max(tf.where(kept, places, 0)) // self.layout.block_size
+        self._counts = counts(self.layout.blocks)
+        needed = tf.reduce_max(tf.where(kept, places, 0)) // self.layout.block_size + 1
+        self._branch = tf.searchsorted(self._counts, needed[None])[0]
 
     @property
     def layout(self) -> Layout:
@@ -54,10 +56,8 @@ class View:
         """
         flat = tf.reshape(entries, [-1, self.layout.head_dim])
         units = self._pool.write(layer, self._rows, flat)
-        branches = [
-            partial(self._attend, count, units, queries) for count in range(1, self.layout.blocks + 1)
-        ]
-        return tf.switch_case(self._last_block, branches) if len(branches) > 1 else branches[0]()
+        branches = [partial(self._attend, count, units, queries) for count in self._counts]
+        return tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
 
     def _attend(self, count: int, units: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
         """Over the first `count` blocks."""
@@ -76,6 +76,14 @@ class View:
         row = unit[..., None] * self.layout.unit_rows + heads * size + (places % size)[..., None, None]
         scratch = self._pool.scratch(self._slots) * self.layout.unit_rows
         return tf.reshape(tf.where(kept[..., None, None], row, scratch), [-1])
+
+
+def counts(blocks: int) -> tuple[int, ...]:
+    """How many blocks may be read at a time. Each choice is a part of the graph, so they thin out."""
+    chosen = [1]
+    while chosen[-1] < blocks:
+        chosen.append(min(blocks, chosen[-1] + max(1, chosen[-1] // 2)))
+    return tuple(chosen)
 
 
 def leading(count: tf.Tensor) -> Choose:

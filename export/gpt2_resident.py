@@ -16,7 +16,7 @@ from export.gpt2 import ACTIVATIONS, Config
 from export.pool import KINDS, Layout
 from export.servable import Forward, Resident
 
-BLOCK_SIZE = 256
+BLOCK_SIZE = 128
 
 FOLDED = {"attn.c_attn": "ln_1", "mlp.c_fc": "ln_2"}
 """The products that take the output of a norm."""

@@ -46,7 +46,7 @@ def _weights(logits: tf.Tensor, parameters: Parameters) -> tf.Tensor:
     weights = tf.exp((logits - tf.reduce_max(logits, axis=1, keepdims=True)) / divisor)
     weights = _apply_top_k(weights, tf.where(temperature > 0, parameters.top_k, 0))
     weights = _apply_top_p(weights, tf.where(temperature > 0, parameters.top_p, 1.0))
-    return _at_least(weights, parameters.min_p)
+    return _apply_min_p(weights, parameters.min_p)
 
 
 def _apply_top_k(weights: tf.Tensor, top_k: tf.Tensor) -> tf.Tensor:
@@ -72,20 +72,31 @@ def _apply_top_p(weights: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_any(limited), filtered, lambda: weights)
 
 
+def _apply_min_p(weights: tf.Tensor, min_p: tf.Tensor) -> tf.Tensor:
+    return tf.cond(tf.reduce_any(min_p > 0), lambda: _at_least(weights, min_p), lambda: weights)
+
+
 def _least_kept(weights: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     """The smallest of each row's likeliest weights that reach the mass `wanted` (rows,) together; else 0."""
     width = tf.shape(weights)[1]
+    kept, enough = _least_of(weights, wanted, tf.minimum(width, HEAD))
+    rest = tf.where(~enough)  # (any, 1)
 
-    def least(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        largest = tf.math.top_k(weights, count).values
-        cumulative = tf.cumsum(tf.cast(largest, tf.float64), axis=1)
-        reached = tf.reduce_sum(tf.cast(cumulative < wanted[:, None], tf.int32), axis=1)
-        kept = tf.gather(largest, tf.minimum(reached, count - 1), batch_dims=1)
-        # Rounding alone may keep the whole sum below `wanted`: everything stays.
-        return tf.where(reached < count, kept, 0.0), tf.reduce_all(reached < count)
+    def sorted_whole() -> tf.Tensor:
+        found = _least_of(tf.gather_nd(weights, rest), tf.gather_nd(wanted, rest), width)[0]
+        return tf.tensor_scatter_nd_update(kept, rest, found)
 
-    kept, enough = least(tf.minimum(width, HEAD))
-    return tf.cond(enough, lambda: kept, lambda: least(width)[0])
+    return tf.cond(tf.reduce_all(enough), lambda: kept, sorted_whole)
+
+
+def _least_of(weights: tf.Tensor, wanted: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `_least_kept` among the `count` likeliest, and whether they reach that mass; both (rows,)."""
+    largest = tf.math.top_k(weights, count).values
+    cumulative = tf.cumsum(tf.cast(largest, tf.float64), axis=1)
+    reached = tf.reduce_sum(tf.cast(cumulative < wanted[:, None], tf.int32), axis=1)
+    kept = tf.gather(largest, tf.minimum(reached, count - 1), batch_dims=1)
+    # Rounding alone may keep the whole sum below `wanted`: everything stays.
+    return tf.where(reached < count, kept, 0.0), reached < count
 
 
 def draw(weights: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,81 @@
+"""The verifier of pools finds what is wrong: other weights, a slot that is not its own, a forgotten past."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export import cli, families, resident_verify, write
+from export.errors import VerificationError
+from export.resident_verify import Figures
+from export.servable import Forward, Resident, Servable
+from tests.export import residents
+
+Change = Callable[[Forward], Forward]
+
+
+@pytest.fixture
+def servable(tmp_path: Path) -> Servable:
+    return residents.golden(tmp_path / "golden", "small")
+
+
+def _export(servable: Servable, base: Path) -> None:
+    write.write(servable, base, None, lambda path: resident_verify.verify(path, servable))
+
+
+def _changed(servable: Servable, change: Change) -> Servable:
+    model = servable.step
+    assert isinstance(model, Resident)
+    return replace(servable, step=replace(model, begin=lambda: change(model.begin())))
+
+
+def test_another_models_choices_are_found(servable: Servable, tmp_path: Path) -> None:
+    wrong = replace(servable, reference=lambda ids: np.eye(300)[np.full(len(ids), 7)])
+    with pytest.raises(VerificationError, match=r"^alone: a chosen token lies 1.00e\+00 below"):
+        _export(wrong, tmp_path / "models")
+    assert not (tmp_path / "models" / "small").exists()
+
+
+def test_positions_that_start_anew_with_each_piece_are_found(servable: Servable, tmp_path: Path) -> None:
+    def forgetful(forward: Forward) -> Forward:
+        return lambda tokens, starts, lengths, view: forward(tokens, starts * 0, lengths, view)
+
+    with pytest.raises(VerificationError, match="below the reference's"):
+        _export(_changed(servable, forgetful), tmp_path / "models")
+
+
+def test_padding_that_leaks_into_shorter_rows_is_found(servable: Servable, tmp_path: Path) -> None:
+    def leaking(forward: Forward) -> Forward:
+        def whole_rows(tokens: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor, view: object) -> tf.Tensor:
+            return forward(tokens, starts, tf.ones_like(lengths) * tf.shape(tokens)[1], view)  # type: ignore[arg-type]
+
+        return whole_rows
+
+    with pytest.raises(VerificationError, match="ragged batch"):
+        _export(_changed(servable, leaking), tmp_path / "models")
+
+
+def test_inexact_servables_are_only_measured() -> None:
+    figures = {"alone": Figures(0.5, 0.9)}
+    resident_verify.check(figures, np.inf)
+    with pytest.raises(VerificationError, match=r"5\.00e-01"):
+        resident_verify.check(figures, resident_verify.TOLERANCE)
+
+
+def test_choices_that_are_no_numbers_are_found_in_any_dtype() -> None:
+    with pytest.raises(VerificationError, match="nan"):
+        resident_verify.check({"alone": Figures(np.nan, 0.0)}, np.inf)
+
+
+def test_the_command_line_exports_resident_state(gpt2_checkpoint: Path, tmp_path: Path) -> None:
+    argv = ["gpt2", str(gpt2_checkpoint), "--out", str(tmp_path / "models"), "--state", "resident"]
+    assert cli.main(argv) == 0
+    assert (tmp_path / "models" / "gpt2" / "1" / "saved_model.pb").exists()
+
+
+def test_only_some_families_have_resident_state(lstm_checkpoint: Path) -> None:
+    with pytest.raises(families.UnsupportedError, match="resident state is not implemented for lstm"):
+        families.load("lstm", lstm_checkpoint, "tiny", "float32", "resident")
