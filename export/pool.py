@@ -61,9 +61,7 @@ class Pool:
         with tf.control_dependencies([tf.debugging.assert_positive(slots, "no slots"), *self._destroy()]):
             rows = (slots * self.layout.units_per_slot + 1) * self.layout.unit_rows
         made = [
-            tf.raw_ops.AssignVariableOp(
-                resource=self._handle(layer), value=tf.zeros([rows, self.layout.head_dim], self.layout.dtype)
-            )
+            tf.raw_ops.AssignVariableOp(resource=self._handle(layer), value=self._zeros(rows))
             for layer in range(self.layout.layers)
         ]
         with tf.control_dependencies(made):
@@ -122,6 +120,10 @@ class Pool:
         with tf.control_dependencies([tf.raw_ops.DisableCopyOnRead(resource=handle)]):
             flat = tf.raw_ops.ReadVariableOp(resource=handle, dtype=layout.dtype)
         return tf.reshape(flat, [-1, layout.heads, layout.block_size, layout.head_dim])
+
+    def _zeros(self, rows: tf.Tensor) -> tf.Tensor:
+        """The layer's own: of equal `tf.zeros` there is one in the end, copied by the first write to each."""
+        return tf.raw_ops.Empty(shape=[rows, self.layout.head_dim], dtype=self.layout.dtype, init=True)
 
     def _destroy(self) -> Iterable[tf.Operation]:
         handles = [_epoch_handle(), *(self._handle(layer) for layer in range(self.layout.layers))]

@@ -268,13 +268,13 @@ def _explicit(stepper: Stepper, prompt: np.ndarray, params: SamplingParams, coun
 
 
 def _allocated(stepper: PoolStepper, slots: int) -> int:
-    """Bytes that all operations of a decode call take."""
-    stepper.claim(slots)
+    """Bytes that all operations of a decode call take, the first of a lease."""
     options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
     call = {"tokens": [1, 2], "positions": [3, 40], "budget": [2, 2], "stop_tokens": [[-1]] * 2}
     feeds = call | GREEDY.feeds(np.zeros((2, 2)))
     signature = decode_signature(stepper.pool.block_counts[-1])
     for _ in range(2):
+        stepper.claim(slots)
         metadata = tf.compat.v1.RunMetadata()
         stepper.call(signature, options, metadata, epoch=stepper.epoch, **feeds)
     nodes = [node for device in metadata.step_stats.dev_stats for node in device.node_stats]
