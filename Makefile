@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SERVABLES := models/tales-gpt/1/saved_model.pb models/tales-lstm/1/saved_model.pb
+# The GPT once more, with explicit state: for tests and comparisons.
+ALL_SERVABLES := $(SERVABLES) models/tales-gpt-explicit/1/saved_model.pb
 
 .DEFAULT_GOAL := help
 .PHONY: help install models serve test test-slow test-reference lint format bench demo-models clean
@@ -15,10 +17,10 @@ help: ## this list
 serve: $(SERVABLES) ## set everything up, then serve the demo models on port 8000
 	$(BIN)/python -m deployments serve_config.yaml
 
-test: $(SERVABLES) ## every test but the slow ones
+test: $(ALL_SERVABLES) ## every test but the slow ones
 	$(BIN)/pytest -m 'not slow'
 
-test-slow: $(SERVABLES) ## the tests that take minutes
+test-slow: $(ALL_SERVABLES) ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
 test-reference: $(INSTALLED) ## golden files anew from torch and transformers, in an environment of their own
@@ -33,10 +35,10 @@ format: $(INSTALLED) ## style, mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(SERVABLES) ## throughput and latency, against the naive loop and the raw step
+bench: $(ALL_SERVABLES) ## throughput and latency, against the naive loop and the raw step
 	$(BIN)/python -m bench
 
-models: $(SERVABLES) ## the demo servables, from the committed weights
+models: $(ALL_SERVABLES) ## the demo servables, from the committed weights
 
 demo-models: $(INSTALLED) ## train the demo models anew (an hour)
 	$(BIN)/python -m export.demo
@@ -56,7 +58,11 @@ EXPORTER := $(wildcard contract/*.py export/*.py export/reference/*.py)
 
 models/tales-gpt/1/saved_model.pb: demo/tales-gpt/model.safetensors $(EXPORTER) | $(INSTALLED)
 	rm -rf models/tales-gpt
-	$(BIN)/python -m export gpt2 demo/tales-gpt --out models --name tales-gpt --version 1
+	$(BIN)/python -m export gpt2 demo/tales-gpt --out models --name tales-gpt --version 1 --state resident
+
+models/tales-gpt-explicit/1/saved_model.pb: demo/tales-gpt/model.safetensors $(EXPORTER) | $(INSTALLED)
+	rm -rf models/tales-gpt-explicit
+	$(BIN)/python -m export gpt2 demo/tales-gpt --out models --name tales-gpt-explicit --version 1
 
 models/tales-lstm/1/saved_model.pb: demo/tales-lstm/model.safetensors $(EXPORTER) | $(INSTALLED)
 	rm -rf models/tales-lstm

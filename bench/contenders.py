@@ -43,7 +43,7 @@ def started(
         command = raw.command(settings, lengths.prompt + lengths.new // 2)
         stepping = stack.enter_context(running(command, logs / "raw_step.log", environment, pipes=True))
         channel = stack.enter_context(_channel(server, f"unix:{sockets / 's'}", budget))
-        loop = NaiveLoop(channel, settings.model)
+        loop = NaiveLoop(channel, settings.baseline)
         raw.wait_until_ready(stepping, budget.left)
         workload = _workload(settings.model, lengths, loop)
         yield workload, _measures(settings.port, workload, app, loop, stepping)

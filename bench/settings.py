@@ -29,14 +29,17 @@ class Settings:
 
     config: Mapping[str, Any]
     model: str
+    baseline: str
+    """The same model with explicit state, for what is compared; the model itself where that has it."""
     base_path: Path
+    """Of the baseline."""
     binary: str | None
     flags: tuple[str, ...]
     port: int
 
     @property
     def servable(self) -> Path:
-        """The latest version's directory."""
+        """The directory of the baseline's latest version."""
         versions = [path for path in self.base_path.glob("*") if path.name.isdecimal()]
         if not versions:
             raise SettingsError(f"{self.base_path} holds no version directory such as {self.base_path}/1")
@@ -60,23 +63,24 @@ def read(serve_config: Path, model: str, models: Path) -> Settings:
     if managed is None:
         raise SettingsError(f"{model} is served by servers of its own; only managed ones can be compared")
     binary = environ.get("TENSORFLOW_MODEL_SERVER") or managed.get("binary")
-    base_path = (models / model).absolute()
-    managed |= {"base_path": str(base_path), "binary": binary}
+    managed |= {"base_path": str((models / model).absolute()), "binary": binary}
+    baseline = f"{model}-explicit" if (models / f"{model}-explicit").is_dir() else model
+    base_path = (models / baseline).absolute()
     port = _free_port()
     application["args"]["models"] = [entry]
     config["applications"] = [application]
     config["http_options"] = {**config.get("http_options", {}), "host": HOST, "port": port}
-    return Settings(config, model, base_path, binary, tuple(managed.get("flags", ())), port)
+    return Settings(config, model, baseline, base_path, binary, tuple(managed.get("flags", ())), port)
 
 
 def model_server(settings: Settings, socket_path: Path) -> list[str]:
-    """What starts a model server like the application's own."""
+    """What starts a model server like the application's own, for the baseline."""
     found = settings.binary or shutil.which("tensorflow_model_server")
     return [
         *([found] if found else [sys.executable, "-m", "modelserver"]),
         "--port=0",
         f"--grpc_socket_path={socket_path}",
-        f"--model_name={settings.model}",
+        f"--model_name={settings.baseline}",
         f"--model_base_path={settings.base_path}",
         "--enable_serialization_as_tensor_content=true",
         *settings.flags,

@@ -25,6 +25,8 @@ class ReplicaArgs(Section):
     replicas: PositiveInt = 1
     num_cpus: Annotated[float, Field(ge=0)] = 0.1
     max_ongoing_requests: PositiveInt = 1024
+    max_replicas_per_node: PositiveInt | None = None
+    """1 for decoders that share a node's external model server and keep their state in it."""
 
 
 class ManagedServer(Section):

@@ -33,5 +33,6 @@ def sized(deployment: Deployment, args: ReplicaArgs, **options: Any) -> Deployme
         num_replicas=args.replicas,
         ray_actor_options={"num_cpus": args.num_cpus},
         max_ongoing_requests=args.max_ongoing_requests,
+        max_replicas_per_node=args.max_replicas_per_node,
         **options,
     )

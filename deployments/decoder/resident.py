@@ -51,11 +51,10 @@ class ResidentEngine:
                 return [()] * len(batch.rows)
             try:
                 self._check_lease()
-                results = await self._call(running, stable)
+                tokens = await self._call(running, stable)
             except StateLostError:
                 self._slots.clear()
                 raise
-        tokens = dict(zip(running.owners, results, strict=True))
         return [tokens.get(owner, ()) for owner in batch.owners]
 
     def drop(self, owner: str) -> None:
@@ -67,12 +66,17 @@ class ResidentEngine:
         if self._slots and not self._lease.held:
             raise StateLostError("the pool has to be claimed anew")
 
-    async def _call(self, batch: Batch, stable: bool) -> list[Tokens]:
+    async def _call(self, batch: Batch, stable: bool) -> dict[str, Tokens]:
+        """Tokens by owner."""
         if batch.rows[0].sequence.state is State.PREFILLING:
             return await self._prefill(batch)
-        return await self._decode(batch, self._pace.steps(self._pool.max_steps) if stable else 1)
+        await self._compact()
+        # Moving takes calls, while which more may have been dropped.
+        batch = batch.running
+        steps = self._pace.steps(self._pool.max_steps) if stable else 1
+        return await self._decode(batch, steps) if batch.rows else {}
 
-    async def _prefill(self, batch: Batch) -> list[Tokens]:
+    async def _prefill(self, batch: Batch) -> dict[str, Tokens]:
         rows = batch.rows
         for row in rows:
             if row.sequence.id not in self._slots:
@@ -86,13 +90,12 @@ class ResidentEngine:
             names.STARTS: np.array([row.sequence.computed for row in rows], np.int32),
             **_sampling([row.sequence for row in rows], steps=1),
         }
-        due = [row.due for row in rows]
+        due = [row.sequence.id for row in rows if row.due]
         outputs = await self._lease.call(names.prefill_signature(self._pool.blocks_for(max(held))), inputs)
-        tokens = _checked(outputs, (len(rows),)).tolist()
-        return [(token,) if is_due else () for token, is_due in zip(tokens, due, strict=True)]
+        tokens = dict(zip(batch.owners, _checked(outputs, (len(rows),)).tolist(), strict=True))
+        return {owner: (tokens[owner],) for owner in due}
 
-    async def _decode(self, batch: Batch, steps: int) -> list[Tokens]:
-        await self._compact()
+    async def _decode(self, batch: Batch, steps: int) -> dict[str, Tokens]:
         budgets = [min(steps, row.sequence.remaining) for row in batch.rows]
         table = _RowTable([self._slots[row.sequence.id] for row in batch.rows], self._slots.rows)
         longest = max(row.sequence.computed + budget for row, budget in zip(batch.rows, budgets, strict=True))
@@ -100,7 +103,7 @@ class ResidentEngine:
         with self._pace.timed(steps):
             outputs = await self._lease.call(signature, _decode_inputs(batch.rows, budgets, table, steps))
         tokens = table.pick(_checked(outputs, (table.rows, steps)))
-        return [_until_end(row) for row in tokens]
+        return {owner: _until_end(row) for owner, row in zip(batch.owners, tokens, strict=True)}
 
     async def _compact(self) -> None:
         moves = self._slots.compact()

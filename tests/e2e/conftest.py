@@ -14,9 +14,9 @@ from tests.e2e.client import open_client
 from tests.servers import ModelServer
 
 DEMO_MODELS = ("tales-gpt", "tales-lstm")
-RESIDENT = "tales-gpt-resident"
-MODELS = (*DEMO_MODELS, RESIDENT)
-"""Every demo model, and the GPT once more in the other state layout."""
+EXPLICIT = "tales-gpt-explicit"
+MODELS = (*DEMO_MODELS, EXPLICIT)
+"""Every demo model, and the GPT, whose state is resident, once more with explicit state."""
 
 
 @pytest.fixture(scope="session")
@@ -29,17 +29,6 @@ def arithmetic_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def resident_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo GPT, exported with resident state."""
-    base = tmp_path_factory.mktemp("e2e-resident")
-    export = ["-m", "export", "gpt2", "demo/tales-gpt", "--out", str(base), "--name", RESIDENT]
-    subprocess.run(
-        [sys.executable, *export, "--state", "resident"], check=True, cwd=ROOT, capture_output=True
-    )
-    return base / RESIDENT
-
-
-@pytest.fixture(scope="session")
 def external_server(arithmetic_base: Path) -> Iterator[ModelServer]:
     with ModelServer("--model_name=arithmetic", f"--model_base_path={arithmetic_base}") as server:
         yield server
@@ -47,16 +36,16 @@ def external_server(arithmetic_base: Path) -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="session")
 def application(
-    external_server: ModelServer, resident_base: Path, tmp_path_factory: pytest.TempPathFactory
+    external_server: ModelServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Application]:
-    for model in DEMO_MODELS:
+    for model in MODELS:
         assert (ROOT / "models" / model / "1").is_dir(), "the demo servables are missing: run `make models`"
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     small = {"max_running": 2, "max_waiting": 2, "recovery_timeout_s": 1.0}
     external = {"addresses": [external_server.target]}
     config["applications"][0]["args"]["models"] += [
         {"name": "arithmetic", "external": external, "decoder": small},
-        {"name": RESIDENT, "managed": {"base_path": str(resident_base)}},
+        {"name": EXPLICIT, "managed": {"base_path": f"models/{EXPLICIT}"}},
     ]
     with Application(config, tmp_path_factory.mktemp("application")) as application:
         yield application

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.client import Answer, complete, events, stream
-from tests.e2e.conftest import DEMO_MODELS, MODELS, RESIDENT
+from tests.e2e.conftest import DEMO_MODELS, EXPLICIT, MODELS
 
 SESSIONS = 32
 OPENINGS = (
@@ -89,11 +89,11 @@ async def test_both_state_layouts_give_the_same_text(client, temperature):
         "seed": 5,
         "top_k": 40,
     }
-    texts = [(await complete(client, model=model, **body)).text for model in (DEMO_MODELS[0], RESIDENT)]
+    texts = [(await complete(client, model=model, **body)).text for model in (DEMO_MODELS[0], EXPLICIT)]
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("model", [DEMO_MODELS[0], RESIDENT])
+@pytest.mark.parametrize("model", [DEMO_MODELS[0], EXPLICIT])
 async def test_a_client_that_leaves_in_mid_stream_frees_its_row_and_state(model, client, application):
 
     async def leave_after(count: int) -> None:
