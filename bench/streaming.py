@@ -18,6 +18,8 @@ _HEAD = (
 )
 _EVENT = b"data: "
 _DONE = b"[DONE]"
+_SHOWN = 300
+"""Bytes of a broken answer that are worth showing."""
 
 
 @dataclass
@@ -77,7 +79,8 @@ def trace(recording: Recording) -> Trace:
                 chunks.append(Chunk(at, total - tokens))
             tokens = total
     if not done and not recording.abandoned:
-        raise ResponseError(f"a stream ended after {tokens} tokens, before {_DONE.decode()}")
+        last = recording.pieces[-1][1][-_SHOWN:].decode(errors="replace") if recording.pieces else "nothing"
+        raise ResponseError(f"a stream ended after {tokens} tokens, before {_DONE.decode()}; last came: {last}")
     return Trace(recording.sent, tuple(chunks))
 
 
