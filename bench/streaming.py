@@ -31,8 +31,8 @@ class Recording:
     """Set with the first event."""
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    abandoned: bool = False
-    """The connection was ended from this side."""
+    abandoned: bool = True
+    """Ended from this side, perhaps before there was a connection; until the other side ends it."""
 
     @property
     def whole(self) -> bool:
@@ -60,8 +60,8 @@ async def complete(host: str, port: int, body: bytes, recording: Recording) -> N
     try:
         transport.write(_HEAD.format(host=host, length=len(body)).encode() + body)
         await recording.ended.wait()
+        recording.abandoned = False
     finally:
-        recording.abandoned = not recording.ended.is_set()
         transport.abort()
 
 

@@ -38,7 +38,8 @@ class SamplingBatch:
         return SamplingBatch(
             temperature=np.array([p.temperature for p in params], np.float32),
             top_k=np.array([p.top_k for p in params], np.int64),
-            top_p=np.array([p.top_p for p in params], np.float64),
+            # Through float32, as it reaches a model server: both samplers then cut at the same mass.
+            top_p=np.array([p.top_p for p in params], np.float32).astype(np.float64),
             min_p=np.array([p.min_p for p in params], np.float32),
             seed=np.array([p.seed for p in params], np.uint64),
             position=np.array(positions, np.uint64),
