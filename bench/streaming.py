@@ -80,7 +80,9 @@ def trace(recording: Recording) -> Trace:
             tokens = total
     if not done and not recording.abandoned:
         last = recording.pieces[-1][1][-_SHOWN:].decode(errors="replace") if recording.pieces else "nothing"
-        raise ResponseError(f"a stream ended after {tokens} tokens, before {_DONE.decode()}; last came: {last}")
+        raise ResponseError(
+            f"a stream ended after {tokens} tokens, before {_DONE.decode()}; last came: {last}"
+        )
     return Trace(recording.sent, tuple(chunks))
 
 
