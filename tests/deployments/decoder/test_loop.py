@@ -14,6 +14,7 @@ from deployments.decoder.state_store import StateStore
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, SamplingParams
 from tests.deployments.decoder.arithmetic import MANIFEST, ArithmeticServers, continuation
+from tests.deployments.decoder.sessions import collect, greedy, running
 
 LIMITS = Limits(max_batch_size=8, max_running=16, max_waiting=64, prefill_token_budget=16)
 
@@ -30,35 +31,16 @@ async def servers() -> ArithmeticServers:
 
 @pytest.fixture
 async def loop(servers: ArithmeticServers) -> AsyncIterator[DecodeLoop]:
-    loop = make_loop(servers)
-    running = asyncio.create_task(loop.run())
-    yield loop
-    assert not running.done(), "the loop ended by itself"
-    running.cancel()
-    assert loop.scheduler.reserved_bytes == 0
-    assert loop.engine.held == 0
-
-
-def greedy(name: str, prompt: list[int], max_tokens: int = 4, eos: frozenset[int] = frozenset()) -> Sequence:
-    return Sequence(name, tuple(prompt), max_tokens, SamplingParams(temperature=0), eos)
-
-
-async def collect(loop: DecodeLoop, sequence: Sequence) -> tuple[list[int], FinishReason]:
-    outbox = loop.submit(sequence)
-    tokens: list[int] = []
-    while True:
-        chunk = await outbox.take()
-        tokens.extend(chunk.ids)
-        if chunk.finish is not None:
-            return tokens, chunk.finish
+    async with running(make_loop(servers)) as loop:
+        yield loop
 
 
 async def test_the_worked_example_comes_out(loop):
-    assert await collect(loop, greedy("a", [1, 2])) == ([5, 11, 7, 15], FinishReason.LENGTH)
+    assert await collect(loop, greedy("a", [1, 2], 4)) == ([5, 11, 7, 15], FinishReason.LENGTH)
 
 
 async def test_an_end_token_stops_and_is_not_handed_out(loop):
-    assert await collect(loop, greedy("a", [1, 2], eos=frozenset({7}))) == ([5, 11], FinishReason.STOP)
+    assert await collect(loop, greedy("a", [1, 2], 4, eos=frozenset({7}))) == ([5, 11], FinishReason.STOP)
 
 
 async def test_many_sequences_of_mixed_lengths_each_get_what_they_get_alone(loop, servers):
@@ -71,7 +53,7 @@ async def test_many_sequences_of_mixed_lengths_each_get_what_they_get_alone(loop
 
 async def test_sequences_share_calls_over_several_model_servers(loop, servers):
     servers.available = 3
-    results = await asyncio.gather(*(collect(loop, greedy(str(i), [i + 1])) for i in range(9)))
+    results = await asyncio.gather(*(collect(loop, greedy(str(i), [i + 1], 4)) for i in range(9)))
     assert [tokens for tokens, _ in results] == [continuation([i + 1], 4) for i in range(9)]
 
 
@@ -87,7 +69,7 @@ async def test_a_seeded_sequence_is_the_same_alone_and_among_others(loop):
 
 async def test_a_sequence_cancelled_while_its_call_runs_is_gone_at_once(loop, servers):
     servers.gate.clear()
-    stays, goes = greedy("stays", [1, 2]), greedy("goes", [3])
+    stays, goes = greedy("stays", [1, 2], 4), greedy("goes", [3], 4)
     kept = asyncio.create_task(collect(loop, stays))
     loop.submit(goes)
     while not servers.calls:
@@ -101,8 +83,8 @@ async def test_a_sequence_cancelled_while_its_call_runs_is_gone_at_once(loop, se
 
 async def test_only_the_row_at_fault_fails_when_the_server_rejects_a_call(loop, servers):
     servers.poison = 13
-    good = [collect(loop, greedy(str(i), [1, 2])) for i in range(5)]
-    bad = collect(loop, greedy("bad", [13]))
+    good = [collect(loop, greedy(str(i), [1, 2], 4)) for i in range(5)]
+    bad = collect(loop, greedy("bad", [13], 4))
     *results, failure = await asyncio.gather(*good, bad, return_exceptions=True)
     assert results == [([5, 11, 7, 15], FinishReason.LENGTH)] * 5
     assert isinstance(failure, TensorloomError)
@@ -119,7 +101,7 @@ async def test_logits_that_are_not_numbers_fail_their_sequence(loop, servers):
 
     servers.call = call
     with pytest.raises(TensorloomError, match="not numbers"):
-        await collect(loop, greedy("a", [1, 2]))
+        await collect(loop, greedy("a", [1, 2], 4))
 
 
 async def test_an_answer_that_breaks_the_contract_fails_its_sequences_and_not_the_loop(loop, servers):
@@ -132,13 +114,13 @@ async def test_an_answer_that_breaks_the_contract_fails_its_sequences_and_not_th
 
     servers.call = call
     with pytest.raises(TensorloomError, match=r"breaks the contract.*history"):
-        await collect(loop, greedy("a", [1, 2]))
+        await collect(loop, greedy("a", [1, 2], 4))
     servers.call = working
-    assert (await collect(loop, greedy("b", [1, 2])))[0] == [5, 11, 7, 15]
+    assert (await collect(loop, greedy("b", [1, 2], 4)))[0] == [5, 11, 7, 15]
 
 
 async def test_tokens_that_are_not_taken_gather_and_come_at_once(loop):
-    outbox = loop.submit(greedy("a", [1, 2]))
+    outbox = loop.submit(greedy("a", [1, 2], 4))
     while loop.scheduler.live:
         await asyncio.sleep(0)
     chunk = await outbox.take()
@@ -153,6 +135,6 @@ async def test_a_bug_in_the_loop_fails_every_sequence_instead_of_hanging(servers
     loop = make_loop(servers)
     running = asyncio.create_task(loop.run())
     with pytest.raises(TensorloomError, match="ZeroDivisionError"):
-        await collect(loop, greedy("a", [1, 2]))
+        await collect(loop, greedy("a", [1, 2], 4))
     with pytest.raises(ZeroDivisionError):
         await running

@@ -19,6 +19,7 @@ from deployments.errors import ModelServerUnavailable, TensorloomError
 from deployments.messages import SamplingParams
 from tests.deployments.decoder.arithmetic import continuation
 from tests.deployments.decoder.pool_arithmetic import MANIFEST, POOL, PoolServer, lost
+from tests.deployments.decoder.sessions import greedy, running, tokens_of
 
 SLOTS = 6
 LIMITS = Limits(max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24)
@@ -38,35 +39,16 @@ async def server() -> PoolServer:
 
 @pytest.fixture
 async def loop(server: PoolServer) -> AsyncIterator[DecodeLoop]:
-    loop = make_loop(server)
-    running = asyncio.create_task(loop.run())
-    yield loop
-    assert not running.done(), "the loop ended by itself"
-    running.cancel()
-    assert loop.scheduler.reserved_bytes == 0
-    assert loop.engine.held == 0
-
-
-def greedy(name: str, prompt: list[int], max_tokens: int = 20, eos: frozenset[int] = frozenset()) -> Sequence:
-    return Sequence(name, tuple(prompt), max_tokens, SamplingParams(temperature=0), eos)
+    async with running(make_loop(server)) as loop:
+        yield loop
 
 
 def seeded(name: str, prompt: list[int], seed: int, max_tokens: int = 20) -> Sequence:
     return Sequence(name, tuple(prompt), max_tokens, SamplingParams(seed=seed))
 
 
-async def collect(loop: DecodeLoop, sequence: Sequence) -> list[int]:
-    outbox = loop.submit(sequence)
-    tokens: list[int] = []
-    while True:
-        chunk = await outbox.take()
-        tokens.extend(chunk.ids)
-        if chunk.finish is not None:
-            return tokens
-
-
 async def test_a_stable_batch_takes_several_steps_in_a_call(loop, server):
-    assert await collect(loop, greedy("a", [1, 2])) == continuation([1, 2], 20)
+    assert await tokens_of(loop, greedy("a", [1, 2])) == continuation([1, 2], 20)
     decodes = [call for call in server.calls if call[0].startswith("decode")]
     assert len(decodes) < 8, "1 + 19 tokens, up to 8 a call, after the first was measured"
 
@@ -74,28 +56,30 @@ async def test_a_stable_batch_takes_several_steps_in_a_call(loop, server):
 async def test_an_end_token_in_the_middle_of_a_call_ends_the_sequence(loop):
     expected = continuation([1, 2], 20)
     eos = expected[10]
-    assert await collect(loop, greedy("a", [1, 2], eos=frozenset({eos}))) == expected[: expected.index(eos)]
+    assert await tokens_of(loop, greedy("a", [1, 2], eos=frozenset({eos}))) == expected[: expected.index(eos)]
 
 
 async def test_more_sequences_than_slots_each_get_what_they_get_alone(loop, server):
     prompts = [[(i * j) % 15 + 1 for j in range(1, 3 + 4 * i)] for i in range(14)]
-    results = await asyncio.gather(*(collect(loop, greedy(str(i), p, 10 + i)) for i, p in enumerate(prompts)))
+    results = await asyncio.gather(
+        *(tokens_of(loop, greedy(str(i), p, 10 + i)) for i, p in enumerate(prompts))
+    )
     assert results == [continuation(p, 10 + i) for i, p in enumerate(prompts)]
     assert max(rows for _, rows in server.calls) <= SLOTS
 
 
 async def test_slots_that_were_left_are_filled_by_the_highest_and_nothing_is_mixed_up(loop, server):
     sessions = [greedy(str(i), [i + 1, 3], max_tokens=4 + 9 * i) for i in range(SLOTS)]
-    results = await asyncio.gather(*(collect(loop, session) for session in sessions))
+    results = await asyncio.gather(*(tokens_of(loop, session) for session in sessions))
     assert results == [continuation([i + 1, 3], 4 + 9 * i) for i in range(SLOTS)]
     assert any(signature == "move" for signature, _ in server.calls)
 
 
 async def test_a_seeded_sequence_is_the_same_alone_among_others_and_after_a_loss(loop, server):
-    alone = await collect(loop, seeded("alone", [3, 4], seed=7))
+    alone = await tokens_of(loop, seeded("alone", [3, 4], seed=7))
     among, *_ = await asyncio.gather(
-        collect(loop, seeded("among", [3, 4], seed=7)),
-        *(collect(loop, greedy(str(i), [i + 1] * (i + 1))) for i in range(4)),
+        tokens_of(loop, seeded("among", [3, 4], seed=7)),
+        *(tokens_of(loop, greedy(str(i), [i + 1] * (i + 1))) for i in range(4)),
     )
     outbox = loop.submit(seeded("lost", [3, 4], seed=7))
     first = await outbox.take()
@@ -109,7 +93,7 @@ async def test_a_seeded_sequence_is_the_same_alone_among_others_and_after_a_loss
 
 @pytest.mark.parametrize("event", ["lose", "steal", "die"])
 async def test_a_lost_pool_is_claimed_anew_and_no_text_changes(loop, server, event):
-    sessions = [asyncio.create_task(collect(loop, greedy(str(i), [i + 1, 2], 40))) for i in range(4)]
+    sessions = [asyncio.create_task(tokens_of(loop, greedy(str(i), [i + 1, 2], 40))) for i in range(4)]
     while sum(signature.startswith("decode") for signature, _ in server.calls) < 3:
         await asyncio.sleep(0)
     server.fail_next.append(lost()) if event == "die" else getattr(server, event)()
@@ -125,7 +109,7 @@ async def test_a_sequence_cancelled_while_its_call_runs_leaves_its_slot_to_anoth
         await asyncio.sleep(0)
     loop.cancel(goes)
     assert loop.engine.held == 0
-    stays = asyncio.create_task(collect(loop, greedy("stays", [1, 2])))
+    stays = asyncio.create_task(tokens_of(loop, greedy("stays", [1, 2])))
     server.gate.set()
     assert await stays == continuation([1, 2], 20)
 
@@ -133,8 +117,8 @@ async def test_a_sequence_cancelled_while_its_call_runs_leaves_its_slot_to_anoth
 async def test_a_sequence_cancelled_while_slots_are_moved_is_left_out(loop, server):
     """It once ended the loop: the decode call after the move looked for its slot."""
     first, goes = greedy("first", [1], 3), greedy("goes", [2], 60)
-    stays = [asyncio.create_task(collect(loop, greedy(f"stays{i}", [3 + i], 60))) for i in range(2)]
-    ends = asyncio.create_task(collect(loop, first))
+    stays = [asyncio.create_task(tokens_of(loop, greedy(f"stays{i}", [3 + i], 60))) for i in range(2)]
+    ends = asyncio.create_task(tokens_of(loop, first))
     await asyncio.sleep(0)
     loop.submit(goes)
     working = server.call
@@ -153,17 +137,17 @@ async def test_a_sequence_cancelled_while_slots_are_moved_is_left_out(loop, serv
 async def test_calls_that_fail_every_time_end_with_503_and_the_next_request_is_served(loop, server):
     server.fail_next = [lost() for _ in range(LOSSES)]
     with pytest.raises(ModelServerUnavailable, match="times in a row"):
-        await collect(loop, greedy("a", [1, 2]))
-    assert await collect(loop, greedy("b", [1, 2])) == continuation([1, 2], 20)
+        await tokens_of(loop, greedy("a", [1, 2]))
+    assert await tokens_of(loop, greedy("b", [1, 2])) == continuation([1, 2], 20)
 
 
 async def test_sequences_that_go_on_after_a_failure_of_others_are_fed_again(loop, server):
     """A failed claim once left the others' slots to a pool that did not hold them."""
-    stays = asyncio.create_task(collect(loop, greedy("stays", [1, 2], 60)))
+    stays = asyncio.create_task(tokens_of(loop, greedy("stays", [1, 2], 60)))
     while sum(signature.startswith("decode") for signature, _ in server.calls) < 2:
         await asyncio.sleep(0)
     server.fail_next = [ModelServerUnavailable("no model server answered")]
-    joins = asyncio.create_task(collect(loop, greedy("joins", [4], 10)))
+    joins = asyncio.create_task(tokens_of(loop, greedy("joins", [4], 10)))
     done = await asyncio.gather(stays, joins, return_exceptions=True)
     expected = [continuation([1, 2], 60), continuation([4], 10)]
     assert all(
@@ -181,7 +165,7 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
 
     server.call = call
     with pytest.raises(TensorloomError, match="breaks the contract"):
-        await collect(loop, greedy("a", [1, 2]))
+        await tokens_of(loop, greedy("a", [1, 2]))
 
 
 @settings(max_examples=60, deadline=None)
@@ -204,7 +188,7 @@ def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(ses
         loop = make_loop(server)
         running = asyncio.create_task(loop.run())
         sequences = [greedy(str(i), prompt, count) for i, (prompt, count) in enumerate(sessions)]
-        tasks = {i: asyncio.create_task(collect(loop, sequence)) for i, sequence in enumerate(sequences)}
+        tasks = {i: asyncio.create_task(tokens_of(loop, sequence)) for i, sequence in enumerate(sequences)}
         seen = 0
         for after, trouble in troubles:
             seen += after

@@ -1,0 +1,39 @@
+"""Sessions for tests of the loop: sequences, and what a client gets of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.sequence import Sequence
+from deployments.messages import FinishReason, SamplingParams
+
+
+def greedy(name: str, prompt: list[int], max_tokens: int = 20, eos: frozenset[int] = frozenset()) -> Sequence:
+    return Sequence(name, tuple(prompt), max_tokens, SamplingParams(temperature=0), eos)
+
+
+async def collect(loop: DecodeLoop, sequence: Sequence) -> tuple[list[int], FinishReason]:
+    """All tokens, and how they ended."""
+    outbox = loop.submit(sequence)
+    tokens: list[int] = []
+    while True:
+        chunk = await outbox.take()
+        tokens.extend(chunk.ids)
+        if chunk.finish is not None:
+            return tokens, chunk.finish
+
+
+async def tokens_of(loop: DecodeLoop, sequence: Sequence) -> list[int]:
+    return (await collect(loop, sequence))[0]
+
+
+@asynccontextmanager
+async def running(loop: DecodeLoop) -> AsyncIterator[DecodeLoop]:
+    """The loop at work; everything must be free again at the end."""
+    task = asyncio.create_task(loop.run())
+    yield loop
+    assert not task.done(), "the loop ended by itself"
+    task.cancel()
+    assert loop.scheduler.reserved_bytes == 0
+    assert loop.engine.held == 0
