@@ -33,6 +33,7 @@ def sized(deployment: Deployment, args: ReplicaArgs, **options: Any) -> Deployme
         num_replicas=args.replicas,
         ray_actor_options={"num_cpus": args.num_cpus},
         max_ongoing_requests=args.max_ongoing_requests,
-        max_replicas_per_node=args.max_replicas_per_node,
+        # Serve's schema takes no None here.
+        **({"max_replicas_per_node": most} if (most := args.max_replicas_per_node) else {}),
         **options,
     )
