@@ -70,7 +70,8 @@ class DecoderArgs(ReplicaArgs):
     state_bytes: PositiveInt = 1024 * MIB
     """Memory for the state of all sequences of one decoder replica."""
     stream_interval_s: PositiveFloat = 0.05
-    """Resident state: how long one call may decode, in several steps, while nothing waits to join."""
+    """How often a stream moves at most, after its first token; with resident state also how long one call may
+    decode, in several steps, while nothing waits to join."""
     step_timeout_s: PositiveFloat = 60.0
     """Deadline of one call."""
     recovery_timeout_s: PositiveFloat = 60.0

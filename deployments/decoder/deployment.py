@@ -42,6 +42,7 @@ class Decoder:
         self._running = asyncio.create_task(self._loop.run())
         self._numbers = itertools.count()
         self._outlets = Outlets()
+        self._stream_interval_s = model.decoder.stream_interval_s
 
     async def servable(self) -> Servable:
         """The version that is served here, with manifest and tokenizer."""
@@ -62,6 +63,8 @@ class Decoder:
                 yield chunk
                 if chunk.finish is not None:
                     return
+                # The first token leaves at once; what follows is worth a message only so often.
+                await outbox.gather(self._stream_interval_s)
         finally:
             self._loop.cancel(sequence)
 

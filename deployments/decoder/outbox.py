@@ -1,6 +1,7 @@
 """What the loop has for one client: tokens gather until the client takes them, all at once."""
 
 import asyncio
+import contextlib
 
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, TokenChunk
@@ -14,6 +15,7 @@ class Outbox:
         self._finish: FinishReason | None = None
         self._error: TensorloomError | None = None
         self._filled = asyncio.Event()
+        self._over = asyncio.Event()
 
     def put(self, token: int) -> None:
         self._ids.append(token)
@@ -22,12 +24,12 @@ class Outbox:
     def finish(self, reason: FinishReason) -> None:
         assert not self._ended
         self._finish = reason
-        self._filled.set()
+        self._end()
 
     def fail(self, error: TensorloomError) -> None:
         assert not self._ended
         self._error = error
-        self._filled.set()
+        self._end()
 
     async def take(self) -> TokenChunk:
         """All since the last call; waits for something. Tokens before an error are handed out first."""
@@ -40,6 +42,15 @@ class Outbox:
         chunk = TokenChunk(tuple(self._ids), self._finish)
         self._ids.clear()
         return chunk
+
+    async def gather(self, seconds: float) -> None:
+        """Let tokens gather for a while; returns at once when there will be no more."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
+
+    def _end(self) -> None:
+        self._over.set()
+        self._filled.set()
 
     @property
     def _ended(self) -> bool:
