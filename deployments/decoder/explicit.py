@@ -8,8 +8,9 @@ import numpy as np
 
 from contract import names
 from contract.errors import TensorError
+from contract.tensors import Array
 from deployments.decoder.engine import StepRejectedError, Tokens
-from deployments.decoder.model_servers import Array, ModelServers, ServerLostError, Tensors
+from deployments.decoder.model_servers import ModelServers, ServerLostError, Tensors
 from deployments.decoder.sampling import SamplingBatch, sample
 from deployments.decoder.scheduler import Batch, Row
 from deployments.decoder.state_store import StateStore

@@ -1,11 +1,10 @@
 """What engines ask of model servers, as one small interface. Knows no transport."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
-import numpy.typing as npt
+from contract.tensors import Array
 
-Array: TypeAlias = npt.NDArray[Any]
 Tensors: TypeAlias = Mapping[str, Array]
 
 

@@ -1,11 +1,6 @@
 """One model server over gRPC: its status, its manifest, its Predict. Knows nothing of the others."""
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
-
 import grpc
-import numpy as np
-import numpy.typing as npt
 
 from contract import names
 from contract.errors import ContractError
@@ -16,10 +11,9 @@ from contract.stubs import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from contract.tensors import from_proto, write_content
+from contract.tensors import Array, from_proto, write_content
+from deployments.decoder.model_servers import Tensors
 from deployments.messages import Servable, ServableId
-
-Array: TypeAlias = npt.NDArray[Any]
 
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -72,9 +66,7 @@ class Replica:
         await self._channel.close(grace=None)
 
 
-def predict_request(
-    model: str, version: int, signature: str, inputs: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
-) -> predict_pb2.PredictRequest:
+def predict_request(model: str, version: int, signature: str, inputs: Tensors) -> predict_pb2.PredictRequest:
     """A Predict call of exactly this version: state must never meet another one's weights."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model

@@ -11,8 +11,9 @@ import grpc
 
 from contract.errors import TensorError
 from contract.stubs import predict_pb2
+from contract.tensors import Array
 from deployments.decoder.engine import StepRejectedError
-from deployments.decoder.model_servers import Array, ServerLostError, Tensors
+from deployments.decoder.model_servers import ServerLostError, Tensors
 from deployments.decoder.replica import Replica, predict_request
 from deployments.errors import ModelServerUnavailable
 from deployments.messages import Servable

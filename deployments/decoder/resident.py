@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from contract import names
 from contract.manifest import Pool
+from contract.tensors import Array
 from deployments.decoder.engine import StateLostError, StepRejectedError, Tokens
 from deployments.decoder.lease import Lease
-from deployments.decoder.model_servers import Array, Tensors
+from deployments.decoder.model_servers import Tensors
 from deployments.decoder.pace import Pace
 from deployments.decoder.philox import uniforms
 from deployments.decoder.scheduler import Batch, Row

@@ -6,15 +6,12 @@ slice is one copy and nothing is ever moved. Knows the manifest's state tensors;
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from contract.errors import TensorError
 from contract.manifest import Manifest, StateTensor
-
-Array: TypeAlias = npt.NDArray[Any]
+from contract.tensors import Array
 
 
 @dataclass

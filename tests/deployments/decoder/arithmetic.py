@@ -15,8 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from contract.manifest import Manifest, SpecialTokens, StateTensor
+from contract.tensors import Array
 from deployments.decoder.engine import StepRejectedError
-from deployments.decoder.model_servers import Array, Tensors
+from deployments.decoder.model_servers import Tensors
 
 VOCABULARY = 16
 MANIFEST = Manifest(
