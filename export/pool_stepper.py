@@ -15,9 +15,9 @@ from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from contract import names
 from contract.manifest import Manifest, Pool
+from contract.tensors import Array
 
 Ids = npt.NDArray[np.int32]
-Array = npt.NDArray[Any]
 
 NO_STOP = -1
 

@@ -6,7 +6,6 @@ The smallest loop that keeps the contract; the verifier and the tests generate w
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,9 @@ import tensorflow as tf
 
 from contract import names
 from contract.manifest import Manifest, StateTensor
+from contract.tensors import Array
 
 Ids = npt.NDArray[np.int32]
-Array = npt.NDArray[Any]
 State = dict[str, Array]
 
 

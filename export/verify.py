@@ -14,9 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from contract.manifest import Manifest
+from contract.tensors import Array
 from export.errors import VerificationError
 from export.servable import Reference, Servable
-from export.stepper import Array, Ids, State, Stepper
+from export.stepper import Ids, State, Stepper
 
 PROMPT_LENGTHS = (1, 7, 33, 130)
 DECODED = 16

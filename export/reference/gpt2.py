@@ -1,15 +1,15 @@
 """GPT-2's forward pass in numpy and float64: one sequence, no cache, every position's logits."""
 
 from math import erf, pi, sqrt
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from contract.tensors import Array
+
 if TYPE_CHECKING:
     from export.gpt2 import Config
-
-Array: TypeAlias = npt.NDArray[Any]
 
 
 def logits(config: "Config", weights: dict[str, npt.NDArray[Any]], ids: npt.NDArray[np.int32]) -> Array:
