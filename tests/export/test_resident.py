@@ -219,8 +219,8 @@ def test_slots_that_are_not_in_the_pool_are_refused(slot: int, pool: PoolStepper
 
 def test_a_decode_step_takes_no_more_memory_in_a_larger_pool(loaded: PoolStepper) -> None:
     small, large = (_allocated(loaded, slots) for slots in (2, 200))
-    assert small == large
-    assert small < loaded.pool.bytes_per_slot * 200
+    assert small & large, "no call in the larger pool takes what one in the smaller does"
+    assert max(small | large) < loaded.pool.bytes_per_slot * 200
 
 
 def test_the_version_directory_does_not_hold_the_pool(pools: Path) -> None:
@@ -267,13 +267,13 @@ def _explicit(stepper: Stepper, prompt: np.ndarray, params: SamplingParams, coun
     return chosen
 
 
-def _allocated(stepper: PoolStepper, slots: int) -> int:
-    """Bytes that all operations of a decode call take, the first of a lease; the least of several leases.
+def _allocated(stepper: PoolStepper, slots: int) -> set[int]:
+    """Bytes that all operations of a decode call take, the first of a lease; for several leases.
 
     Whether an operation takes over its input's memory depends on who is done with it first: a scalar more or
     less from call to call.
     """
-    return min(_allocated_once(stepper, slots) for _ in range(12))
+    return {_allocated_once(stepper, slots) for _ in range(15)}
 
 
 def _allocated_once(stepper: PoolStepper, slots: int) -> int:
