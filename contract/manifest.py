@@ -72,32 +72,27 @@ class StateTensor:
 class Pool:
     """State that stays in the model server: one slot for each session, in blocks of positions."""
 
-    bytes_per_slot: int
+    bytes_per_block: int
+    """Of one slot."""
     block_size: int
     """Positions in a block; a call reads whole blocks."""
-    block_counts: tuple[int, ...]
-    """For these numbers of blocks there are prefill and decode signatures; ascending."""
+    blocks: int
+    """Of a slot that can hold the whole context."""
     max_steps: int
     """Most steps of one decode call."""
 
     def __post_init__(self) -> None:
-        require(self.bytes_per_slot >= 1, f"pool.bytes_per_slot {self.bytes_per_slot} must be at least 1")
-        require(self.block_size >= 1, f"pool.block_size {self.block_size} must be at least 1")
-        require(self.max_steps >= 1, f"pool.max_steps {self.max_steps} must be at least 1")
-        ascending = tuple(sorted(set(self.block_counts)))
-        require(
-            bool(ascending) and ascending == self.block_counts and ascending[0] >= 1,
-            f"pool.block_counts {list(self.block_counts)} must be positive and ascending",
-        )
+        for name, value in asdict(self).items():
+            require(value >= 1, f"pool.{name} {value} must be at least 1")
 
     @property
     def positions(self) -> int:
-        """Tokens that a slot can hold."""
-        return self.block_counts[-1] * self.block_size
+        """Tokens that a slot with all its blocks can hold."""
+        return self.blocks * self.block_size
 
     def blocks_for(self, tokens: int) -> int:
-        """The smallest of `block_counts` that holds `tokens` tokens."""
-        return next(count for count in self.block_counts if count * self.block_size >= tokens)
+        """How many blocks hold `tokens` tokens."""
+        return -(-tokens // self.block_size)
 
 
 @dataclass(frozen=True)
@@ -195,9 +190,9 @@ class Manifest:
         return tuple(tensor for tensor in self.state if not tensor.grows)
 
     def state_bytes(self, tokens: int) -> int:
-        """Bytes of one session's state once it holds `tokens` tokens; a slot is taken whole."""
+        """Bytes of one session's state once it holds `tokens` tokens."""
         if self.pool is not None:
-            return self.pool.bytes_per_slot
+            return self.pool.blocks_for(tokens) * self.pool.bytes_per_block
         growing = sum(tensor.slice_bytes for tensor in self.growing)
         return tokens * growing + sum(tensor.slice_bytes for tensor in self.fixed)
 
@@ -254,9 +249,9 @@ def _pool(reader: Reader | None) -> Pool | None:
     if reader is None:
         return None
     pool = Pool(
-        bytes_per_slot=reader.integer("bytes_per_slot"),
+        bytes_per_block=reader.integer("bytes_per_block"),
         block_size=reader.integer("block_size"),
-        block_counts=reader.integers("block_counts"),
+        blocks=reader.integer("blocks"),
         max_steps=reader.integer("max_steps"),
     )
     reader.finish()

@@ -15,16 +15,11 @@ CLAIM_SIGNATURE = "claim"
 MOVE_SIGNATURE = "move"
 """Resident state: copies slots to other slots."""
 
+PREFILL_SIGNATURE = "prefill"
+"""Resident state: tokens into slots, and what follows the last of them."""
 
-def prefill_signature(blocks: int) -> str:
-    """Resident state: prompt tokens into slots that then hold at most `blocks` blocks."""
-    return f"prefill_{blocks}"
-
-
-def decode_signature(blocks: int) -> str:
-    """Resident state: one or several steps of the first slots, none beyond `blocks` blocks."""
-    return f"decode_{blocks}"
-
+DECODE_SIGNATURE = "decode"
+"""One or several steps of sequences that have only their last token pending."""
 
 MANIFEST = "manifest"
 TOKENIZER = "tokenizer"
@@ -42,7 +37,7 @@ EPOCH = "epoch"
 """int64 (): the lease that a call works under; chosen at `claim`, checked by every other call."""
 
 SLOTS = "slots"
-"""`claim`: int32 (), how many to make. `prefill`: int32 (batch,), each row's own."""
+"""`claim`: int32 (blocks,), how many slots have each block. `prefill`: int32 (batch,), each row's own."""
 
 STARTS = "starts"
 """`prefill`: int32 (batch,), tokens that a row's slot holds already."""
@@ -69,13 +64,20 @@ MIN_P = "min_p"
 """float32 (rows,)."""
 
 UNIFORMS = "uniforms"
-"""float64 (rows, steps) in [0, 1): one random number for each token to be sampled."""
+"""float64 (rows, steps) in [0, 1): one random number for each token to be sampled.
+
+`prefill` samples after each of a row's last `steps` tokens; where it has fewer, the first answers mean
+nothing.
+"""
 
 SOURCES = "sources"
 """`move`: int32 (any,), slots to copy from."""
 
 TARGETS = "targets"
-"""`move`: int32 (any,), slots to copy to, none of them a source."""
+"""`move`: int32 (any,), slots to copy to; a source may be another's target."""
+
+BLOCKS = "blocks"
+"""`move`: int32 (any,), how many blocks of each source to copy."""
 
 RESERVED = frozenset({TOKENS, LENGTHS, LOGITS})
 """Names that no state tensor may carry."""

@@ -69,9 +69,11 @@ class DecoderArgs(ReplicaArgs):
     """Prompt tokens, padding included, that one step may process."""
     state_bytes: PositiveInt = 1024 * MIB
     """Memory for the state of all sequences of one decoder replica."""
+    prefix_cache: bool = True
+    """With resident state: whether prompts that begin like an earlier text start from its state."""
     stream_interval_s: PositiveFloat = 0.05
     """How often a stream moves at most, after its first token; with resident state also how long one call may
-    decode, in several steps, while nothing waits to join."""
+    decode, in several steps, while nothing joins, and how long a part of a prompt may hold up others."""
     step_timeout_s: PositiveFloat = 60.0
     """Deadline of one call."""
     recovery_timeout_s: PositiveFloat = 60.0

@@ -5,16 +5,64 @@ Knows where a call's rows lie in the pool; knows neither weights nor where queri
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
 
-from export.pool import KINDS, Layout, Pool
+from export.pool import Held, Layout, Pool
 
-Block = tuple[tf.Tensor, tf.Tensor]
-"""Keys and values of one block of the call's rows, each (batch, heads, block_size, head_dim)."""
+LOW = -1e9
+"""The score of a position that a token may not look at."""
 
-Choose = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""(units, first) -> the units of the call's rows, where `first` is that of slot 0."""
+
+class Block(NamedTuple):
+    """One block of the call's first rows."""
+
+    keys: tf.Tensor
+    """(rows, heads, block_size, head_dim)."""
+    values: tf.Tensor
+    whole: bool
+    """Whether these are all rows of the call; the others have nothing in this block."""
+
+
+Pick: TypeAlias = Callable[[tf.Tensor], Block]
+"""From a layer's units, one block of the call's rows."""
+
+
+class Rows(Protocol):
+    """Where the rows of a call lie in the pool."""
+
+    slots: tf.Tensor  # (batch,)
+
+    def pick(self, block: int, held: Held, reached: tf.Tensor) -> Pick:
+        """For `block`, where rows have places in blocks up to `reached` (batch,)."""
+
+
+class Leading:
+    """Slots 0 to `count` - 1, without a copy."""
+
+    def __init__(self, count: tf.Tensor) -> None:
+        self.slots = tf.range(count)
+        self._count = count
+
+    def pick(self, block: int, held: Held, reached: tf.Tensor) -> Pick:
+        whole = block == 0
+        count = self._count if whole else _last(reached >= block)
+        keys, values = held.spans(block)
+        return lambda units: Block(units[keys : keys + count], units[values : values + count], whole)
+
+
+class Gathered:
+    """Any slots, copied."""
+
+    def __init__(self, slots: tf.Tensor) -> None:
+        self.slots = slots
+
+    def pick(self, block: int, held: Held, reached: tf.Tensor) -> Pick:  # noqa: ARG002
+        # A row whose slot lacks the block has nothing there that it may look at.
+        slots = tf.minimum(self.slots, tf.maximum(held.slots[block] - 1, 0))
+        keys, values = (first + slots for first in held.spans(block))
+        return lambda units: Block(tf.gather(units, keys), tf.gather(units, values), whole=True)
 
 
 class View:
@@ -27,23 +75,25 @@ class View:
     def __init__(
         self,
         pool: Pool,
-        slots: tf.Tensor,  # (): of the pool
-        choose: Choose,
-        rows: tf.Tensor,  # (batch,): their slots
+        held: Held,
+        rows: Rows,
         starts: tf.Tensor,  # (batch,)
         lengths: tf.Tensor,  # (batch,)
         steps: tf.Tensor,  # ()
     ) -> None:
         self._pool = pool
-        self._slots = slots
-        self._choose = choose
+        self._held = held
+        self._rows = rows
         places = starts[:, None] + tf.range(steps)  # (batch, steps)
-        kept = (tf.range(steps) < lengths[:, None]) & (places < self.layout.positions)
-        self._rows = self._targets(rows, places, kept)
+        blocks = tf.minimum(places // self.layout.block_size, self.layout.blocks - 1)
+        inside = (tf.range(steps) < lengths[:, None]) & (places < self.layout.positions)
+        kept = inside & held.has(blocks, rows.slots[:, None])
+        self._targets = self._pool_rows(blocks, places, kept)
         self._mask = _mask(places, self.layout.positions)
+        self._reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
+        self._picks = [rows.pick(block, held, self._reached) for block in range(self.layout.blocks)]
         self._counts = counts(self.layout.blocks)
-        needed = tf.reduce_max(tf.where(kept, places, 0)) // self.layout.block_size + 1
-        self._branch = tf.searchsorted(self._counts, needed[None])[0]
+        self._branch = tf.searchsorted(self._counts, tf.reduce_max(self._reached)[None] + 1)[0]
 
     @property
     def layout(self) -> Layout:
@@ -55,26 +105,21 @@ class View:
         `entries` (batch * steps, KINDS, heads, head_dim): the keys and values of the same tokens.
         """
         flat = tf.reshape(entries, [-1, self.layout.head_dim])
-        units = self._pool.write(layer, self._rows, flat)
+        units = self._pool.write(layer, self._targets, flat)
         branches = [partial(self._attend, count, units, queries) for count in self._counts]
         return tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
 
     def _attend(self, count: int, units: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
         """Over the first `count` blocks."""
-        blocks = [self._block(units, block) for block in range(count)]
+        blocks = [pick(units) for pick in self._picks[:count]]
         return attend(queries, blocks, self._mask[..., : count * self.layout.block_size])
 
-    def _block(self, units: tf.Tensor, block: int) -> Block:
-        firsts = [self._pool.unit(block, kind, 0, self._slots) for kind in range(KINDS)]
-        return self._choose(units, firsts[0]), self._choose(units, firsts[1])
-
-    def _targets(self, rows: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-        """The pool's rows for the entries, (batch * steps * KINDS * heads,)."""
+    def _pool_rows(self, blocks: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+        """Where the entries go, (batch * steps * KINDS * heads,)."""
         size, heads = self.layout.block_size, tf.range(self.layout.heads)
-        block, slot = (places // size)[..., None], rows[:, None, None]
-        unit = self._pool.unit(block, tf.range(KINDS), slot, self._slots)  # (batch, steps, KINDS)
+        unit = self._held.unit(blocks, self._rows.slots[:, None])  # (batch, steps, KINDS)
         row = unit[..., None] * self.layout.unit_rows + heads * size + (places % size)[..., None, None]
-        scratch = self._pool.scratch(self._slots) * self.layout.unit_rows
+        scratch = self._held.scratch * self.layout.unit_rows
         return tf.reshape(tf.where(kept[..., None, None], row, scratch), [-1])
 
 
@@ -86,26 +131,42 @@ def counts(blocks: int) -> tuple[int, ...]:
     return tuple(chosen)
 
 
-def leading(count: tf.Tensor) -> Choose:
-    """Slots 0 to `count` - 1, without a copy."""
-    return lambda units, first: units[first : first + count]
-
-
-def gathered(slots: tf.Tensor) -> Choose:
-    """Any slots, copied."""
-    return lambda units, first: tf.gather(units, first + slots)
-
-
 def attend(
     queries: tf.Tensor,  # (batch, heads, steps, head_dim)
     blocks: list[Block],
     mask: tf.Tensor,  # (batch, 1, steps, positions)
 ) -> tf.Tensor:
     """(batch, heads, steps, head_dim): softmax over the positions of all blocks, in float32."""
-    scores = [tf.matmul(queries, keys, transpose_b=True) for keys, _ in blocks]
-    weights = tf.nn.softmax(tf.cast(_joined(scores), tf.float32) + mask)
+    scores = _joined([_scores(queries, block) for block in blocks])
+    weights = tf.nn.softmax(tf.cast(scores, tf.float32) + mask)
     parts = _split(tf.cast(weights, queries.dtype), len(blocks))
-    return tf.add_n([tf.matmul(part, values) for part, (_, values) in zip(parts, blocks, strict=True)])
+    return tf.add_n([_mixed(part, block) for part, block in zip(parts, blocks, strict=True)])
+
+
+def _scores(queries: tf.Tensor, block: Block) -> tf.Tensor:
+    """(batch, heads, steps, block_size)."""
+    if block.whole:
+        return tf.matmul(queries, block.keys, transpose_b=True)
+    some = tf.matmul(queries[: tf.shape(block.keys)[0]], block.keys, transpose_b=True)
+    return _for_all(some, queries, LOW)
+
+
+def _mixed(weights: tf.Tensor, block: Block) -> tf.Tensor:
+    """(batch, heads, steps, head_dim)."""
+    if block.whole:
+        return tf.matmul(weights, block.values)
+    return _for_all(tf.matmul(weights[: tf.shape(block.values)[0]], block.values), weights, 0)
+
+
+def _for_all(some: tf.Tensor, like: tf.Tensor, fill: float) -> tf.Tensor:
+    """The first rows' values, and `fill` for the rest of the batch."""
+    missing = tf.shape(like)[0] - tf.shape(some)[0]
+    return tf.pad(some, [[0, missing], [0, 0], [0, 0], [0, 0]], constant_values=tf.cast(fill, some.dtype))
+
+
+def _last(chosen: tf.Tensor) -> tf.Tensor:
+    """How many of the first entries reach the last that is true, ()."""
+    return tf.reduce_max(tf.where(chosen, tf.range(tf.size(chosen)) + 1, 0))
 
 
 def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
@@ -118,4 +179,4 @@ def _split(weights: tf.Tensor, count: int) -> list[tf.Tensor]:
 
 def _mask(places: tf.Tensor, positions: int) -> tf.Tensor:
     """What is added to the scores, (batch, 1, steps, positions): very low where a token may not look."""
-    return tf.where(tf.range(positions) <= places[:, None, :, None], 0.0, -1e9)
+    return tf.where(tf.range(positions) <= places[:, None, :, None], 0.0, LOW)

@@ -67,14 +67,14 @@ class _Stack:
         self._config = config
         self._weights = weights
 
-    def logits(self, tokens: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor, view: View) -> tf.Tensor:
+    def logits(self, tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: View) -> tf.Tensor:
         """As `Forward`."""
         steps = tokens.shape[1] or tf.shape(tokens)[1]
         x = self._embed(tokens, starts)
         for layer in range(self._config.n_layer):
             x += self._attend(layer, x, steps, view)
             x += self._feed_forward(layer, x)
-        return self._head(tf.gather(x, tf.range(tf.shape(tokens)[0]) * steps + lengths - 1))
+        return self._head(tf.gather(x, places))
 
     def _embed(self, tokens: tf.Tensor, starts: tf.Tensor) -> tf.Tensor:
         """Padding past the context has the last position."""

@@ -4,17 +4,25 @@ The variables are named by handles inside the graphs: the claim makes them, at t
 and no version directory holds them. Knows neither attention nor sampling.
 
 One variable for each layer, of rows (head_dim,). They stand for
-(blocks, keys | values, slots, heads, block_size) and end with one unit of scratch, (heads, block_size): there
-goes what must not be kept, since a scatter cannot leave rows out. So one scatter writes a layer's keys and
-values, and one block of the first slots is a slice of the leading axis, which shares the variable's memory.
+(blocks, keys | values, the block's slots, heads, block_size) and end with one unit of scratch,
+(heads, block_size): there goes what must not be kept, since a scatter cannot leave rows out. So one scatter
+writes a layer's keys and values, and one block of the first slots is a slice of the leading axis, which
+shares the variable's memory. Few sessions use their whole context, so later blocks may have fewer slots than
+earlier ones:
+
+    block 0   slot 0  slot 1  slot 2  slot 3
+    block 1   slot 0  slot 1
+    block 2   slot 0
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
 EPOCH = "lease_epoch"
+SLOTS = "pool_slots"
 KINDS = 2
 """Keys, values."""
 
@@ -39,14 +47,34 @@ class Layout:
         return self.heads * self.block_size
 
     @property
-    def units_per_slot(self) -> int:
-        """In one layer."""
-        return KINDS * self.blocks
-
-    @property
-    def bytes_per_slot(self) -> int:
+    def bytes_per_block(self) -> int:
+        """Of one slot, in all layers."""
         size: int = tf.as_dtype(self.dtype).size
-        return self.layers * self.units_per_slot * self.unit_rows * self.head_dim * size
+        return self.layers * KINDS * self.unit_rows * self.head_dim * size
+
+
+class Held(NamedTuple):
+    """What a claimed pool has; all int32."""
+
+    slots: tf.Tensor
+    """(blocks,): how many of the first slots have each block."""
+    firsts: tf.Tensor
+    """(blocks,): each block's first unit."""
+    scratch: tf.Tensor
+    """(): the unit after all others."""
+
+    def unit(self, block: tf.Tensor, slot: tf.Tensor) -> tf.Tensor:
+        """Where the unit of each of KINDS is among those of a layer: one more axis."""
+        kinds = tf.range(KINDS) * tf.gather(self.slots, block)[..., None]
+        return (tf.gather(self.firsts, block) + slot)[..., None] + kinds
+
+    def spans(self, block: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The first unit of the block's keys, and of its values."""
+        first = self.firsts[block]
+        return first, first + self.slots[block]
+
+    def has(self, block: tf.Tensor, slot: tf.Tensor) -> tf.Tensor:
+        return slot < tf.gather(self.slots, block)
 
 
 class Pool:
@@ -56,25 +84,28 @@ class Pool:
         self.layout = layout
 
     def claim(self, epoch: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
-        """`epoch`, once zeros have taken the place of whatever there was."""
+        """`epoch`, once zeros have taken the place of whatever there was; `slots` as in Held."""
         # Without its epoch a pool is nobody's, should the memory for the new one not suffice.
-        with tf.control_dependencies([tf.debugging.assert_positive(slots, "no slots"), *self._destroy()]):
-            rows = (slots * self.layout.units_per_slot + 1) * self.layout.unit_rows
+        with tf.control_dependencies([*self._claimable(slots), *self._destroy()]):
+            rows = (KINDS * tf.reduce_sum(slots) + 1) * self.layout.unit_rows
         made = [
             tf.raw_ops.AssignVariableOp(resource=self._handle(layer), value=self._zeros(rows))
             for layer in range(self.layout.layers)
         ]
+        made.append(tf.raw_ops.AssignVariableOp(resource=self._slots_handle(), value=slots))
         with tf.control_dependencies(made):
             leased = tf.raw_ops.AssignVariableOp(resource=_epoch_handle(), value=epoch)
         with tf.control_dependencies([leased]):
             return tf.identity(epoch)
 
-    def check(self, epoch: tf.Tensor) -> tf.Tensor:
-        """How many slots there are, once it is known that `epoch` holds the lease."""
-        held = tf.raw_ops.ReadVariableOp(resource=_epoch_handle(), dtype=tf.int64)
-        with tf.control_dependencies([tf.debugging.assert_equal(held, epoch, "stale lease")]):
-            rows = tf.raw_ops.VariableShape(input=self._handle(0))[0]
-        return rows // self.layout.unit_rows // self.layout.units_per_slot
+    def check(self, epoch: tf.Tensor) -> Held:
+        """What there is, once it is known that `epoch` holds the lease."""
+        leased = tf.raw_ops.ReadVariableOp(resource=_epoch_handle(), dtype=tf.int64)
+        with tf.control_dependencies([tf.debugging.assert_equal(leased, epoch, "stale lease")]):
+            slots = tf.raw_ops.ReadVariableOp(resource=self._slots_handle(), dtype=tf.int32)
+        slots = tf.ensure_shape(slots, [self.layout.blocks])
+        ends = KINDS * tf.cumsum(slots)
+        return Held(slots, ends - KINDS * slots, ends[-1])
 
     def write(self, layer: int, rows: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
         """Put `entries` (any, head_dim) into `rows` (any,); then the units of `layer`, as `read`."""
@@ -84,26 +115,26 @@ class Pool:
             return self._read(handle)
 
     def read(self, layer: int) -> tf.Tensor:
-        """(blocks * KINDS * slots + 1, heads, block_size, head_dim), without a copy.
+        """(units, heads, block_size, head_dim), without a copy.
 
         Nothing may hold on to it when the next write comes: that would copy the variable.
         """
         return self._read(self._handle(layer))
 
-    def unit(self, block: tf.Tensor, kind: tf.Tensor, slot: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
-        """Where a unit is among those of a layer, in a pool of `slots`."""
-        return (block * KINDS + kind) * slots + slot
+    def move(
+        self, sources: tf.Tensor, targets: tf.Tensor, blocks: tf.Tensor, held: Held
+    ) -> list[tf.Operation]:
+        """Copy as many `blocks` (any,) of the slots `sources` (any,) to `targets` (any,), all at once.
 
-    def scratch(self, slots: tf.Tensor) -> tf.Tensor:
-        """The last unit."""
-        return slots * self.layout.units_per_slot
-
-    def move(self, sources: tf.Tensor, targets: tf.Tensor, slots: tf.Tensor) -> list[tf.Operation]:
-        """Copy the slots `sources` (any,) to the slots `targets` (any,)."""
-        ahead = tf.range(self.layout.units_per_slot)[:, None] * slots
-        units = tf.reshape(ahead + sources, [-1])
-        rows = tf.reshape((ahead + targets)[..., None] * self.layout.unit_rows, [-1, 1])
-        rows = tf.reshape(rows + tf.range(self.layout.unit_rows), [-1])
+        A source may be another's target: slots can change places.
+        """
+        block = tf.range(self.layout.blocks)[:, None]
+        kept = (block < blocks) & held.has(block, sources) & held.has(block, targets)
+        pairs = tf.where(kept)  # (copies, [block, which])
+        block, which = tf.cast(pairs[:, 0], tf.int32), pairs[:, 1]
+        units = tf.reshape(held.unit(block, tf.gather(sources, which)), [-1])
+        to = tf.reshape(held.unit(block, tf.gather(targets, which)), [-1, 1])
+        rows = tf.reshape(to * self.layout.unit_rows + tf.range(self.layout.unit_rows), [-1])
         copies = [tf.gather(self.read(layer), units) for layer in range(self.layout.layers)]
         return [
             tf.raw_ops.ResourceScatterUpdate(
@@ -125,9 +156,21 @@ class Pool:
         """The layer's own: of equal `tf.zeros` there is one in the end, copied by the first write to each."""
         return tf.raw_ops.Empty(shape=[rows, self.layout.head_dim], dtype=self.layout.dtype, init=True)
 
+    def _claimable(self, slots: tf.Tensor) -> list[tf.Operation]:
+        return [
+            tf.debugging.assert_equal(tf.size(slots), self.layout.blocks, "slots are given for each block"),
+            tf.debugging.assert_positive(slots[:1], "no slots"),
+            tf.debugging.assert_non_negative(slots, "slots must not be negative"),
+            tf.debugging.assert_less_equal(slots[1:], slots[:-1], "later blocks must not have more slots"),
+        ]
+
     def _destroy(self) -> Iterable[tf.Operation]:
-        handles = [_epoch_handle(), *(self._handle(layer) for layer in range(self.layout.layers))]
+        layers = (self._handle(layer) for layer in range(self.layout.layers))
+        handles = [_epoch_handle(), self._slots_handle(), *layers]
         return [tf.raw_ops.DestroyResourceOp(resource=h, ignore_lookup_error=True) for h in handles]
+
+    def _slots_handle(self) -> tf.Tensor:
+        return _handle(SLOTS, tf.int32, [None])
 
     def _handle(self, layer: int) -> tf.Tensor:
         shape = [None, self.layout.head_dim]

@@ -64,10 +64,11 @@ class PoolStepper:
         assert self.manifest.pool is not None
         return self.manifest.pool
 
-    def claim(self, slots: int) -> None:
-        """A new pool, under the next epoch."""
+    def claim(self, slots: int | Sequence[int]) -> None:
+        """A new pool, under the next epoch; `slots` for each block, or as many of all."""
         self.epoch += 1
-        self.call(names.CLAIM_SIGNATURE, epoch=self.epoch, slots=slots)
+        each = [slots] * self.pool.blocks if isinstance(slots, int) else slots
+        self.call(names.CLAIM_SIGNATURE, epoch=self.epoch, slots=each)
 
     def prefill(
         self,
@@ -78,18 +79,29 @@ class PoolStepper:
         uniforms: Array | None = None,  # (batch,)
     ) -> Ids:
         """The token after each of `prompts`, of any lengths, in one padded call."""
-        starts = starts or [0] * len(prompts)
-        tokens = np.zeros((len(prompts), max(map(len, prompts))), np.int32)
-        for row, prompt in zip(tokens, prompts, strict=True):
-            row[: len(prompt)] = prompt
+        numbers = np.zeros(len(prompts)) if uniforms is None else uniforms
+        return self.check(prompts, slots, starts or [0] * len(prompts), sampling, numbers[:, None])[:, 0]
+
+    def check(
+        self,
+        tokens: Sequence[Ids],
+        slots: Sequence[int],
+        starts: Sequence[int],
+        sampling: Sampling,
+        uniforms: Array,  # (batch, sampled)
+    ) -> Ids:
+        """(batch, sampled): the tokens after each row's last ones, in one padded call."""
+        padded = np.zeros((len(tokens), max(map(len, tokens))), np.int32)
+        for row, ids in zip(padded, tokens, strict=True):
+            row[: len(ids)] = ids
         answer = self.call(
-            names.prefill_signature(self.pool.block_counts[-1]),
+            names.PREFILL_SIGNATURE,
             epoch=self.epoch,
-            tokens=tokens,
-            lengths=[len(prompt) for prompt in prompts],
+            tokens=padded,
+            lengths=[len(ids) for ids in tokens],
             slots=slots,
             starts=starts,
-            **sampling.feeds(np.zeros((len(prompts), 1)) if uniforms is None else uniforms[:, None]),
+            **sampling.feeds(uniforms),
         )
         return np.asarray(answer[names.TOKENS])
 
@@ -105,7 +117,7 @@ class PoolStepper:
         """(rows, steps): up to `budget` tokens for each of slots 0, 1, ..., then NO_STOP."""
         steps = max(budget)
         answer = self.call(
-            names.decode_signature(self.pool.block_counts[-1]),
+            names.DECODE_SIGNATURE,
             epoch=self.epoch,
             tokens=tokens,
             positions=positions,
@@ -115,8 +127,12 @@ class PoolStepper:
         )
         return np.asarray(answer[names.TOKENS])
 
-    def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
-        self.call(names.MOVE_SIGNATURE, epoch=self.epoch, sources=sources, targets=targets)
+    def move(
+        self, sources: Sequence[int], targets: Sequence[int], blocks: Sequence[int] | None = None
+    ) -> None:
+        """Copy the first `blocks` of each source, or all."""
+        each = [self.pool.blocks] * len(sources) if blocks is None else blocks
+        self.call(names.MOVE_SIGNATURE, epoch=self.epoch, sources=sources, targets=targets, blocks=each)
 
     def call(
         self, signature: str, options: Any = None, metadata: Any = None, **inputs: Any

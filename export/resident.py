@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from contract import manifest, names
 from export import steps
-from export.attention import View, gathered
-from export.pool import Pool
+from export.attention import Gathered, View
+from export.pool import Held, Pool
 from export.sampling import Parameters, sample
 from export.servable import Resident, Servable
 
@@ -25,20 +25,19 @@ MAX_STEPS = 64
 def describe(model: Resident) -> manifest.Pool:
     """What the manifest says of the pool that `model` needs."""
     layout = model.layout
-    # One signature reads as many blocks as its rows hold: a second would keep packed weights of its own.
-    return manifest.Pool(layout.bytes_per_slot, layout.block_size, (layout.blocks,), MAX_STEPS)
+    return manifest.Pool(layout.bytes_per_block, layout.block_size, layout.blocks, MAX_STEPS)
 
 
 def trace(servable: Servable) -> dict[str, Function]:
     """Every signature but the manifest's, by name."""
     model = servable.step
     assert isinstance(model, Resident), "a resident manifest needs a resident model"
-    signatures, blocks = Signatures(model), model.layout.blocks
+    signatures = Signatures(model)
     return {
         names.CLAIM_SIGNATURE: _traced(signatures.claim, CLAIM_INPUTS),
         names.MOVE_SIGNATURE: _traced(signatures.move, MOVE_INPUTS),
-        names.prefill_signature(blocks): _traced(signatures.prefill, PREFILL_INPUTS),
-        names.decode_signature(blocks): _traced(signatures.decode, DECODE_INPUTS),
+        names.PREFILL_SIGNATURE: _traced(signatures.prefill, PREFILL_INPUTS),
+        names.DECODE_SIGNATURE: _traced(signatures.decode, DECODE_INPUTS),
     }
 
 
@@ -52,10 +51,10 @@ class Signatures:
     def claim(self, epoch: tf.Tensor, slots: tf.Tensor) -> Tensors:
         return {names.EPOCH: self._pool.claim(epoch, slots)}
 
-    def move(self, epoch: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor) -> Tensors:
-        slots = self._pool.check(epoch)
-        with tf.control_dependencies(_within(slots, sources) + _within(slots, targets)):
-            moved = self._pool.move(sources, targets, slots)
+    def move(self, epoch: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor, blocks: tf.Tensor) -> Tensors:
+        held = self._pool.check(epoch)
+        with tf.control_dependencies(_within(held, sources) + _within(held, targets)):
+            moved = self._pool.move(sources, targets, blocks, held)
         with tf.control_dependencies(moved):
             return {names.EPOCH: tf.identity(epoch)}
 
@@ -66,15 +65,18 @@ class Signatures:
         lengths: tf.Tensor,
         slots: tf.Tensor,
         starts: tf.Tensor,
-        uniforms: tf.Tensor,  # (batch, 1)
+        uniforms: tf.Tensor,  # (batch, sampled)
         **parameters: tf.Tensor,
     ) -> Tensors:
         held = self._pool.check(epoch)
         with tf.control_dependencies(_within(held, slots)):
-            rows = tf.identity(slots)
-        view = View(self._pool, held, gathered(rows), rows, starts, lengths, tf.shape(tokens)[1])
-        logits = self._model.begin()(tokens, starts, lengths, view)
-        return {names.TOKENS: sample(logits, Parameters(**parameters), uniforms[:, 0])}
+            rows = Gathered(tf.identity(slots))
+        view = View(self._pool, held, rows, starts, lengths, tf.shape(tokens)[1])
+        places = _last_places(tokens, lengths, tf.shape(uniforms)[1])
+        logits = self._model.begin()(tokens, starts, tf.reshape(places, [-1]), view)
+        each = Parameters(*(tf.repeat(value, tf.shape(uniforms)[1]) for value in Parameters(**parameters)))
+        chosen = sample(logits, each, tf.reshape(uniforms, [-1]))
+        return {names.TOKENS: tf.reshape(chosen, tf.shape(uniforms))}
 
     def decode(
         self,
@@ -93,12 +95,19 @@ class Signatures:
         return {names.TOKENS: steps.run(step, rows, stop_tokens, uniforms)}
 
 
-def _within(held: tf.Tensor, slots: tf.Tensor) -> list[tf.Operation]:
+def _within(held: Held, slots: tf.Tensor) -> list[tf.Operation]:
     """Checks that the pool has these slots: rows of others would be rows of their neighbours."""
     return [
-        tf.debugging.assert_less(slots, held, "no such slot"),
+        tf.debugging.assert_less(slots, held.slots[0], "no such slot"),
         tf.debugging.assert_non_negative(slots, "no such slot"),
     ]
+
+
+def _last_places(tokens: tf.Tensor, lengths: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """(batch, count): where each row's last tokens are among all; its first one stands in for any before."""
+    batch, steps = tf.unstack(tf.shape(tokens))
+    last = tf.maximum(lengths[:, None] - count + tf.range(count), 0)
+    return tf.range(batch)[:, None] * steps + last
 
 
 def _specs(**inputs: tuple[tf.DType, int]) -> Specs:
@@ -113,8 +122,8 @@ SAMPLING_INPUTS = _specs(
     min_p=(tf.float32, 1),
     uniforms=(tf.float64, 2),
 )
-CLAIM_INPUTS = _specs(epoch=(tf.int64, 0), slots=(tf.int32, 0))
-MOVE_INPUTS = _specs(epoch=(tf.int64, 0), sources=(tf.int32, 1), targets=(tf.int32, 1))
+CLAIM_INPUTS = _specs(epoch=(tf.int64, 0), slots=(tf.int32, 1))
+MOVE_INPUTS = _specs(epoch=(tf.int64, 0), sources=(tf.int32, 1), targets=(tf.int32, 1), blocks=(tf.int32, 1))
 PREFILL_INPUTS = SAMPLING_INPUTS | _specs(
     epoch=(tf.int64, 0),
     tokens=(tf.int32, 2),

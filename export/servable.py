@@ -24,9 +24,9 @@ Reference: TypeAlias = Callable[[npt.NDArray[np.int32]], npt.NDArray[np.floating
 
 
 Forward: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, "View"], tf.Tensor]
-"""(tokens (batch, steps), starts (batch,), lengths (batch,), view) -> logits float32 (batch, vocabulary).
+"""(tokens (batch, steps), starts (batch,), places (any,), view) -> logits float32 (any, vocabulary).
 
-Rows hold `starts` tokens; the logits are those after the last of their `lengths` new ones.
+Rows hold `starts` tokens; the logits are those after the tokens at `places` among all batch * steps.
 """
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from export.attention import View, leading
-from export.pool import Pool
+from export.attention import Leading, View
+from export.pool import Held, Pool
 from export.sampling import Parameters, sample
 from export.servable import Forward
 
@@ -32,16 +32,15 @@ class Step(NamedTuple):
 
     forward: Forward
     pool: Pool
-    slots: tf.Tensor
+    held: Held
     parameters: Parameters
 
     def next_tokens(self, rows: Rows, uniforms: tf.Tensor) -> tf.Tensor:
         """(rows,): one token for each row; those that are out get any, and leave the pool as it was."""
         count = tf.shape(rows.tokens)[0]
         lengths = tf.cast(rows.left > 0, tf.int32)
-        slots = tf.range(count)
-        view = View(self.pool, self.slots, leading(count), slots, rows.positions, lengths, 1)
-        logits = self.forward(rows.tokens[:, None], rows.positions, tf.ones_like(lengths), view)
+        view = View(self.pool, self.held, Leading(count), rows.positions, lengths, 1)
+        logits = self.forward(rows.tokens[:, None], rows.positions, tf.range(count), view)
         return sample(logits, self.parameters, uniforms)
 
 

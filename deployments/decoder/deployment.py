@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator
 
 from ray import serve
 
-from contract.manifest import Manifest, Pool
+from contract.manifest import Pool
 from deployments import streams
 from deployments.config import DecoderArgs, ModelArgs
 from deployments.decoder.backend import Backend, connect
-from deployments.decoder.budget import StateBudget
 from deployments.decoder.explicit import ExplicitEngine
+from deployments.decoder.ladder import Ladder
 from deployments.decoder.lease import Lease
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.pace import Pace
 from deployments.decoder.resident import ResidentEngine
+from deployments.decoder.room import Blocks, Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.slots import SlotTable
@@ -77,7 +77,7 @@ class Decoder:
             waiting=scheduler.waiting,
             running=scheduler.running,
             states=self._loop.engine.held,
-            state_bytes=scheduler.reserved_bytes,
+            state_bytes=scheduler.state_bytes,
         )
 
     async def check_health(self) -> None:
@@ -131,7 +131,8 @@ def _loop(backend: Backend, args: DecoderArgs) -> DecodeLoop:
 def _explicit(backend: Backend, args: DecoderArgs) -> DecodeLoop:
     manifest = backend.servable.manifest
     engine = ExplicitEngine(StateStore(manifest), backend.servers)
-    return DecodeLoop(_scheduler(manifest, args, args.max_running, args.max_batch_size), engine)
+    limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)
+    return DecodeLoop(Scheduler(limits, Reserved(args.state_bytes, manifest.state_bytes)), engine)
 
 
 def _resident(backend: Backend, args: DecoderArgs, pool: Pool) -> DecodeLoop:
@@ -141,18 +142,21 @@ def _resident(backend: Backend, args: DecoderArgs, pool: Pool) -> DecodeLoop:
             f"{manifest.name} keeps its state in the model server: a decoder replica has one of those, "
             f"not {len(backend.replicas)}; use more decoder replicas instead"
         )
-    slots = min(args.max_running, args.state_bytes // pool.bytes_per_slot)
-    if slots < 1:
-        raise ValueError(f"state_bytes {args.state_bytes} is less than a slot, {pool.bytes_per_slot}")
-    lease = Lease(backend.servers, slots)
-    engine = ResidentEngine(pool, SlotTable(slots), lease, Pace(args.stream_interval_s))
-    # A call spans the first slots whatever its batch is, so that splitting one would save nothing.
-    return DecodeLoop(_scheduler(manifest, args, slots, slots), engine)
-
-
-def _scheduler(manifest: Manifest, args: DecoderArgs, running: int, batch: int) -> Scheduler:
-    limits = Limits(batch, running, args.max_waiting, args.prefill_token_budget)
-    return Scheduler(limits, StateBudget(args.state_bytes), manifest.state_bytes)
+    blocks = args.state_bytes // pool.bytes_per_block
+    if blocks < 1:
+        raise ValueError(f"state_bytes {args.state_bytes} is less than a block, {pool.bytes_per_block}")
+    ladder = Ladder.of(blocks, args.max_running, pool.blocks)
+    slots = SlotTable(ladder, pool.block_size, args.prefix_cache)
+    engine = ResidentEngine(pool, slots, Lease(backend.servers, ladder.slots), args.stream_interval_s)
+    limits = Limits(
+        # A call spans the first slots whatever its batch is, so that splitting one would save nothing.
+        ladder.total,
+        ladder.total,
+        args.max_waiting,
+        args.prefill_token_budget,
+        pool.block_size if args.prefix_cache else None,
+    )
+    return DecodeLoop(Scheduler(limits, Blocks(pool, ladder)), engine)
 
 
 def _check_prompt(ids: tuple[int, ...], vocabulary_size: int) -> None:

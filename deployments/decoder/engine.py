@@ -4,6 +4,7 @@ from collections.abc import Sequence as Rows
 from typing import Protocol, TypeAlias
 
 from deployments.decoder.scheduler import Batch
+from deployments.decoder.sequence import Sequence
 
 Tokens: TypeAlias = tuple[int, ...]
 
@@ -27,6 +28,13 @@ class Engine(Protocol):
     def held(self) -> int:
         """Sequences with state."""
 
+    @property
+    def prefill_tokens(self) -> int | None:
+        """How many prompt tokens hold up decoding rows for no longer than they may be; None: any number."""
+
+    def admit(self, sequence: Sequence) -> int:
+        """Make a place for a sequence that is about to begin; how many of its tokens lie there already."""
+
     async def run(self, batch: Batch, stable: bool) -> Rows[Tokens]:
         """Feed each row its next `count` pending tokens; the tokens sampled after them, row by row.
 
@@ -35,5 +43,5 @@ class Engine(Protocol):
         Raises StepRejectedError (nothing has changed), StateLostError, ModelServerUnavailable.
         """
 
-    def drop(self, owner: str) -> None:
-        """Forget a sequence, if it is held."""
+    def drop(self, sequence: Sequence) -> None:
+        """Give a sequence's place away, if it has one."""

@@ -13,6 +13,7 @@ from deployments.decoder.engine import StepRejectedError, Tokens
 from deployments.decoder.model_servers import ModelServers, ServerLostError, Tensors
 from deployments.decoder.sampling import SamplingBatch, sample
 from deployments.decoder.scheduler import Batch, Row
+from deployments.decoder.sequence import Sequence
 from deployments.decoder.state_store import StateStore
 from deployments.errors import ModelServerUnavailable
 
@@ -35,6 +36,14 @@ class ExplicitEngine:
     def held(self) -> int:
         return len(self._states)
 
+    @property
+    def prefill_tokens(self) -> None:
+        return None
+
+    def admit(self, sequence: Sequence) -> int:
+        self._states.create(sequence.id, sequence.capacity)
+        return 0
+
     async def run(self, batch: Batch, stable: bool) -> list[Tokens]:  # noqa: ARG002  # one step a call
         outputs = await self._call(self._inputs(batch))
         try:
@@ -44,8 +53,8 @@ class ExplicitEngine:
             raise StepRejectedError(f"its answer breaks the contract: {error}") from error
         return _sampled(batch, logits)
 
-    def drop(self, owner: str) -> None:
-        self._states.drop(owner)
+    def drop(self, sequence: Sequence) -> None:
+        self._states.drop(sequence.id)
 
     async def _call(self, inputs: Tensors) -> Tensors:
         for _ in range(ATTEMPTS):
@@ -56,9 +65,6 @@ class ExplicitEngine:
         raise ModelServerUnavailable(f"{ATTEMPTS} model servers in a row failed to answer the same step")
 
     def _inputs(self, batch: Batch) -> Tensors:
-        for row in batch.rows:
-            if row.sequence.id not in self._states:
-                self._states.create(row.sequence.id, row.sequence.capacity)
         lengths = np.array(batch.counts, np.int32)
         return {names.TOKENS: batch.tokens, names.LENGTHS: lengths, **self._states.stack(batch.owners)}
 

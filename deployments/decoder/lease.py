@@ -23,9 +23,10 @@ LOSSES = 5
 class Lease:
     """Calls under an epoch; the first call, and the first after a loss, claims a new pool before it."""
 
-    def __init__(self, servers: ModelServers, slots: int) -> None:
+    def __init__(self, servers: ModelServers, slots: tuple[int, ...]) -> None:
+        """`slots`: how many to claim of each block."""
         self._servers = servers
-        self._slots = slots
+        self._slots = np.array(slots, np.int32)
         self._epoch: int | None = None
         self._losses = 0
 
@@ -51,7 +52,7 @@ class Lease:
 
     async def _claim(self) -> int:
         epoch = secrets.randbits(62)
-        await self._run(names.CLAIM_SIGNATURE, epoch, {names.SLOTS: np.array(self._slots, np.int32)})
+        await self._run(names.CLAIM_SIGNATURE, epoch, {names.SLOTS: self._slots})
         return epoch
 
     async def _run(self, signature: str, epoch: int, inputs: Tensors) -> Tensors:

@@ -57,10 +57,17 @@ class DecodeLoop:
             raise
 
     async def _run_until_idle(self) -> None:
-        while batches := self._scheduler.plan(self._engine.parallel):
+        while batches := self._plan():
             await asyncio.gather(*(self._step(batch) for batch in batches))
         self._work.clear()
         self._audit()
+
+    def _plan(self) -> tuple[Batch, ...]:
+        for sequence in self._scheduler.preempt():
+            self._engine.drop(sequence)
+        for sequence in self._scheduler.admit():
+            sequence.begin(self._engine.admit(sequence))
+        return self._scheduler.plan(self._engine.parallel, self._engine.prefill_tokens)
 
     async def _step(self, batch: Batch) -> None:
         batch = batch.running
@@ -126,7 +133,7 @@ class DecodeLoop:
         self._forget(sequence)
 
     def _forget(self, sequence: Sequence) -> None:
-        self._engine.drop(sequence.id)
+        self._engine.drop(sequence)
         del self._outboxes[sequence.id]
 
     def _audit(self) -> None:

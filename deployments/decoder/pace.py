@@ -1,4 +1,4 @@
-"""How many steps one decode call may take, so that streams move at least every `interval_s` seconds."""
+"""How much one call may do, so that streams move at least every `interval_s` seconds."""
 
 import time
 from collections.abc import Iterator
@@ -9,20 +9,25 @@ _WEIGHT = 0.3
 
 
 class Pace:
-    """Learns how long a step takes."""
+    """Learns how long a unit of work takes: a decode step, or a prompt token."""
 
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self, interval_s: float, first: int = 1) -> None:
         self._interval_s = interval_s
-        self._step_s = interval_s
-        """Until something was measured, one step is taken to fill the interval."""
+        self._unit_s = interval_s / first
+        """Until something was measured, `first` units are taken to fill the interval."""
 
-    def steps(self, most: int) -> int:
-        return max(1, min(most, int(self._interval_s / self._step_s)))
+    def units(self, most: int) -> int:
+        """How many fill the interval; at least one, at most `most`."""
+        return max(1, min(most, int(self._interval_s / self._unit_s)))
 
     @contextmanager
-    def timed(self, steps: int) -> Iterator[None]:
-        """Measure the call in the `with` block, which takes `steps` steps; one that fails does not count."""
+    def timed(self, units: int) -> Iterator[None]:
+        """Measure the call in the `with` block, which does `units` units; one that fails does not count.
+
+        Nor does one that does little in little time: what each call costs by itself is most of it.
+        """
         start = time.perf_counter()
         yield
-        step_s = (time.perf_counter() - start) / steps
-        self._step_s += _WEIGHT * (step_s - self._step_s)
+        taken = time.perf_counter() - start
+        if taken >= self._interval_s or 2 * units * self._unit_s >= self._interval_s:
+            self._unit_s += _WEIGHT * (taken / units - self._unit_s)

@@ -18,22 +18,30 @@ from deployments.decoder.lease import Lease
 from deployments.decoder.model_servers import Tensors
 from deployments.decoder.pace import Pace
 from deployments.decoder.philox import uniforms
+from deployments.decoder.prefixes import Ids
 from deployments.decoder.scheduler import Batch, Row
 from deployments.decoder.sequence import Sequence, State
-from deployments.decoder.slots import SlotTable
+from deployments.decoder.slots import Beginning, Move, SlotTable
 
 NO_STOP = -1
 """Fills up a row's stop tokens, and a row's answer after its last token."""
+
+FIRST_PROMPT_TOKENS = 128
+"""How many are taken to fill the interval before anything was measured."""
 
 
 class ResidentEngine:
     """Drives one pool."""
 
-    def __init__(self, pool: Pool, slots: SlotTable, lease: Lease, pace: Pace) -> None:
+    def __init__(self, pool: Pool, slots: SlotTable, lease: Lease, interval_s: float) -> None:
+        """`interval_s`: how long one call may take while streams have to move."""
         self._pool = pool
         self._slots = slots
         self._lease = lease
-        self._pace = pace
+        self._steps = Pace(interval_s)
+        self._prompt_tokens = Pace(interval_s, first=FIRST_PROMPT_TOKENS)
+        self._copies: list[Move] = []
+        """Beginnings of new sequences that lie in other slots, to be made one after the other."""
         self._one_call = asyncio.Lock()
 
     @property
@@ -43,6 +51,16 @@ class ResidentEngine:
     @property
     def held(self) -> int:
         return len(self._slots)
+
+    @property
+    def prefill_tokens(self) -> int:
+        return self._prompt_tokens.units(self._pool.positions)
+
+    def admit(self, sequence: Sequence) -> int:
+        beginning = self._take(sequence, sequence.ids)
+        if beginning.copy is not None:
+            self._copies.append(beginning.copy)
+        return beginning.cached
 
     async def run(self, batch: Batch, stable: bool) -> Rows[Tokens]:
         async with self._one_call:
@@ -55,35 +73,51 @@ class ResidentEngine:
                 tokens = await self._call(running, stable)
             except StateLostError:
                 self._slots.clear()
+                self._copies.clear()
                 raise
         return [tokens.get(owner, ()) for owner in batch.owners]
 
-    def drop(self, owner: str) -> None:
-        # A call that is away may still write to the slot; whoever gets it next is prefilled after that call.
-        self._slots.release(owner)
+    def drop(self, sequence: Sequence) -> None:
+        # A call that is away may still write to the slot, after what the sequence holds; whoever gets the
+        # slot next is prefilled after that call. What failed is not to be the beginning of another.
+        self._slots.release(sequence.id, keep=sequence.state is not State.FAILED)
 
     def _check_lease(self) -> None:
-        """A new claim empties the pool: whatever had a slot in the old one must be fed again before it."""
-        if self._slots and not self._lease.held:
+        """A new claim empties the pool: whatever lay in the old one must be fed again before it."""
+        if self._lease.held:
+            return
+        self._slots.forget_kept()
+        if self._slots.in_use:
             raise StateLostError("the pool has to be claimed anew")
+
+    def _take(self, sequence: Sequence, prompt: Ids) -> Beginning:
+        blocks = self._pool.blocks_for(sequence.length)
+        return self._slots.take(sequence.id, blocks, lambda: sequence.held_ids, prompt)
 
     async def _call(self, batch: Batch, stable: bool) -> dict[str, Tokens]:
         """Tokens by owner."""
+        while self._copies:
+            await self._move([self._copies.pop(0)])
         if batch.rows[0].sequence.state is State.PREFILLING:
             return await self._prefill(batch)
-        await self._compact()
+        steps = self._room_for(batch, self._steps.units(self._pool.max_steps) if stable else 1)
+        for row in batch.rows:
+            self._slots.need(row.sequence.id, self._blocks_after(row, steps))
+        await self._arrange()
         # Moving takes calls, while which more may have been dropped.
         batch = batch.running
-        steps = self._pace.steps(self._pool.max_steps) if stable else 1
         return await self._decode(batch, steps) if batch.rows else {}
 
     async def _prefill(self, batch: Batch) -> dict[str, Tokens]:
-        rows = batch.rows
-        for row in rows:
+        for row in batch.rows:
             if row.sequence.id not in self._slots:
+                # Its state was lost, as all there was to share.
                 assert row.sequence.computed == 0, "a sequence with state has a slot"
-                self._slots.take(row.sequence.id)
-        held = [row.sequence.computed + row.count for row in rows]
+                self._take(row.sequence, ())
+        await self._arrange()
+        rows = (batch := batch.running).rows
+        if not rows:
+            return {}
         inputs = {
             names.TOKENS: batch.tokens,
             names.LENGTHS: np.array(batch.counts, np.int32),
@@ -92,26 +126,42 @@ class ResidentEngine:
             **_sampling([row.sequence for row in rows], steps=1),
         }
         due = [row.sequence.id for row in rows if row.due]
-        outputs = await self._lease.call(names.prefill_signature(self._pool.blocks_for(max(held))), inputs)
-        tokens = dict(zip(batch.owners, _checked(outputs, (len(rows),)).tolist(), strict=True))
-        return {owner: (tokens[owner],) for owner in due}
+        with self._prompt_tokens.timed(batch.padded_tokens):
+            outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
+        tokens = dict(zip(batch.owners, _checked(outputs, (len(rows), 1)).tolist(), strict=True))
+        return {owner: tuple(tokens[owner]) for owner in due}
 
     async def _decode(self, batch: Batch, steps: int) -> dict[str, Tokens]:
         budgets = [min(steps, row.sequence.remaining) for row in batch.rows]
         table = _RowTable([self._slots[row.sequence.id] for row in batch.rows], self._slots.rows)
-        longest = max(row.sequence.computed + budget for row, budget in zip(batch.rows, budgets, strict=True))
-        signature = names.decode_signature(self._pool.blocks_for(longest))
-        with self._pace.timed(steps):
-            outputs = await self._lease.call(signature, _decode_inputs(batch.rows, budgets, table, steps))
+        with self._steps.timed(steps):
+            inputs = _decode_inputs(batch.rows, budgets, table, steps)
+            outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
         tokens = table.pick(_checked(outputs, (table.rows, steps)))
         return {owner: _until_end(row) for owner, row in zip(batch.owners, tokens, strict=True)}
 
-    async def _compact(self) -> None:
-        moves = self._slots.compact()
-        # One after the other: a slot that is filled may be the next one's source.
-        for move in moves:
-            sources, targets = np.array([move.source], np.int32), np.array([move.target], np.int32)
-            await self._lease.call(names.MOVE_SIGNATURE, {names.SOURCES: sources, names.TARGETS: targets})
+    def _room_for(self, batch: Batch, steps: int) -> int:
+        """As many steps as there are blocks for, up to `steps`; there are always enough for one."""
+        while steps > 1 and not self._slots.ladder.fits(self._blocks_after(row, steps) for row in batch.rows):
+            steps //= 2
+        return steps
+
+    def _blocks_after(self, row: Row, steps: int) -> int:
+        return self._pool.blocks_for(row.sequence.computed + min(steps, row.sequence.remaining))
+
+    async def _arrange(self) -> None:
+        if moves := self._slots.arrange():
+            await self._move(moves)
+
+    async def _move(self, moves: list[Move]) -> None:
+        columns = {
+            names.SOURCES: [move.source for move in moves],
+            names.TARGETS: [move.target for move in moves],
+            names.BLOCKS: [move.blocks for move in moves],
+        }
+        await self._lease.call(
+            names.MOVE_SIGNATURE, {name: np.array(column, np.int32) for name, column in columns.items()}
+        )
 
 
 class _RowTable:

@@ -6,13 +6,14 @@ tensors, clocks nor the network.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from deployments.decoder.budget import StateBudget
+from deployments.decoder.prefixes import common
+from deployments.decoder.room import Room
 from deployments.decoder.sequence import Event, Sequence, State
 from deployments.errors import Overloaded, RequestError
 
@@ -27,6 +28,9 @@ class Limits:
     """Sequences that wait for a place."""
     prefill_token_budget: int
     """Prompt tokens in one step, padding included."""
+    shared_from: int | None = None
+    """A prompt that begins with so many tokens of one that is prefilled just now waits for these; None: no
+    state is shared."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,14 @@ class Batch:
 class Scheduler:
     """Holds the waiting and the running sequences; `plan` is called between steps."""
 
-    def __init__(self, limits: Limits, budget: StateBudget, state_bytes: Callable[[int], int]) -> None:
+    def __init__(self, limits: Limits, room: Room) -> None:
         self._limits = limits
-        self._budget = budget
-        self._state_bytes = state_bytes
+        self._room = room
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
+        """In order of admission."""
+        self._admitted: list[Sequence] = []
+        """Those that the engine has not been told of."""
 
     @property
     def waiting(self) -> int:
@@ -98,12 +104,13 @@ class Scheduler:
 
     @property
     def stable(self) -> bool:
-        """Nothing waits to join the decoding rows."""
-        return not self._waiting and all(s.state is State.DECODING for s in self._running)
+        """Nothing is about to join the decoding rows: what waits has no place before one of them ends."""
+        return all(s.state is State.DECODING for s in self._running)
 
     @property
-    def reserved_bytes(self) -> int:
-        return self._budget.total - self._budget.free
+    def state_bytes(self) -> int:
+        """That the running sequences take."""
+        return self._room.used(self._running)
 
     @property
     def live(self) -> tuple[Sequence, ...]:
@@ -111,12 +118,9 @@ class Scheduler:
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a new sequence. RequestError where it can never fit, Overloaded where too many wait."""
-        size = self._state_bytes(sequence.capacity)
-        if size > self._budget.total:
+        if not self._room.could_hold(sequence):
             raise RequestError(
-                f"prompt and max_tokens take {size} bytes of state; "
-                f"this server holds at most {self._budget.total}",
-                param="max_tokens",
+                f"prompt and max_tokens take {self._room.needed(sequence)}", param="max_tokens"
             )
         self._waiting.append(sequence)
         self._admit()
@@ -133,6 +137,24 @@ class Scheduler:
         else:
             self.retire(sequence)
 
+    def admit(self) -> list[Sequence]:
+        """The sequences that hold a place since the last call: they need state, and may find some there."""
+        self._admit()
+        admitted = [sequence for sequence in self._admitted if sequence.running]
+        self._admitted.clear()
+        return admitted
+
+    def preempt(self) -> list[Sequence]:
+        """Send the youngest to wait again until the others' next tokens fit; their state is to be dropped."""
+        gone = []
+        while not self._room.holds(self._running):
+            youngest = self._running.pop()
+            youngest.move(Event.PREEMPT)
+            self._admitted = [sequence for sequence in self._admitted if sequence is not youngest]
+            self._waiting.appendleft(youngest)
+            gone.append(youngest)
+        return gone
+
     def rewind(self) -> None:
         """No sequence has state any more: all that run are to be prefilled again, answers included."""
         for sequence in self._running:
@@ -142,32 +164,44 @@ class Scheduler:
         """Free the place of a sequence that has ended."""
         assert not sequence.live
         self._running.remove(sequence)
-        self._budget.release(sequence.id)
 
-    def plan(self, servers: int = 1) -> tuple[Batch, ...]:
-        """The calls of the next step, which may run at once on `servers` model servers; () when idle."""
-        self._admit()
+    def plan(self, servers: int = 1, prefill_tokens: int | None = None) -> tuple[Batch, ...]:
+        """The calls of the next step, which may run at once on `servers` model servers; () when idle.
+
+        `prefill_tokens` bounds the prompts' part where others decode beside it.
+        """
         decoding = [Row(s, 1) for s in self._running if s.state is State.DECODING]
         prefilling = [s for s in self._running if s.state is State.PREFILLING]
-        prompts = self._chunks(prefilling)
+        most = self._limits.prefill_token_budget
+        prompts = self._chunks(prefilling, min(most, prefill_tokens or most) if decoding else most)
         return (*self._split(decoding, servers), *((Batch(prompts),) if prompts else ()))
 
     def audit(self) -> None:
-        """Assert that places and bytes are held by exactly the running sequences."""
-        self._budget.audit()
-        assert self._budget.owners == {s.id for s in self._running}
+        """Assert that places are held by running sequences alone, and no more than there are."""
+        assert len(self._running) <= self._limits.max_running
         assert all(s.running for s in self._running)
         assert all(s.state is State.WAITING for s in self._waiting)
 
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._limits.max_running:
-            size = self._state_bytes(self._waiting[0].capacity)
-            if not self._budget.fits(size):
+            sequence = self._waiting[0]
+            if not self._room.admits(self._running, sequence) or self._follows(sequence):
                 return
-            sequence = self._waiting.popleft()
-            self._budget.reserve(sequence.id, size)
+            self._waiting.popleft()
             sequence.move(Event.ADMIT)
             self._running.append(sequence)
+            self._admitted.append(sequence)
+
+    def _follows(self, sequence: Sequence) -> bool:
+        """Whether its beginning is being computed for another just now."""
+        if (least := self._limits.shared_from) is None:
+            return False
+        head = sequence.prompt[:least]
+        return len(head) == least and any(
+            leader.computed < least or leader.computed < common(sequence.prompt, leader.prompt)
+            for leader in self._running
+            if leader.state is State.PREFILLING and leader.prompt[:least] == head
+        )
 
     def _split(self, rows: list[Row], servers: int) -> Iterable[Batch]:
         """`rows` in even batches: as many as servers can share, more where one batch would be too large."""
@@ -177,12 +211,12 @@ class Scheduler:
         batches = max(needed, min(servers, len(rows)))
         return (Batch(tuple(rows[i::batches])) for i in range(batches))
 
-    def _chunks(self, prefilling: list[Sequence]) -> tuple[Row, ...]:
-        """The oldest prompts that fit the token budget together, each with as much as its share allows."""
+    def _chunks(self, prefilling: list[Sequence], budget: int) -> tuple[Row, ...]:
+        """The oldest prompts that fit `budget` tokens together, each with as much as its share allows."""
         rows: list[Row] = []
         width = 0
         for sequence in prefilling[: self._limits.max_batch_size]:
-            share = self._limits.prefill_token_budget // (len(rows) + 1)
+            share = budget // (len(rows) + 1)
             if share < max(width, 1):
                 break
             count = min(sequence.pending, share)

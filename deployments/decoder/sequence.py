@@ -22,6 +22,7 @@ class Event(Enum):
     ADMIT = "admit"
     PROMPT_DONE = "prompt done"
     REWIND = "rewind"
+    PREEMPT = "preempt"
     FINISH = "finish"
     FAIL = "fail"
     CANCEL = "cancel"
@@ -35,7 +36,9 @@ _MOVES: dict[tuple[State, Event], State] = {
     (State.PREFILLING, Event.FAIL): State.FAILED,
     (State.PREFILLING, Event.CANCEL): State.CANCELLED,
     (State.PREFILLING, Event.REWIND): State.PREFILLING,
+    (State.PREFILLING, Event.PREEMPT): State.WAITING,
     (State.DECODING, Event.REWIND): State.PREFILLING,
+    (State.DECODING, Event.PREEMPT): State.WAITING,
     (State.DECODING, Event.FINISH): State.FINISHED,
     (State.DECODING, Event.FAIL): State.FAILED,
     (State.DECODING, Event.CANCEL): State.CANCELLED,
@@ -60,6 +63,8 @@ class Sequence:
     """Each ends the sequence and is not handed out; empty where the client wants to ignore it."""
     generated: list[int] = field(default_factory=list)
     computed: int = 0
+    cached: int = 0
+    """Tokens of the prompt that were in a state already when the sequence began."""
     state: State = State.WAITING
     finish_reason: FinishReason | None = None
 
@@ -101,9 +106,17 @@ class Sequence:
         assert 1 <= count <= self.pending, f"{count} of {self.pending} pending tokens"
         if self.state is State.DECODING:
             return (self.generated[-1],)
-        if not self.generated:
-            return self.prompt[self.computed : self.computed + count]
-        return (*self.prompt, *self.generated)[self.computed : self.computed + count]
+        return self.ids[self.computed : self.computed + count]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Prompt and answer so far."""
+        return (*self.prompt, *self.generated) if self.generated else self.prompt
+
+    @property
+    def held_ids(self) -> tuple[int, ...]:
+        """Those that are in the state."""
+        return self.ids[: self.computed]
 
     def move(self, event: Event) -> None:
         """Follow the table; IllegalMoveError names state and event where it has no such move."""
@@ -118,6 +131,14 @@ class Sequence:
         assert 1 <= count <= self.pending
         self.computed += count
         return self.pending == 0
+
+    def begin(self, held: int) -> None:
+        """It was admitted, and its state holds its first `held` tokens already."""
+        assert self.state is State.PREFILLING
+        assert 0 <= held < self.length, "a token is sampled after one that was fed"
+        self.computed = held
+        if not self.generated:
+            self.cached = held
 
     def rewind(self) -> None:
         """Its state is gone: every token is pending again. What was generated stays."""

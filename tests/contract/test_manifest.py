@@ -25,7 +25,7 @@ RESIDENT = Manifest(
     context_length=20,
     state=(),
     state_layout="resident",
-    pool=Pool(bytes_per_slot=96, block_size=8, block_counts=(1, 2, 3), max_steps=4),
+    pool=Pool(bytes_per_block=96, block_size=8, blocks=3, max_steps=4),
 )
 
 
@@ -80,8 +80,8 @@ def test_what_is_wrong_is_named(path, value, message):
     ("path", "value", "message"),
     [
         ("pool", None, "pool must be given"),
-        ("pool.block_counts", [2, 1], r"block_counts \[2, 1\] must be positive and ascending"),
-        ("pool.block_counts", [1, 2], "the pool's slots hold 16 tokens, the context 20"),
+        ("pool.block_size", 0, "pool.block_size 0 must be at least 1"),
+        ("pool.blocks", 2, "the pool's slots hold 16 tokens, the context 20"),
         ("pool.max_steps", 0, "max_steps 0 must be at least 1"),
     ],
 )
@@ -95,11 +95,11 @@ def test_text_that_is_no_json_is_no_manifest():
         Manifest.from_json(b"{")
 
 
-def test_state_bytes_grow_with_the_tokens_or_are_a_slot():
+def test_state_bytes_grow_with_the_tokens_or_their_blocks():
     assert EXPLICIT.state_bytes(5) == 4 + 5 * 2 * 3 * 2
-    assert RESIDENT.state_bytes(1) == RESIDENT.state_bytes(20) == 96
+    assert [RESIDENT.state_bytes(tokens) for tokens in (1, 8, 9, 20)] == [96, 96, 192, 288]
 
 
 def test_a_pool_gives_the_fewest_blocks_that_hold_a_number_of_tokens():
     pool = RESIDENT.pool
-    assert [pool.blocks_for(tokens) for tokens in (0, 8, 9, 16, 17, 24)] == [1, 1, 2, 2, 3, 3]
+    assert [pool.blocks_for(tokens) for tokens in (0, 8, 9, 16, 17, 24)] == [0, 1, 2, 2, 3, 3]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from contract.names import decode_signature
+from contract.names import DECODE_SIGNATURE
 from deployments.decoder.philox import uniforms
 from deployments.decoder.sampling import SamplingBatch, sample
 from deployments.messages import SamplingParams
@@ -147,6 +147,60 @@ def test_moved_slots_go_on_where_they_were(pool: PoolStepper) -> None:
     assert [[a, *b] for a, b in zip(first.tolist(), moved.tolist(), strict=True)] == expected
 
 
+def test_slots_change_places(pool: PoolStepper) -> None:
+    prompts = [ids(0, 50), ids(1, 70)]
+    expected = generate(pool, prompts, 10)
+    first = pool.prefill(prompts, [1, 0])
+    pool.move([0, 1], [1, 0], [3, 2])
+    swapped = pool.decode(first, [50, 70], [9, 9])
+    assert [[a, *b] for a, b in zip(first.tolist(), swapped.tolist(), strict=True)] == expected
+
+
+def test_the_first_blocks_of_a_slot_are_a_beginning_for_another(pool: PoolStepper) -> None:
+    common, prompts = ids(0, BLOCK_SIZE + 3), [ids(1, 40), ids(2, 7)]
+    whole = [np.concatenate([common, prompt]) for prompt in prompts]
+    expected = generate(pool, whole, 10)
+    pool.claim(SLOTS)
+    pool.prefill([common], [4])
+    pool.move([4, 4], [0, 1], [2, 2])
+    first = pool.prefill(prompts, [0, 1], [len(common)] * 2)
+    rest = pool.decode(first, list(map(len, whole)), [9, 9])
+    assert [[a, *b] for a, b in zip(first.tolist(), rest.tolist(), strict=True)] == expected
+
+
+@pytest.mark.parametrize("slots", [(4, 3, 2, 1), (4, 4, 3, 1), (6, 4, 4, 4)])
+def test_later_blocks_may_have_fewer_slots(pool: PoolStepper, slots: tuple[int, ...]) -> None:
+    prompts = [ids(i, length) for i, length in enumerate((100, 60, 40, 7))]
+    expected = generate(pool, prompts, 20)
+    pool.claim([*slots, *[1] * (pool.pool.blocks - len(slots))])
+    assert generate(pool, prompts, 20) == expected
+
+
+def test_what_a_slot_has_no_block_for_reaches_no_other_slot(pool: PoolStepper) -> None:
+    prompts = [ids(0, 100), ids(1, 20)]
+    expected = generate(pool, prompts, 10)
+    pool.claim([2, 1, 1, 1, *[0] * (pool.pool.blocks - 4)])
+    first = pool.prefill(prompts, [0, 1])
+    pool.prefill([ids(2, 3 * BLOCK_SIZE)], [1], [20])
+    pool.decode([1, 1], [0, BLOCK_SIZE + 5], [0, 6])
+    pool.prefill([prompts[1]], [1])
+    rest = pool.decode(first, [100, 20], [9, 9])
+    assert [[a, *b] for a, b in zip(first.tolist(), rest.tolist(), strict=True)] == expected
+
+
+def test_tokens_are_sampled_after_each_of_a_rows_last_ones(pool: PoolStepper) -> None:
+    prompt = ids(0, 40)
+    expected = generate(pool, [prompt, prompt], 6)
+    first = pool.prefill([prompt, prompt], [0, 1])
+    drafts = [np.array([first[0], *expected[0][1:4]], np.int32), np.array([first[1], 0], np.int32)]
+    answer = pool.check(drafts, [0, 1], [40, 40], GREEDY, np.zeros((2, 4)))
+    assert answer[0].tolist() == expected[0][1:5]
+    assert answer[1, 2] == expected[1][1], "the token after its first, whatever the draft after it"
+    rest = pool.decode([answer[0, 3], answer[1, 2]], [44, 41], [1, 4])
+    assert rest[0, 0] == expected[0][5]
+    assert rest[1].tolist() == expected[1][2:6]
+
+
 @pytest.mark.parametrize(
     "sampling",
     [Sampling(1.0), Sampling(0.5, top_k=20), Sampling(1.5, top_p=0.75), Sampling(1.0, 100, 0.5, 0.125)],
@@ -198,10 +252,23 @@ def test_another_claim_brings_another_size_and_forgets(pool: PoolStepper) -> Non
     assert generate(pool, [ids(0, 40)] * 3, 5) == expected * 3
 
 
-@pytest.mark.parametrize("slots", [0, -3])
-def test_a_pool_has_slots(slots: int, pool: PoolStepper) -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError, match="no slots"):
-        pool.claim(slots)
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        ([0, 0], "no slots"),
+        ([-3, -3], "no slots"),
+        ([2, 1, -1], "must not be negative"),
+        ([2, 3], "later blocks must not have more slots"),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused(slots: list[int], message: str, pool: PoolStepper) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        pool.claim([*slots, *[slots[-1]] * (pool.pool.blocks - len(slots))])
+
+
+def test_a_pool_has_slots_for_each_block(pool: PoolStepper) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="for each block"):
+        pool.claim([2])
 
 
 @pytest.mark.parametrize("slot", [-1, SLOTS, 10**6])
@@ -220,7 +287,7 @@ def test_slots_that_are_not_in_the_pool_are_refused(slot: int, pool: PoolStepper
 def test_a_decode_step_takes_no_more_memory_in_a_larger_pool(loaded: PoolStepper) -> None:
     small, large = (_allocated(loaded, slots) for slots in (2, 200))
     assert small & large, "no call in the larger pool takes what one in the smaller does"
-    assert max(small | large) < loaded.pool.bytes_per_slot * 200
+    assert max(small | large) < loaded.pool.bytes_per_block * loaded.pool.blocks * 200
 
 
 def test_the_version_directory_does_not_hold_the_pool(pools: Path) -> None:
@@ -232,9 +299,8 @@ def test_the_version_directory_does_not_hold_the_pool(pools: Path) -> None:
 def test_the_manifest_describes_the_pool(pool: PoolStepper) -> None:
     manifest = pool.manifest
     assert (manifest.state_layout, manifest.state) == ("resident", ())
-    blocks = pool.pool.positions // BLOCK_SIZE
     # Keys and values in 2 layers of 4 heads of 8 float32.
-    assert pool.pool.bytes_per_slot == 2 * 2 * blocks * BLOCK_SIZE * 4 * 8 * 4
+    assert pool.pool.bytes_per_block == 2 * 2 * BLOCK_SIZE * 4 * 8 * 4
     assert pool.pool.block_size == BLOCK_SIZE
 
 
@@ -243,7 +309,7 @@ def test_bfloat16_keeps_half_of_the_bytes_and_mostly_agrees(
 ) -> None:
     half = PoolStepper(publish_resident(residents.golden(tmp_path / "half", "small", "bfloat16")))
     half.claim(4)
-    assert 2 * half.pool.bytes_per_slot == pool.pool.bytes_per_slot
+    assert 2 * half.pool.bytes_per_block == pool.pool.bytes_per_block
     prompts = [ids(i, 30) for i in range(4)]
     same = half.prefill(prompts, range(4)) == pool.prefill(prompts, range(4))
     assert same.mean() >= 0.5
@@ -280,9 +346,8 @@ def _allocated_once(stepper: PoolStepper, slots: int) -> int:
     options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
     call = {"tokens": [1, 2], "positions": [3, 40], "budget": [2, 2], "stop_tokens": [[-1]] * 2}
     feeds = call | GREEDY.feeds(np.zeros((2, 2)))
-    signature = decode_signature(stepper.pool.block_counts[-1])
     stepper.claim(slots)
     metadata = tf.compat.v1.RunMetadata()
-    stepper.call(signature, options, metadata, epoch=stepper.epoch, **feeds)
+    stepper.call(DECODE_SIGNATURE, options, metadata, epoch=stepper.epoch, **feeds)
     nodes = [node for device in metadata.step_stats.dev_stats for node in device.node_stats]
     return sum(memory.total_bytes for node in nodes for memory in node.memory)

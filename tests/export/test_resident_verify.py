@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from export import cli, families, resident_verify, write
+from export.attention import View
 from export.errors import VerificationError
 from export.resident_verify import Figures
 from export.servable import Forward, Resident, Servable
@@ -41,7 +42,7 @@ def test_another_models_choices_are_found(servable: Servable, tmp_path: Path) ->
 
 def test_positions_that_start_anew_with_each_piece_are_found(servable: Servable, tmp_path: Path) -> None:
     def forgetful(forward: Forward) -> Forward:
-        return lambda tokens, starts, lengths, view: forward(tokens, starts * 0, lengths, view)
+        return lambda tokens, starts, places, view: forward(tokens, starts * 0, places, view)
 
     with pytest.raises(VerificationError, match="below the reference's"):
         _export(_changed(servable, forgetful), tmp_path / "models")
@@ -49,8 +50,9 @@ def test_positions_that_start_anew_with_each_piece_are_found(servable: Servable,
 
 def test_padding_that_leaks_into_shorter_rows_is_found(servable: Servable, tmp_path: Path) -> None:
     def leaking(forward: Forward) -> Forward:
-        def whole_rows(tokens: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor, view: object) -> tf.Tensor:
-            return forward(tokens, starts, tf.ones_like(lengths) * tf.shape(tokens)[1], view)  # type: ignore[arg-type]
+        def whole_rows(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: View) -> tf.Tensor:
+            steps = tf.shape(tokens)[1]
+            return forward(tokens, starts, places // steps * steps + steps - 1, view)
 
         return whole_rows
 

@@ -13,7 +13,7 @@ from deployments.decoder.engine import StepRejectedError
 from deployments.decoder.model_servers import ServerLostError, Tensors
 from tests.deployments.decoder.arithmetic import VOCABULARY
 
-POOL = Pool(bytes_per_slot=256, block_size=32, block_counts=(1, 2, 4), max_steps=8)
+POOL = Pool(bytes_per_block=64, block_size=32, blocks=4, max_steps=8)
 MANIFEST = Manifest(
     name="pool-arithmetic",
     family="fake",
@@ -34,6 +34,8 @@ class PoolServer:
         self.available = 1
         self.calls: list[tuple[str, int]] = []
         """(signature, rows) of each call."""
+        self.fed = 0
+        """Tokens that were written."""
         self.fail_next: list[Exception] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -54,49 +56,62 @@ class PoolServer:
         await asyncio.sleep(0)
         await self.gate.wait()
         if self.fail_next:
-            self._pool[:] = GARBAGE  # a call that failed may have run in part
-            raise self.fail_next.pop()
+            error = self.fail_next.pop()
+            if isinstance(error, ServerLostError):
+                self._pool[:] = GARBAGE  # the call may have run in part
+            raise error
         if signature == "claim":
             return self._claim(inputs)
         if self._epoch is None:
             raise StepRejectedError("FAILED_PRECONDITION: Could not find variable lease_epoch.")
         if inputs["epoch"] != self._epoch:
             raise StepRejectedError("INVALID_ARGUMENT: assertion failed: [stale lease]")
-        kind, _, blocks = signature.partition("_")
-        return getattr(self, f"_{kind}")(inputs, int(blocks or 0) * POOL.block_size)
+        return getattr(self, f"_{signature}")(inputs)
 
     def _claim(self, inputs: Tensors) -> Tensors:
         self._epoch = int(inputs["epoch"])
-        self._pool = np.full((int(inputs["slots"]), POOL.positions), GARBAGE, np.int64)
+        counts = inputs["slots"]
+        assert counts.shape == (POOL.blocks,)
+        self._pool = np.full((counts[0], POOL.positions), GARBAGE, np.int64)
+        self._positions = (np.arange(counts[0])[:, None] < counts).sum(axis=1) * POOL.block_size
         return {"epoch": inputs["epoch"]}
 
-    def _prefill(self, inputs: Tensors, positions: int) -> Tensors:
+    def _prefill(self, inputs: Tensors) -> Tensors:
         assert len(set(inputs["slots"].tolist())) == len(inputs["slots"])
-        tokens = []
+        steps = inputs["uniforms"].shape[1]
+        answer = np.zeros((len(inputs["slots"]), steps), np.int32)
         for row, slot in enumerate(inputs["slots"]):
             start, length = int(inputs["starts"][row]), int(inputs["lengths"][row])
-            assert start + length <= positions, "the call's blocks do not hold the row"
+            assert start + length <= self._positions[slot], "the slot's blocks do not hold the row"
             self._pool[slot, start : start + length] = inputs["tokens"][row, :length]
-            tokens.append(self._next(slot, start + length, inputs, row, 0))
-        return {"tokens": np.array(tokens, np.int32)}
+            self.fed += length
+            for step in range(max(0, steps - length), steps):
+                answer[row, step] = self._next(slot, start + length - steps + step + 1, inputs, row, step)
+        return {"tokens": answer}
 
-    def _decode(self, inputs: Tensors, positions: int) -> Tensors:
+    def _decode(self, inputs: Tensors) -> Tensors:
         steps = inputs["uniforms"].shape[1]
         answer = np.full((len(inputs["tokens"]), steps), -1, np.int32)
         for row in range(len(answer)):
             token, held = int(inputs["tokens"][row]), int(inputs["positions"][row])
             for step in range(min(steps, int(inputs["budget"][row]))):
-                assert held < positions, "the call's blocks do not hold the row"
+                assert held < self._positions[row], "the slot's blocks do not hold the row"
                 self._pool[row, held] = token
                 held += 1
+                self.fed += 1
                 token = answer[row, step] = self._next(row, held, inputs, row, step)
                 if token in inputs["stop_tokens"][row]:
                     break
         return {"tokens": answer}
 
-    def _move(self, inputs: Tensors, _: int) -> Tensors:
-        self._pool[inputs["targets"]] = self._pool[inputs["sources"]]
-        self._pool[inputs["sources"]] = GARBAGE
+    def _move(self, inputs: Tensors) -> Tensors:
+        before = self._pool.copy()
+        for source, target, blocks in zip(
+            *(inputs[n] for n in ("sources", "targets", "blocks")), strict=True
+        ):
+            end = min(blocks * POOL.block_size, self._positions[source], self._positions[target])
+            self._pool[target] = GARBAGE
+            self._pool[target, :end] = before[source, :end]
         return {"epoch": inputs["epoch"]}
 
     def _next(self, slot: int, held: int, inputs: Tensors, row: int, step: int) -> int:

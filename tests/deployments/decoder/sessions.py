@@ -35,5 +35,5 @@ async def running(loop: DecodeLoop) -> AsyncIterator[DecodeLoop]:
     yield loop
     assert not task.done(), "the loop ended by itself"
     task.cancel()
-    assert loop.scheduler.reserved_bytes == 0
+    assert loop.scheduler.state_bytes == 0
     assert loop.engine.held == 0

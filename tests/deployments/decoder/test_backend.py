@@ -15,9 +15,9 @@ import pytest
 
 from deployments.config import DecoderArgs, ExternalServer, ManagedServer, ModelArgs
 from deployments.decoder.backend import Backend, connect
-from deployments.decoder.budget import StateBudget
 from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.room import Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.state_store import StateStore
@@ -51,7 +51,7 @@ def managed(base_path: Path, replicas: int = 1, **decoder: float) -> ModelArgs:
 @asynccontextmanager
 async def running(model: ModelArgs) -> AsyncIterator[tuple[DecodeLoop, Backend]]:
     backend = await connect(model)
-    scheduler = Scheduler(Limits(8, 16, 64, 32), StateBudget(1 << 20), MANIFEST.state_bytes)
+    scheduler = Scheduler(Limits(8, 16, 64, 32), Reserved(1 << 20, MANIFEST.state_bytes))
     loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), backend.servers))
     task = asyncio.create_task(loop.run())
     try:
@@ -120,7 +120,7 @@ async def test_sequences_fail_with_503_when_no_server_comes_back_in_time(base_pa
             server.kill()
             with pytest.raises(ModelServerUnavailable, match=r"no model server answered for 0\.5 seconds"):
                 [t async for t in tokens_of(loop, 5)]
-            assert loop.scheduler.reserved_bytes == 0
+            assert loop.scheduler.state_bytes == 0
             assert loop.engine.held == 0
 
 

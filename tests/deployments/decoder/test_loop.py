@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deployments.decoder.budget import StateBudget
 from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.room import Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.state_store import StateStore
@@ -20,7 +20,7 @@ LIMITS = Limits(max_batch_size=8, max_running=16, max_waiting=64, prefill_token_
 
 
 def make_loop(servers: ArithmeticServers, limits: Limits = LIMITS) -> DecodeLoop:
-    scheduler = Scheduler(limits, StateBudget(1 << 20), MANIFEST.state_bytes)
+    scheduler = Scheduler(limits, Reserved(1 << 20, MANIFEST.state_bytes))
     return DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), servers))
 
 

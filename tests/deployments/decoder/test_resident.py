@@ -7,29 +7,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.decoder.budget import StateBudget
+from deployments.decoder.engine import StepRejectedError
+from deployments.decoder.ladder import Ladder
 from deployments.decoder.lease import LOSSES, Lease
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.pace import Pace
+from deployments.decoder.outbox import Outbox
 from deployments.decoder.resident import ResidentEngine
+from deployments.decoder.room import Blocks
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.slots import SlotTable
-from deployments.errors import ModelServerUnavailable, TensorloomError
+from deployments.errors import ModelServerUnavailable, RequestError, TensorloomError
 from deployments.messages import SamplingParams
 from tests.deployments.decoder.arithmetic import continuation
-from tests.deployments.decoder.pool_arithmetic import MANIFEST, POOL, PoolServer, lost
+from tests.deployments.decoder.pool_arithmetic import POOL, PoolServer, lost
 from tests.deployments.decoder.sessions import greedy, running, tokens_of
 
 SLOTS = 6
-LIMITS = Limits(max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24)
+LIMITS = Limits(
+    max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24, shared_from=20
+)
 
 
-def make_loop(server: PoolServer) -> DecodeLoop:
-    budget = StateBudget(SLOTS * POOL.bytes_per_slot)
+WHOLE = Ladder((SLOTS,) * POOL.blocks)
+SCARCE = Ladder((SLOTS, 2, 1, 1))
+
+
+def make_loop(server: PoolServer, ladder: Ladder = WHOLE) -> DecodeLoop:
+    slots = SlotTable(ladder, POOL.block_size)
     # An hour: as many steps as the pool allows, whenever the batch is stable.
-    engine = ResidentEngine(POOL, SlotTable(SLOTS), Lease(server, SLOTS), Pace(3600))
-    return DecodeLoop(Scheduler(LIMITS, budget, MANIFEST.state_bytes), engine)
+    engine = ResidentEngine(POOL, slots, Lease(server, ladder.slots), interval_s=3600)
+    return DecodeLoop(Scheduler(LIMITS, Blocks(POOL, ladder)), engine)
 
 
 @pytest.fixture
@@ -89,6 +97,60 @@ async def test_a_seeded_sequence_is_the_same_alone_among_others_and_after_a_loss
         rest.extend(chunk.ids)
     assert among == alone
     assert [*first.ids, *rest, *chunk.ids] == alone
+
+
+async def test_a_later_turn_pays_only_for_its_new_tokens(loop, server):
+    prompt = [1, 2, 3] * 10
+    answer = await tokens_of(loop, greedy("first", prompt, 5))
+    turn = greedy("second", [*prompt, *answer, 4, 4], 5)
+    before = server.fed
+    assert await tokens_of(loop, turn) == continuation([*prompt, *answer, 4, 4], 5)
+    assert turn.cached == len(prompt) + len(answer) - 1, "the answer's last token was never fed"
+    assert server.fed - before == 3 + 4
+
+
+async def test_prompts_that_begin_the_same_pay_once_however_they_arrive(loop, server):
+    common = list(range(1, 16)) * 2
+    sessions = [greedy(str(i), [*common, i + 1], 6) for i in range(4)]
+    results = await asyncio.gather(*(tokens_of(loop, session) for session in sessions))
+    assert results == [continuation([*common, i + 1], 6) for i in range(4)]
+    assert [session.cached for session in sessions] == [0] + [len(common)] * 3
+    assert server.fed == len(common) + 4 + 4 * 5
+
+
+async def test_a_text_whose_session_failed_is_no_beginning_for_another(loop, server):
+    prompt = [1, 2, 3] * 10
+    fails = greedy("fails", prompt, 60)
+    outbox = loop.submit(fails)
+    await outbox.take()
+    server.fail_next = [StepRejectedError("INTERNAL: broken")]
+    with pytest.raises(TensorloomError, match="broken"):
+        await _until_end(outbox)
+    again = greedy("again", [*prompt, 4], 5)
+    assert await tokens_of(loop, again) == continuation([*prompt, 4], 5)
+    assert again.cached == 0
+
+
+async def test_where_blocks_run_out_the_youngest_goes_on_later(server):
+    sessions = [greedy(str(i), [i + 1] * 20, 90) for i in range(4)]
+    async with running(make_loop(server, SCARCE)) as loop:
+        gave_way, preempt = [], loop.scheduler.preempt
+        loop.scheduler.preempt = lambda: [gave_way.append(gone) or gone for gone in preempt()]
+        results = await asyncio.gather(*(tokens_of(loop, session) for session in sessions))
+    assert results == [continuation([i + 1] * 20, 90) for i in range(4)]
+    assert gave_way
+    assert sessions[0] not in gave_way, "the oldest gave way"
+
+
+async def _until_end(outbox: Outbox) -> None:
+    while (await outbox.take()).finish is None:
+        pass
+
+
+async def test_what_can_never_fit_is_refused_with_the_numbers(server):
+    async with running(make_loop(server, Ladder((2, 1, 0, 0)))) as loop:
+        with pytest.raises(RequestError, match="take 3 blocks of state; this server has 2 for one request"):
+            loop.submit(greedy("a", [1] * 60, 10))
 
 
 @pytest.mark.parametrize("event", ["lose", "steal", "die"])
@@ -175,17 +237,23 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
         min_size=1,
         max_size=9,
     ),
+    ladder=st.sampled_from([WHOLE, SCARCE]),
+    shared=st.integers(0, 40),
     troubles=st.lists(
         st.tuples(st.integers(1, 12), st.sampled_from(["lose", "steal", "die"]) | st.integers(0, 8)),
         max_size=5,
     ),
 )
-def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(sessions, troubles):
+def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(
+    sessions, ladder, shared, troubles
+):
     """A number is the session whose client leaves; losses stay below what counts as our own fault."""
+
+    sessions = [([3] * shared + prompt, count) for prompt, count in sessions]
 
     async def run() -> dict[int, list[int]]:
         server = PoolServer()
-        loop = make_loop(server)
+        loop = make_loop(server, ladder)
         running = asyncio.create_task(loop.run())
         sequences = [greedy(str(i), prompt, count) for i, (prompt, count) in enumerate(sessions)]
         tasks = {i: asyncio.create_task(tokens_of(loop, sequence)) for i, sequence in enumerate(sequences)}

@@ -5,7 +5,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from deployments.decoder.budget import StateBudget
+from contract.manifest import Pool
+from deployments.decoder.ladder import Ladder
+from deployments.decoder.room import Blocks, Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Event, Sequence, State
 from deployments.errors import Overloaded, RequestError
@@ -15,7 +17,7 @@ BUDGET = 60
 
 
 def scheduler(limits: Limits = LIMITS, budget: int = BUDGET) -> Scheduler:
-    return Scheduler(limits, StateBudget(budget), lambda tokens: tokens)
+    return Scheduler(limits, Reserved(budget, lambda tokens: tokens))
 
 
 def sequence(name: str, prompt: int, max_tokens: int = 4) -> Sequence:
@@ -27,9 +29,16 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = scheduler()
+        self.scheduler = self.make()
         self.accepted: list[Sequence] = []
+        self.gave_way: list[Sequence] = []
         self.names = 0
+
+    def make(self) -> Scheduler:
+        return scheduler()
+
+    def make_room(self) -> None:
+        assert not self.scheduler.preempt()
 
     @rule(target=sequences, prompt=st.integers(1, 30), max_tokens=st.integers(1, 10))
     def submit(self, prompt: int, max_tokens: int) -> Sequence:
@@ -38,13 +47,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         try:
             self.scheduler.submit(new)
         except Overloaded:
-            assert self.scheduler.waiting == LIMITS.max_waiting
+            assert self.scheduler.waiting >= LIMITS.max_waiting
             return new
         self.accepted.append(new)
         return new
 
     @rule(servers=st.integers(1, 4), end=st.booleans())
     def step(self, servers: int, end: bool) -> None:
+        self.make_room()
+        for sequence in self.scheduler.admit():
+            sequence.begin(0)
         batches = self.scheduler.plan(servers)
         rows = [row for batch in batches for row in batch.rows]
         planned = [row.sequence for row in rows]
@@ -69,24 +81,50 @@ class SchedulerMachine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         self.scheduler.audit()
         assert self.scheduler.running <= LIMITS.max_running
-        assert self.scheduler.waiting <= LIMITS.max_waiting
+        back_again = sum(s.state is State.WAITING for s in self.gave_way)
+        assert self.scheduler.waiting <= LIMITS.max_waiting + back_again
         assert {id(s) for s in self.scheduler.live} == {id(s) for s in self.accepted if s.live}
 
     @invariant()
     def the_oldest_waiting_is_admitted_first(self) -> None:
-        states = [s.state for s in self.accepted if s.live]
+        states = [s.state for s in self.accepted if s.live and s not in self.gave_way]
         first_waiting = states.index(State.WAITING) if State.WAITING in states else len(states)
         assert all(state is State.WAITING for state in states[first_waiting:])
 
     def teardown(self) -> None:
-        while batches := self.scheduler.plan():
-            for row in (row for batch in batches for row in batch.rows):
+        while self.scheduler.live:
+            self.make_room()
+            for sequence in self.scheduler.admit():
+                sequence.begin(0)
+            for row in (row for batch in self.scheduler.plan() for row in batch.rows):
                 if row.sequence.feed(row.count) and row.sequence.append(5):
                     self.scheduler.retire(row.sequence)
-        assert self.scheduler.reserved_bytes == 0
+        assert self.scheduler.state_bytes == 0
         assert not any(s.live for s in self.accepted), "a sequence never came to its end"
 
 
+class ScarceMachine(SchedulerMachine):
+    """The same where blocks run out: the youngest give way, and none is ever lost."""
+
+    pool = Pool(bytes_per_block=1, block_size=4, blocks=10, max_steps=1)
+    ladder = Ladder((4, 3, 2, 2, 1, 1, 1, 1, 1, 1))
+
+    def make(self) -> Scheduler:
+        return Scheduler(LIMITS, Blocks(self.pool, self.ladder))
+
+    def make_room(self) -> None:
+        running = [s for s in self.accepted if s.running]
+        for gone in self.scheduler.preempt():
+            assert gone.state is State.WAITING
+            if gone not in self.gave_way:
+                self.gave_way.append(gone)
+            assert len(running) > 1, "the only sequence gave way"
+        needs = [self.pool.blocks_for(s.length) for s in self.accepted if s.running]
+        assert self.ladder.fits(needs), "the next step has no room"
+
+
+TestScarce = ScarceMachine.TestCase
+TestScarce.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestScheduler = SchedulerMachine.TestCase
 TestScheduler.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
@@ -128,3 +166,48 @@ def test_with_no_waiting_places_the_next_one_is_refused_at_once():
     with pytest.raises(Overloaded):
         s.submit(sequence("b", 2))
     assert [x.id for x in s.live] == ["a"]
+
+
+def test_a_prompt_waits_for_the_beginning_that_another_computes_just_now():
+    s = scheduler(Limits(4, 4, 4, prefill_token_budget=6, shared_from=4), budget=999)
+    leader, follower = sequence("leader", 12), sequence("follower", 12)
+    other = Sequence(id="other", prompt=(9, 9, 9, 9, 9), max_tokens=4)
+    for each in (leader, follower, other):
+        s.submit(each)
+    assert [x.id for x in s.admit()] == ["leader"]
+    for _ in range(2):
+        (prompts,) = s.plan()
+        assert [row.sequence.id for row in prompts.rows] == ["leader"]
+        assert s.admit() == []
+        leader.feed(prompts.rows[0].count)
+    assert leader.computed == 12
+    assert [x.id for x in s.admit()] == ["follower", "other"]
+
+
+def test_prompts_hold_up_decoding_rows_no_longer_than_they_may():
+    s = scheduler(Limits(4, 4, 4, prefill_token_budget=16), budget=999)
+    s.submit(sequence("short", 2))
+    (prompts,) = s.plan(prefill_tokens=1)
+    assert prompts.rows[0].count == 2, "nothing else decodes"
+    prompts.rows[0].sequence.feed(2)
+    prompts.rows[0].sequence.append(5)
+    s.submit(sequence("long", 20))
+    _, prompts = s.plan(prefill_tokens=3)
+    assert [(row.sequence.id, row.count) for row in prompts.rows] == [("long", 3)]
+
+
+def test_the_youngest_gives_way_and_goes_first_among_those_that_wait():
+    room = Blocks(Pool(bytes_per_block=1, block_size=4, blocks=3, max_steps=1), Ladder((2, 2, 1)))
+    s = Scheduler(Limits(4, 4, 4, prefill_token_budget=64), room)
+    old, young, last = (sequence(name, 4, max_tokens=8) for name in ("old", "young", "last"))
+    for each in (old, young, last):
+        s.submit(each)
+    assert [x.id for x in s.admit()] == ["old", "young"]
+    for _ in range(5):
+        assert s.preempt() == []
+        for row in (row for batch in s.plan() for row in batch.rows):
+            row.sequence.feed(row.count)
+            row.sequence.append(5)
+    assert [x.id for x in s.preempt()] == ["young"]
+    assert [x.id for x in s.live] == ["old", "young", "last"]
+    assert young.state is State.WAITING
