@@ -119,6 +119,8 @@ class GenerationDefaults:
     """0 is no limit."""
     top_p: float = 1.0
     min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    """1 is none."""
     max_tokens: int = 256
 
     def __post_init__(self) -> None:
@@ -126,6 +128,10 @@ class GenerationDefaults:
         require(self.top_k >= 0, f"generation.top_k {self.top_k} must be at least 0")
         require(0 < self.top_p <= 1, f"generation.top_p {self.top_p} must lie in (0, 1]")
         require(0 <= self.min_p <= 1, f"generation.min_p {self.min_p} must lie in [0, 1]")
+        require(
+            self.repetition_penalty > 0,
+            f"generation.repetition_penalty {self.repetition_penalty} must be above 0",
+        )
         require(self.max_tokens >= 1, f"generation.max_tokens {self.max_tokens} must be at least 1")
 
 
@@ -274,6 +280,7 @@ def _generation(reader: Reader) -> GenerationDefaults:
         top_k=reader.integer("top_k"),
         top_p=reader.number("top_p"),
         min_p=reader.number("min_p"),
+        repetition_penalty=reader.number("repetition_penalty"),
         max_tokens=reader.integer("max_tokens"),
     )
     reader.finish()

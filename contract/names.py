@@ -70,6 +70,48 @@ UNIFORMS = "uniforms"
 nothing.
 """
 
+EDIT_IDS = "edit_ids"
+"""int32 (rows, edits): each row's tokens whose logits are changed, all different; padded with NO_EDIT.
+
+`edits` is 0 where no row changes any. A row with penalties may have padding left for the tokens that the call
+itself gives it: one column for each step but the last.
+"""
+
+EDIT_COUNTS = "edit_counts"
+"""int32 (rows, edits): how often the answer holds the token; 0: only the prompt does; UNSEEN: neither."""
+
+EDIT_BIAS = "edit_bias"
+"""float32 (rows, edits): added to the logit; -inf bans the token."""
+
+PRESENCE = "presence"
+"""float32 (rows,): taken from the logit of each token that the answer holds."""
+
+FREQUENCY = "frequency"
+"""float32 (rows,): taken from a token's logit once for each time that the answer holds it."""
+
+REPETITION = "repetition"
+"""float32 (rows,) above 0: divides the positive logits of tokens that prompt or answer hold, and multiplies
+their other ones.
+"""
+
+MASK = "mask"
+"""uint8 (rows, bytes): a bit for each token of the vocabulary, 1 where it is allowed, lowest bit first.
+
+`bytes` is 0 where no row has a mask, else a row without one is all ones.
+"""
+
+LOGPROBS = "logprobs"
+"""Input int32 (): how many of the likeliest tokens are told with every token; -1: no probabilities at all.
+
+Output float32 (rows, steps), 0 steps for -1: of each token, log-softmax of the logits as the model gave them.
+"""
+
+TOP_IDS = "top_ids"
+"""int32 (rows, steps, top): the likeliest tokens, likeliest first; of equals the lower id."""
+
+TOP_LOGPROBS = "top_logprobs"
+"""float32 (rows, steps, top): theirs."""
+
 SOURCES = "sources"
 """`move`: int32 (any,), slots to copy from."""
 
@@ -78,6 +120,20 @@ TARGETS = "targets"
 
 BLOCKS = "blocks"
 """`move`: int32 (any,), how many blocks of each source to copy."""
+
+NO_TOKEN = -1
+"""In `tokens` of an answer: the row gets none at this step."""
+
+FAILED = -2
+"""In `tokens` of an answer: the row's logits are no numbers, or none of them is allowed; it is out."""
+
+NO_EDIT = -1
+"""Fills up a row's edit_ids."""
+
+UNSEEN = -1
+"""In edit_counts: neither prompt nor answer is known to hold the token."""
+
+NO_LOGPROBS = -1
 
 RESERVED = frozenset({TOKENS, LENGTHS, LOGITS})
 """Names that no state tensor may carry."""

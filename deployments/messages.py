@@ -8,7 +8,7 @@ tokenizer, detokenizer -> decoder                                 ->  Servable
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from contract.manifest import GenerationDefaults, Manifest
 
@@ -92,10 +92,36 @@ class SamplingParams:
     """Only those at least this fraction as likely as the likeliest."""
     seed: int = 0
     """64 bits; with a token's position it gives the random number for that token."""
+    presence_penalty: float = 0.0
+    """Taken from the logit of each token that the answer holds."""
+    frequency_penalty: float = 0.0
+    """The same, once for each time that the answer holds it."""
+    repetition_penalty: float = 1.0
+    """Divides the positive logits of tokens that prompt or answer hold, multiplies the others; 1 is none."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """(id, what is added to its logit), of different ids."""
+    min_tokens: int = 0
+    """No token ends the answer before it has as many."""
+    stop_token_ids: tuple[int, ...] = ()
+    """Each ends the answer and is not part of it."""
+    allowed_token_ids: tuple[int, ...] | None = None
+    """Only these; None: all."""
+    logprobs: int | None = None
+    """How many of the likeliest tokens are told, with their log-probabilities, beside each token's own."""
 
     @property
     def greedy(self) -> bool:
         return self.temperature == 0
+
+    @property
+    def edits(self) -> bool:
+        """Single logits are changed, at least for a while."""
+        return bool(self.penalised or self.logit_bias or self.min_tokens)
+
+    @property
+    def penalised(self) -> bool:
+        """What the text holds changes the logits."""
+        return bool(self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +138,49 @@ class GenerateRequest:
     ignore_eos: bool = False
 
 
+class TokenLogprobs(NamedTuple):
+    """How likely a token was that was sampled, and which were the likeliest in its place."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+    """(id, log-probability), likeliest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenChunk:
     """Tokens that one or more steps gave a sequence; `finish` is set on the last chunk alone."""
 
     ids: tuple[int, ...]
     finish: FinishReason | None = None
+    logprobs: tuple[TokenLogprobs, ...] | None = None
+    """Of each of `ids`; None where the request does not ask."""
 
     def packed(self) -> Packed:
-        return self.ids, self.finish
+        return self.ids, self.finish, self.logprobs
 
     @staticmethod
     def unpacked(packed: Packed) -> "TokenChunk":
-        ids, finish = packed
-        return TokenChunk(ids, finish and FinishReason(finish))
+        ids, finish, logprobs = packed
+        told = None if logprobs is None else tuple(TokenLogprobs(*each) for each in logprobs)
+        return TokenChunk(ids, finish and FinishReason(finish), told)
+
+
+class TokenText(NamedTuple):
+    """One token, on its own, as the API shows it, and how likely it was."""
+
+    text: str
+    bytes: bytes | None
+    """None where the tokenizer does not tell."""
+    logprob: float
+
+
+class TextLogprobs(NamedTuple):
+    """As TokenLogprobs, in text."""
+
+    token: TokenText
+    offset: int
+    """Characters of the answer before it."""
+    top: tuple[TokenText, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +190,21 @@ class TextChunk:
     text: str
     tokens: int
     finish: FinishReason | None = None
+    logprobs: tuple[TextLogprobs, ...] | None = None
+    """Of the tokens that were consumed, without one that ended it; None where the request does not ask."""
 
     def packed(self) -> Packed:
-        return self.text, self.tokens, self.finish
+        return self.text, self.tokens, self.finish, self.logprobs
 
     @staticmethod
     def unpacked(packed: Packed) -> "TextChunk":
-        text, tokens, finish = packed
-        return TextChunk(text, tokens, finish and FinishReason(finish))
+        text, tokens, finish, logprobs = packed
+        told = None if logprobs is None else tuple(_text_logprobs(*each) for each in logprobs)
+        return TextChunk(text, tokens, finish and FinishReason(finish), told)
+
+
+def _text_logprobs(token: Packed, offset: int, top: tuple[Packed, ...]) -> TextLogprobs:
+    return TextLogprobs(TokenText(*token), offset, tuple(TokenText(*each) for each in top))
 
 
 @dataclass(frozen=True, slots=True)

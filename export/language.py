@@ -80,7 +80,8 @@ def _id_of(tokenizer: Tokenizer, token: Any) -> int | None:
 
 def _generation(config: dict[str, Any]) -> GenerationDefaults:
     """The defaults; `do_sample: false`, said outright, is temperature 0."""
-    given = {key: config.get(key) for key in ("temperature", "top_k", "top_p", "min_p")}
+    shared = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+    given = {key: config.get(key) for key in shared}
     given["max_tokens"] = config.get("max_new_tokens")
     if config.get("do_sample") is False:
         given["temperature"] = 0.0

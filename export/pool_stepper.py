@@ -3,8 +3,8 @@
 In a session of its own, as a model server has one for each version: pools of two never meet.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from contract.tensors import Array
 
 Ids = npt.NDArray[np.int32]
 
-NO_STOP = -1
+NO_STOP = names.NO_TOKEN
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,41 @@ class Sampling:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    edits: Mapping[int, tuple[int, float]] = field(default_factory=dict)
+    """For token ids, (edit count, bias)."""
+    presence: float = 0.0
+    frequency: float = 0.0
+    repetition: float = 1.0
+    mask: tuple[int, ...] = ()
+    """Bytes."""
+    logprobs: int = names.NO_LOGPROBS
 
     def feeds(self, uniforms: Array) -> dict[str, Array]:
-        rows = len(uniforms)
+        rows, steps = uniforms.shape
         return {
             names.TEMPERATURE: np.full(rows, self.temperature, np.float32),
             names.TOP_K: np.full(rows, self.top_k, np.int32),
             names.TOP_P: np.full(rows, self.top_p, np.float32),
             names.MIN_P: np.full(rows, self.min_p, np.float32),
             names.UNIFORMS: uniforms,
+            names.PRESENCE: np.full(rows, self.presence, np.float32),
+            names.FREQUENCY: np.full(rows, self.frequency, np.float32),
+            names.REPETITION: np.full(rows, self.repetition, np.float32),
+            names.MASK: np.tile(np.array(self.mask, np.uint8), (rows, 1)),
+            names.LOGPROBS: np.array(self.logprobs, np.int32),
+            **self._edits(rows, steps),
+        }
+
+    def _edits(self, rows: int, steps: int) -> dict[str, Array]:
+        penalised = (self.presence, self.frequency, self.repetition) != (0, 0, 1)
+        free = steps - 1 if penalised else 0
+        columns = [(token, *edit) for token, edit in self.edits.items()]
+        columns += [(names.NO_EDIT, names.UNSEEN, 0.0)] * free
+        ids, counts, bias = np.array(columns).reshape(-1, 3).T
+        return {
+            names.EDIT_IDS: np.tile(ids.astype(np.int32), (rows, 1)),
+            names.EDIT_COUNTS: np.tile(counts.astype(np.int32), (rows, 1)),
+            names.EDIT_BIAS: np.tile(bias.astype(np.float32), (rows, 1)),
         }
 
 

@@ -9,10 +9,10 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from contract import manifest, names
-from export import steps
+from export import sampler, steps
 from export.attention import Gathered, View
 from export.pool import Held, Pool
-from export.sampling import Parameters, sample
+from export.sampler import Sampler
 from export.servable import Resident, Servable
 
 Tensors: TypeAlias = dict[str, tf.Tensor]
@@ -65,18 +65,17 @@ class Signatures:
         lengths: tf.Tensor,
         slots: tf.Tensor,
         starts: tf.Tensor,
-        uniforms: tf.Tensor,  # (batch, sampled)
-        **parameters: tf.Tensor,
+        **sampling: tf.Tensor,
     ) -> Tensors:
         held = self._pool.check(epoch)
         with tf.control_dependencies(_within(held, slots)):
             rows = Gathered(tf.identity(slots))
         view = View(self._pool, held, rows, starts, lengths, tf.shape(tokens)[1])
-        places = _last_places(tokens, lengths, tf.shape(uniforms)[1])
+        chosen = Sampler.of(sampling)
+        places, real = _last_places(tokens, lengths, chosen.steps)
         logits = self._model.begin()(tokens, starts, tf.reshape(places, [-1]), view)
-        each = Parameters(*(tf.repeat(value, tf.shape(uniforms)[1]) for value in Parameters(**parameters)))
-        chosen = sample(logits, each, tf.reshape(uniforms, [-1]))
-        return {names.TOKENS: tf.reshape(chosen, tf.shape(uniforms))}
+        each = tf.reshape(logits, [chosen.steps, tf.shape(tokens)[0], logits.shape[-1]])
+        return sampler.outputs(chosen.along(each, real))
 
     def decode(
         self,
@@ -85,14 +84,13 @@ class Signatures:
         positions: tf.Tensor,
         budget: tf.Tensor,
         stop_tokens: tf.Tensor,  # (rows, any)
-        uniforms: tf.Tensor,  # (rows, steps)
-        **parameters: tf.Tensor,
+        **sampling: tf.Tensor,
     ) -> Tensors:
         held = self._pool.check(epoch)
         with tf.control_dependencies(_within(held, tf.shape(tokens) - 1)):
             rows = steps.Rows(tf.identity(tokens), positions, budget)
-        step = steps.Step(self._model.begin(), self._pool, held, Parameters(**parameters))
-        return {names.TOKENS: steps.run(step, rows, stop_tokens, uniforms)}
+        step = steps.Step(self._model.begin(), self._pool, held, Sampler.of(sampling))
+        return sampler.outputs(steps.run(step, rows, stop_tokens))
 
 
 def _within(held: Held, slots: tf.Tensor) -> list[tf.Operation]:
@@ -103,11 +101,14 @@ def _within(held: Held, slots: tf.Tensor) -> list[tf.Operation]:
     ]
 
 
-def _last_places(tokens: tf.Tensor, lengths: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """(batch, count): where each row's last tokens are among all; its first one stands in for any before."""
+def _last_places(tokens: tf.Tensor, lengths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """(count, batch): where each row's last tokens are among all, and whether it has as many.
+
+    Its first one stands in for any before.
+    """
     batch, steps = tf.unstack(tf.shape(tokens))
-    last = tf.maximum(lengths[:, None] - count + tf.range(count), 0)
-    return tf.range(batch)[:, None] * steps + last
+    last = lengths - count + tf.range(count)[:, None]
+    return tf.range(batch) * steps + tf.maximum(last, 0), last >= 0
 
 
 def _specs(**inputs: tuple[tf.DType, int]) -> Specs:
@@ -115,23 +116,16 @@ def _specs(**inputs: tuple[tf.DType, int]) -> Specs:
     return {name: tf.TensorSpec([None] * rank, dtype, name) for name, (dtype, rank) in inputs.items()}
 
 
-SAMPLING_INPUTS = _specs(
-    temperature=(tf.float32, 1),
-    top_k=(tf.int32, 1),
-    top_p=(tf.float32, 1),
-    min_p=(tf.float32, 1),
-    uniforms=(tf.float64, 2),
-)
 CLAIM_INPUTS = _specs(epoch=(tf.int64, 0), slots=(tf.int32, 1))
 MOVE_INPUTS = _specs(epoch=(tf.int64, 0), sources=(tf.int32, 1), targets=(tf.int32, 1), blocks=(tf.int32, 1))
-PREFILL_INPUTS = SAMPLING_INPUTS | _specs(
+PREFILL_INPUTS = sampler.INPUTS | _specs(
     epoch=(tf.int64, 0),
     tokens=(tf.int32, 2),
     lengths=(tf.int32, 1),
     slots=(tf.int32, 1),
     starts=(tf.int32, 1),
 )
-DECODE_INPUTS = SAMPLING_INPUTS | _specs(
+DECODE_INPUTS = sampler.INPUTS | _specs(
     epoch=(tf.int64, 0),
     tokens=(tf.int32, 1),
     positions=(tf.int32, 1),

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from contract.names import FAILED
+
 HEAD = 512
 """How many of the likeliest tokens are sorted first; they nearly always hold the mass that top_p asks for."""
 CHUNK = 256
@@ -27,23 +29,28 @@ class Parameters(NamedTuple):
 
 
 def sample(logits: tf.Tensor, parameters: Parameters, uniforms: tf.Tensor) -> tf.Tensor:
-    """Token ids int32 (rows,) for finite `logits` (rows, vocabulary) and `uniforms` float64 (rows,)."""
+    """Token ids int32 (rows,) for `logits` (rows, vocabulary) and `uniforms` float64 (rows,).
+
+    FAILED for a row in which one is not a number, or none is above -inf.
+    """
+    highest = tf.reduce_max(logits, axis=1)
     greedy = tf.argmax(logits, axis=1, output_type=tf.int32)
     random = parameters.temperature > 0
 
     def drawn() -> tf.Tensor:
-        ids = draw(_weights(_whole_chunks(logits), parameters), uniforms)
+        ids = draw(_weights(_whole_chunks(logits), highest, parameters), uniforms)
         return tf.where(random, ids, greedy)
 
-    return tf.cond(tf.reduce_any(random), drawn, lambda: greedy)
+    ids = tf.cond(tf.reduce_any(random), drawn, lambda: greedy)
+    return tf.where(tf.math.is_finite(highest), ids, FAILED)
 
 
-def _weights(logits: tf.Tensor, parameters: Parameters) -> tf.Tensor:
+def _weights(logits: tf.Tensor, highest: tf.Tensor, parameters: Parameters) -> tf.Tensor:
     """Unnormalised probabilities (rows, width): the likeliest has 1, what is filtered out has 0."""
     temperature = parameters.temperature
     divisor = tf.where(temperature > 0, temperature, 1.0)[:, None]
     # The maximum goes before the division: a temperature near 0 then underflows to greedy, not to NaN.
-    weights = tf.exp((logits - tf.reduce_max(logits, axis=1, keepdims=True)) / divisor)
+    weights = tf.exp((logits - highest[:, None]) / divisor)
     weights = _apply_top_k(weights, tf.where(temperature > 0, parameters.top_k, 0))
     weights = _apply_top_p(weights, tf.where(temperature > 0, parameters.top_p, 1.0))
     return _apply_min_p(weights, parameters.min_p)

@@ -9,11 +9,8 @@ import tensorflow as tf
 
 from export.attention import Leading, View
 from export.pool import Held, Pool
-from export.sampling import Parameters, sample
+from export.sampler import Progress, Sampler
 from export.servable import Forward
-
-NONE = -1
-"""In the answer, where a row gets no token; in the stop tokens, padding."""
 
 
 class Rows(NamedTuple):
@@ -33,37 +30,36 @@ class Step(NamedTuple):
     forward: Forward
     pool: Pool
     held: Held
-    parameters: Parameters
+    sampler: Sampler
 
-    def next_tokens(self, rows: Rows, uniforms: tf.Tensor) -> tf.Tensor:
-        """(rows,): one token for each row; those that are out get any, and leave the pool as it was."""
+    def logits(self, rows: Rows) -> tf.Tensor:
+        """(rows, vocabulary): for each row's next token; those that are out leave the pool as it was."""
         count = tf.shape(rows.tokens)[0]
         lengths = tf.cast(rows.left > 0, tf.int32)
         view = View(self.pool, self.held, Leading(count), rows.positions, lengths, 1)
-        logits = self.forward(rows.tokens[:, None], rows.positions, tf.range(count), view)
-        return sample(logits, self.parameters, uniforms)
+        return self.forward(rows.tokens[:, None], rows.positions, tf.range(count), view)
 
 
-def run(step: Step, rows: Rows, stop_tokens: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
-    """The rows' new tokens, int32 (rows, steps), NONE after each row's last."""
-    steps = tf.shape(uniforms)[1]
-    answer = tf.fill(tf.shape(uniforms), NONE)
+def run(step: Step, rows: Rows, stop_tokens: tf.Tensor) -> Progress:
+    """As many steps as the sampler has numbers for, or as it takes until every row is out."""
+    sampler = step.sampler
 
-    def more(i: tf.Tensor, rows: Rows, answer: tf.Tensor) -> tf.Tensor:  # noqa: ARG001
-        return (i < steps) & tf.reduce_any(rows.left > 0)
+    def more(i: tf.Tensor, rows: Rows, progress: Progress) -> tf.Tensor:  # noqa: ARG001
+        return (i < sampler.steps) & tf.reduce_any(rows.left > 0)
 
-    def body(i: tf.Tensor, rows: Rows, answer: tf.Tensor) -> tuple[tf.Tensor, Rows, tf.Tensor]:
-        tokens = step.next_tokens(rows, uniforms[:, i])
-        here = (rows.left > 0)[:, None] & (tf.range(steps) == i)
-        return i + 1, advance(rows, tokens, stop_tokens), tf.where(here, tokens[:, None], answer)
+    def body(i: tf.Tensor, rows: Rows, progress: Progress) -> tuple[tf.Tensor, Rows, Progress]:
+        tokens, progress = sampler.next(step.logits(rows), i, rows.left > 0, progress)
+        return i + 1, advance(rows, tokens, stop_tokens), progress
 
     # One step at a time: a step that reads the pool while another writes it would copy all of it.
-    return tf.while_loop(more, body, (0, rows, answer), parallel_iterations=1)[2]
+    ended: tuple[tf.Tensor, Rows, Progress]
+    ended = tf.while_loop(more, body, (0, rows, sampler.begin()), parallel_iterations=1)
+    return ended[2]
 
 
 def advance(rows: Rows, tokens: tf.Tensor, stop_tokens: tf.Tensor) -> Rows:
-    """The rows after a step that gave `tokens` (rows,)."""
-    inside = rows.left > 0
+    """The rows after a step that gave `tokens` (rows,); a row that got none is out."""
+    inside = tokens >= 0
     stopped = tf.reduce_any(tokens[:, None] == stop_tokens, axis=1)
     return Rows(
         tokens=tf.where(inside, tokens, rows.tokens),

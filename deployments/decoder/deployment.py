@@ -10,6 +10,7 @@ from ray import serve
 from contract.manifest import Pool
 from deployments import streams
 from deployments.config import DecoderArgs, ModelArgs
+from deployments.decoder import intake
 from deployments.decoder.backend import Backend, connect
 from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.ladder import Ladder
@@ -18,10 +19,8 @@ from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.resident import ResidentEngine
 from deployments.decoder.room import Blocks, Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
-from deployments.decoder.sequence import Sequence
 from deployments.decoder.slots import SlotTable
 from deployments.decoder.state_store import StateStore
-from deployments.errors import ContextOverflow, RequestError, ServableReplaced
 from deployments.links.frames import LaneAddress
 from deployments.links.outlets import Outlets
 from deployments.messages import DecoderStatus, GenerateRequest, Servable, TokenChunk
@@ -53,9 +52,13 @@ class Decoder:
 
         Raises RequestError (ids or lengths out of range), Overloaded, ModelServerUnavailable.
         """
-        await streams.into(reader, self._outlets, self._chunks(self._sequence(request)))
+        await streams.into(reader, self._outlets, self._chunks(request))
 
-    async def _chunks(self, sequence: Sequence) -> AsyncGenerator[TokenChunk, None]:
+    async def _chunks(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        servable = self._backend.servable
+        intake.check(request, servable)
+        # Clients choose request ids; two of them may choose the same.
+        sequence = intake.sequence(request, servable, f"{request.request_id}#{next(self._numbers)}")
         outbox = self._loop.submit(sequence)
         try:
             while True:
@@ -94,34 +97,6 @@ class Decoder:
         await self._backend.close()
         await self._outlets.close()
 
-    def _sequence(self, request: GenerateRequest) -> Sequence:
-        self._check(request)
-        eos = () if request.ignore_eos else self._backend.servable.manifest.special_tokens.eos
-        return Sequence(
-            # Clients choose request ids; two of them may choose the same.
-            id=f"{request.request_id}#{next(self._numbers)}",
-            prompt=request.prompt_ids,
-            max_tokens=request.max_tokens,
-            sampling=request.sampling,
-            eos=frozenset(eos),
-        )
-
-    def _check(self, request: GenerateRequest) -> None:
-        servable = self._backend.servable
-        if request.servable != servable.id:
-            raise ServableReplaced(
-                f"version {request.servable.version} of {servable.id.model} is no longer served; "
-                f"version {servable.id.version} is"
-            )
-        _check_prompt(request.prompt_ids, servable.manifest.vocabulary_size)
-        length, most = len(request.prompt_ids) + request.max_tokens, servable.manifest.context_length
-        if length > most:
-            raise ContextOverflow(
-                f"prompt ({len(request.prompt_ids)} tokens) and max_tokens ({request.max_tokens}) "
-                f"make {length}; the context of {servable.id.model} holds {most}",
-                param="max_tokens",
-            )
-
 
 def _loop(backend: Backend, args: DecoderArgs) -> DecodeLoop:
     pool = backend.servable.manifest.pool
@@ -157,14 +132,3 @@ def _resident(backend: Backend, args: DecoderArgs, pool: Pool) -> DecodeLoop:
         pool.block_size if args.prefix_cache else None,
     )
     return DecodeLoop(Scheduler(limits, Blocks(pool, ladder)), engine)
-
-
-def _check_prompt(ids: tuple[int, ...], vocabulary_size: int) -> None:
-    if not ids:
-        raise RequestError("the prompt has no tokens; at least one is needed", param="prompt")
-    wrong = next((i for i in ids if not 0 <= i < vocabulary_size), None)
-    if wrong is not None:
-        raise RequestError(
-            f"prompt token {wrong} is outside the vocabulary; ids are 0 to {vocabulary_size - 1}",
-            param="prompt",
-        )

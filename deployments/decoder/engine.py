@@ -1,16 +1,35 @@
 """What the loop asks of an engine: run a planned call, give back each row's new tokens. Knows no layout."""
 
 from collections.abc import Sequence as Rows
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Protocol
 
 from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import Sequence
+from deployments.messages import TokenLogprobs
 
-Tokens: TypeAlias = tuple[int, ...]
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A row's new tokens."""
+
+    ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] | None = None
+    """Of each; None where the sequence does not ask."""
+
+
+NOTHING = Sampled()
 
 
 class StepRejectedError(Exception):
     """The model server answered, and will answer the same again: the call itself is at fault."""
+
+
+class NoTokenError(StepRejectedError):
+    """A row's logits are not numbers, or allow no token."""
+
+    def __init__(self) -> None:
+        super().__init__("its logits are not numbers, or allow no token")
 
 
 class StateLostError(Exception):
@@ -35,7 +54,7 @@ class Engine(Protocol):
     def admit(self, sequence: Sequence) -> int:
         """Make a place for a sequence that is about to begin; how many of its tokens lie there already."""
 
-    async def run(self, batch: Batch, stable: bool) -> Rows[Tokens]:
+    async def run(self, batch: Batch, stable: bool) -> Rows[Sampled]:
         """Feed each row its next `count` pending tokens; the tokens sampled after them, row by row.
 
         A row gets none while tokens are pending after the call. Where `stable` says that nothing waits to

@@ -9,10 +9,10 @@ import numpy as np
 from contract import names
 from contract.errors import TensorError
 from contract.tensors import Array
-from deployments.decoder.engine import StepRejectedError, Tokens
+from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StepRejectedError
 from deployments.decoder.model_servers import ModelServers, ServerLostError, Tensors
-from deployments.decoder.sampling import SamplingBatch, sample
-from deployments.decoder.scheduler import Batch, Row
+from deployments.decoder.sampler import next_tokens
+from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.state_store import StateStore
 from deployments.errors import ModelServerUnavailable
@@ -44,14 +44,14 @@ class ExplicitEngine:
         self._states.create(sequence.id, sequence.capacity)
         return 0
 
-    async def run(self, batch: Batch, stable: bool) -> list[Tokens]:  # noqa: ARG002  # one step a call
+    async def run(self, batch: Batch, stable: bool) -> list[Sampled]:  # noqa: ARG002  # one step a call
         outputs = await self._call(self._inputs(batch))
         try:
-            logits = _logits(batch, outputs)
+            sampled = _sampled(batch, _logits(batch, outputs))
             self._states.update(batch.owners, batch.counts, outputs)
         except TensorError as error:
             raise StepRejectedError(f"its answer breaks the contract: {error}") from error
-        return _sampled(batch, logits)
+        return sampled
 
     def drop(self, sequence: Sequence) -> None:
         self._states.drop(sequence.id)
@@ -75,21 +75,15 @@ def _logits(batch: Batch, outputs: Tensors) -> Array:
     if logits is None or logits.ndim != 2 or len(logits) != len(batch.rows):
         raise TensorError(f"{names.LOGITS} must be (batch={len(batch.rows)}, vocabulary)")
     if np.isnan(logits.max(axis=1)).any():  # max hands a NaN on
-        raise StepRejectedError("its logits are not numbers")
+        raise NoTokenError()
     return logits
 
 
-def _sampled(batch: Batch, logits: Array) -> list[Tokens]:
-    tokens: list[Tokens] = [()] * len(batch.rows)
+def _sampled(batch: Batch, logits: Array) -> list[Sampled]:
+    sampled = [NOTHING] * len(batch.rows)
     due = [i for i, row in enumerate(batch.rows) if row.due]
     if due:
-        for i, token in zip(due, _sample([batch.rows[i] for i in due], logits[due]), strict=True):
-            tokens[i] = (token,)
-    return tokens
-
-
-def _sample(rows: list[Row], logits: Array) -> list[int]:
-    sequences = [row.sequence for row in rows]
-    params = SamplingBatch.of([s.sampling for s in sequences], [s.length for s in sequences])
-    ids: list[int] = sample(logits, params).tolist()
-    return ids
+        given = next_tokens([batch.rows[i].sequence for i in due], logits[due])
+        for i, row in zip(due, given, strict=True):
+            sampled[i] = row
+    return sampled

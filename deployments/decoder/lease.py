@@ -35,6 +35,10 @@ class Lease:
         """A pool was claimed, and nothing says that it is lost."""
         return self._epoch is not None
 
+    def give_up(self) -> None:
+        """The next call claims a new pool."""
+        self._epoch = None
+
     async def call(self, signature: str, inputs: Tensors) -> Tensors:
         """Run `signature` on our pool. Raises StateLostError where the pool is no longer ours.
 

@@ -6,11 +6,12 @@ Knows sequences and the interface of engines; neither layouts of state, nor Ray,
 import asyncio
 import logging
 
-from deployments.decoder.engine import Engine, StateLostError, StepRejectedError, Tokens
+from deployments.decoder.engine import Engine, Sampled, StateLostError, StepRejectedError
 from deployments.decoder.outbox import Outbox
 from deployments.decoder.scheduler import Batch, Scheduler
 from deployments.decoder.sequence import Event, Sequence
 from deployments.errors import TensorloomError
+from deployments.messages import TokenLogprobs
 
 log = logging.getLogger(__name__)
 
@@ -83,26 +84,27 @@ class DecodeLoop:
         except TensorloomError as error:
             self._fail(batch, error)
         else:
-            for row, tokens in zip(batch.rows, results, strict=True):
+            for row, sampled in zip(batch.rows, results, strict=True):
                 # A sequence may have been cancelled while its row was away.
                 if row.sequence.running:
                     row.sequence.feed(row.count)
-                    self._take(row.sequence, tokens)
+                    self._take(row.sequence, sampled)
 
-    def _take(self, sequence: Sequence, tokens: Tokens) -> None:
+    def _take(self, sequence: Sequence, sampled: Sampled) -> None:
         """Hand the row's new tokens to the client, up to the one that ends the sequence."""
-        for i, token in enumerate(tokens):
+        for i, token in enumerate(sampled.ids):
             if i:
                 # Within one call every token but the last has been fed already.
                 sequence.feed(1)
-            if self._append(sequence, token):
+            logprobs = None if sampled.logprobs is None else sampled.logprobs[i]
+            if self._append(sequence, token, logprobs):
                 return
 
-    def _append(self, sequence: Sequence, token: int) -> bool:
+    def _append(self, sequence: Sequence, token: int, logprobs: TokenLogprobs | None) -> bool:
         outbox = self._outboxes[sequence.id]
         reason = sequence.append(token)
         if token not in sequence.eos:
-            outbox.put(token)
+            outbox.put(token, logprobs)
         if reason is None:
             return False
         outbox.finish(reason)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from deployments.errors import TensorloomError
-from deployments.messages import FinishReason, TokenChunk
+from deployments.messages import FinishReason, TokenChunk, TokenLogprobs
 
 
 class Outbox:
@@ -12,13 +12,17 @@ class Outbox:
 
     def __init__(self) -> None:
         self._ids: list[int] = []
+        self._logprobs: list[TokenLogprobs] = []
         self._finish: FinishReason | None = None
         self._error: TensorloomError | None = None
         self._filled = asyncio.Event()
         self._over = asyncio.Event()
 
-    def put(self, token: int) -> None:
+    def put(self, token: int, logprobs: TokenLogprobs | None = None) -> None:
+        """Either every token comes with its log-probabilities, or none does."""
         self._ids.append(token)
+        if logprobs is not None:
+            self._logprobs.append(logprobs)
         self._filled.set()
 
     def finish(self, reason: FinishReason) -> None:
@@ -39,8 +43,9 @@ class Outbox:
             if not self._ids:
                 raise self._error
             self._filled.set()
-        chunk = TokenChunk(tuple(self._ids), self._finish)
+        chunk = TokenChunk(tuple(self._ids), self._finish, tuple(self._logprobs) or None)
         self._ids.clear()
+        self._logprobs.clear()
         return chunk
 
     async def gather(self, seconds: float) -> None:

@@ -13,18 +13,18 @@ import numpy.typing as npt
 from contract import names
 from contract.manifest import Pool
 from contract.tensors import Array
-from deployments.decoder.engine import StateLostError, StepRejectedError, Tokens
+from deployments.decoder import sampling_inputs
+from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StateLostError
 from deployments.decoder.lease import Lease
 from deployments.decoder.model_servers import Tensors
 from deployments.decoder.pace import Pace
-from deployments.decoder.philox import uniforms
 from deployments.decoder.prefixes import Ids
 from deployments.decoder.scheduler import Batch, Row
 from deployments.decoder.sequence import Sequence, State
 from deployments.decoder.slots import Beginning, Move, SlotTable
 
 NO_STOP = -1
-"""Fills up a row's stop tokens, and a row's answer after its last token."""
+"""Fills up a row's stop tokens."""
 
 FIRST_PROMPT_TOKENS = 128
 """How many are taken to fill the interval before anything was measured."""
@@ -62,20 +62,25 @@ class ResidentEngine:
             self._copies.append(beginning.copy)
         return beginning.cached
 
-    async def run(self, batch: Batch, stable: bool) -> Rows[Tokens]:
+    async def run(self, batch: Batch, stable: bool) -> Rows[Sampled]:
         async with self._one_call:
             # Sequences may have been dropped while another call was away.
             running = batch.running
             if not running.rows:
-                return [()] * len(batch.rows)
+                return [NOTHING] * len(batch.rows)
             try:
                 self._check_lease()
-                tokens = await self._call(running, stable)
+                sampled = await self._call(running, stable)
             except StateLostError:
                 self._slots.clear()
                 self._copies.clear()
                 raise
-        return [tokens.get(owner, ()) for owner in batch.owners]
+            except NoTokenError:
+                if len(running.rows) == 1:
+                    # What is not a number stays so behind a mask: nobody may get the slot as it is.
+                    self._lease.give_up()
+                raise
+        return [sampled.get(owner, NOTHING) for owner in batch.owners]
 
     def drop(self, sequence: Sequence) -> None:
         # A call that is away may still write to the slot, after what the sequence holds; whoever gets the
@@ -94,8 +99,8 @@ class ResidentEngine:
         blocks = self._pool.blocks_for(sequence.length)
         return self._slots.take(sequence.id, blocks, lambda: sequence.held_ids, prompt)
 
-    async def _call(self, batch: Batch, stable: bool) -> dict[str, Tokens]:
-        """Tokens by owner."""
+    async def _call(self, batch: Batch, stable: bool) -> dict[str, Sampled]:
+        """By owner."""
         while self._copies:
             await self._move([self._copies.pop(0)])
         if batch.rows[0].sequence.state is State.PREFILLING:
@@ -108,7 +113,7 @@ class ResidentEngine:
         batch = batch.running
         return await self._decode(batch, steps) if batch.rows else {}
 
-    async def _prefill(self, batch: Batch) -> dict[str, Tokens]:
+    async def _prefill(self, batch: Batch) -> dict[str, Sampled]:
         for row in batch.rows:
             if row.sequence.id not in self._slots:
                 # Its state was lost, as all there was to share.
@@ -118,27 +123,30 @@ class ResidentEngine:
         rows = (batch := batch.running).rows
         if not rows:
             return {}
+        sequences = [row.sequence for row in rows]
         inputs = {
             names.TOKENS: batch.tokens,
             names.LENGTHS: np.array(batch.counts, np.int32),
             names.SLOTS: np.array([self._slots[row.sequence.id] for row in rows], np.int32),
             names.STARTS: np.array([row.sequence.computed for row in rows], np.int32),
-            **_sampling([row.sequence for row in rows], steps=1),
+            **sampling_inputs.of_rows(sequences, steps=1),
+            **sampling_inputs.of_call(sequences),
         }
-        due = [row.sequence.id for row in rows if row.due]
+        due = {row.sequence.id for row in rows if row.due}
         with self._prompt_tokens.timed(batch.padded_tokens):
             outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
-        tokens = dict(zip(batch.owners, _checked(outputs, (len(rows), 1)).tolist(), strict=True))
-        return {owner: tuple(tokens[owner]) for owner in due}
+        sampled = sampling_inputs.read(outputs, sequences, range(len(rows)), (len(rows), 1))
+        return {owner: given for owner, given in zip(batch.owners, sampled, strict=True) if owner in due}
 
-    async def _decode(self, batch: Batch, steps: int) -> dict[str, Tokens]:
-        budgets = [min(steps, row.sequence.remaining) for row in batch.rows]
+    async def _decode(self, batch: Batch, steps: int) -> dict[str, Sampled]:
+        budgets = [min(steps, row.sequence.ahead) for row in batch.rows]
         table = _RowTable([self._slots[row.sequence.id] for row in batch.rows], self._slots.rows)
         with self._steps.timed(steps):
             inputs = _decode_inputs(batch.rows, budgets, table, steps)
             outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
-        tokens = table.pick(_checked(outputs, (table.rows, steps)))
-        return {owner: _until_end(row) for owner, row in zip(batch.owners, tokens, strict=True)}
+        sequences = [row.sequence for row in batch.rows]
+        sampled = sampling_inputs.read(outputs, sequences, table.slots, (table.rows, steps))
+        return dict(zip(batch.owners, sampled, strict=True))
 
     def _room_for(self, batch: Batch, steps: int) -> int:
         """As many steps as there are blocks for, up to `steps`; there are always enough for one."""
@@ -169,17 +177,13 @@ class _RowTable:
 
     def __init__(self, slots: list[int], rows: int) -> None:
         self.rows = rows
-        self._slots = np.array(slots)
+        self.slots = slots
 
     def spread(self, values: Array, fill: float) -> Array:
         """`values` (batch, ...) at their slots' places: (rows, ...), `fill` elsewhere."""
         spread = np.full((self.rows, *values.shape[1:]), fill, values.dtype)
-        spread[self._slots] = values
+        spread[self.slots] = values
         return spread
-
-    def pick(self, values: Array) -> Array:
-        """The batch's own rows of `values` (rows, ...)."""
-        return np.asarray(values[self._slots])
 
 
 def _decode_inputs(rows: Rows[Row], budgets: list[int], table: _RowTable, steps: int) -> Tensors:
@@ -190,29 +194,11 @@ def _decode_inputs(rows: Rows[Row], budgets: list[int], table: _RowTable, steps:
         names.POSITIONS: np.array([sequence.computed for sequence in sequences], np.int32),
         names.BUDGET: np.array(budgets, np.int32),
         names.STOP_TOKENS: _stop_tokens(sequences),
-        **_sampling(sequences, steps),
+        **sampling_inputs.of_rows(sequences, steps),
     }
-    fills = {names.STOP_TOKENS: NO_STOP}
-    return {name: table.spread(value, fills.get(name, 0)) for name, value in inputs.items()}
-
-
-def _sampling(sequences: list[Sequence], steps: int) -> dict[str, Array]:
-    params = [sequence.sampling for sequence in sequences]
-    return {
-        names.TEMPERATURE: np.array([p.temperature for p in params], np.float32),
-        names.TOP_K: np.array([p.top_k for p in params], np.int32),
-        names.TOP_P: np.array([p.top_p for p in params], np.float32),
-        names.MIN_P: np.array([p.min_p for p in params], np.float32),
-        names.UNIFORMS: _uniforms(sequences, steps),
-    }
-
-
-def _uniforms(sequences: list[Sequence], steps: int) -> npt.NDArray[np.float64]:
-    """(rows, steps): the numbers of the tokens that each sequence is about to get."""
-    seeds = np.array([sequence.sampling.seed for sequence in sequences], np.uint64)
-    first = np.array([sequence.length for sequence in sequences], np.uint64)
-    positions = np.add(first[:, None], np.arange(steps, dtype=np.uint64), dtype=np.uint64)
-    return uniforms(np.broadcast_to(seeds[:, None], positions.shape), positions)
+    fills = {names.STOP_TOKENS: NO_STOP, **sampling_inputs.FILLS}
+    spread = {name: table.spread(value, fills.get(name, 0)) for name, value in inputs.items()}
+    return spread | sampling_inputs.of_call(sequences)
 
 
 def _stop_tokens(sequences: list[Sequence]) -> npt.NDArray[np.int32]:
@@ -222,15 +208,3 @@ def _stop_tokens(sequences: list[Sequence]) -> npt.NDArray[np.int32]:
     for row, sequence in zip(stops, sequences, strict=True):
         row[: len(sequence.eos)] = sorted(sequence.eos)
     return stops
-
-
-def _checked(outputs: Tensors, shape: tuple[int, ...]) -> Array:
-    tokens = outputs.get(names.TOKENS)
-    if tokens is None or tokens.shape != shape or tokens.dtype != np.int32:
-        raise StepRejectedError(f"its answer breaks the contract: {names.TOKENS} must be int32 {list(shape)}")
-    return tokens
-
-
-def _until_end(row: Array) -> Tokens:
-    ends = np.flatnonzero(row == NO_STOP)
-    return tuple(row[: ends[0] if ends.size else None].tolist())

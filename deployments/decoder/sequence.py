@@ -6,6 +6,8 @@ Knows neither the model server nor the client; the states and the legal moves ar
 from dataclasses import dataclass, field
 from enum import Enum
 
+from deployments.decoder.text_edits import TextEdits
+from deployments.decoder.token_mask import Mask
 from deployments.messages import FinishReason, SamplingParams
 
 
@@ -60,17 +62,23 @@ class Sequence:
     max_tokens: int
     sampling: SamplingParams = field(default_factory=SamplingParams)
     eos: frozenset[int] = frozenset()
-    """Each ends the sequence and is not handed out; empty where the client wants to ignore it."""
+    """Each ends the sequence and is not handed out: the request's, and the model's unless ignored."""
+    mask: Mask | None = None
+    """The tokens that it may get; None: any."""
     generated: list[int] = field(default_factory=list)
     computed: int = 0
     cached: int = 0
     """Tokens of the prompt that were in a state already when the sequence began."""
     state: State = State.WAITING
     finish_reason: FinishReason | None = None
+    edits: TextEdits | None = field(default=None, init=False)
+    """What its sampling changes in the logits; None: nothing."""
 
     def __post_init__(self) -> None:
         assert self.prompt, "a sequence begins with at least one token"
         assert self.max_tokens >= 1, "a sequence generates at least one token"
+        if self.sampling.edits:
+            self.edits = TextEdits(self.sampling, self.prompt, self.eos, self.max_tokens)
 
     @property
     def length(self) -> int:
@@ -91,6 +99,12 @@ class Sequence:
     def remaining(self) -> int:
         """Tokens that it may still generate."""
         return self.max_tokens - len(self.generated)
+
+    @property
+    def ahead(self) -> int:
+        """Tokens that one call may give it: up to its end, or to where tokens that end it are allowed."""
+        banned = self.sampling.min_tokens - len(self.generated)
+        return min(self.remaining, banned) if banned > 0 else self.remaining
 
     @property
     def running(self) -> bool:

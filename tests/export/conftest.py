@@ -92,3 +92,10 @@ def golden_pools(golden: str, publish_resident: Publish, tmp_path_factory: pytes
 def pools(publish_resident: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The version directory of one of them."""
     return publish_resident(residents.golden(tmp_path_factory.mktemp("golden") / "pools", "small"))
+
+
+@pytest.fixture(scope="session")
+def explicit(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
+    """The model of `pools` with explicit state."""
+    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "explicit", "small")
+    return Stepper(publish(families.load("gpt2", directory, "explicit", "float32")))

@@ -201,6 +201,21 @@ def test_tokens_are_sampled_after_each_of_a_rows_last_ones(pool: PoolStepper) ->
     assert rest[1].tolist() == expected[1][2:6]
 
 
+def test_a_draft_is_checked_with_the_penalties_of_the_tokens_before_each(pool: PoolStepper) -> None:
+    prompt, count = ids(0, 40), 5
+    listed = {int(token): (0, 0.0) for token in np.unique(prompt)}
+    sampling = Sampling(1.0, edits=listed, frequency=2.0, repetition=1.5, logprobs=2)
+    numbers = np.random.default_rng(0).random((2, count))
+    first = pool.prefill([prompt, prompt], [0, 1])
+    given = pool.decode(first, [40, 40], [count, 2], (), sampling, numbers)
+    # The second row has two tokens, whose numbers are its last.
+    drafts = [np.array([first[0], *given[0][:-1]], np.int32), np.array([first[1], given[1][0]], np.int32)]
+    numbers[1, -2:] = numbers[1, :2]
+    answer = pool.check(drafts, [0, 1], [40, 40], sampling, numbers)
+    assert answer[0].tolist() == given[0].tolist()
+    assert answer[1].tolist() == [NO_STOP] * 3 + given[1][:2].tolist()
+
+
 @pytest.mark.parametrize(
     "sampling",
     [Sampling(1.0), Sampling(0.5, top_k=20), Sampling(1.5, top_p=0.75), Sampling(1.0, 100, 0.5, 0.125)],
@@ -313,15 +328,6 @@ def test_bfloat16_keeps_half_of_the_bytes_and_mostly_agrees(
     prompts = [ids(i, 30) for i in range(4)]
     same = half.prefill(prompts, range(4)) == pool.prefill(prompts, range(4))
     assert same.mean() >= 0.5
-
-
-@pytest.fixture(scope="session")
-def explicit(publish: Any, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
-    """The same model with explicit state."""
-    from export import families
-
-    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "explicit", "small")
-    return Stepper(publish(families.load("gpt2", directory, "explicit", "float32")))
 
 
 def _explicit(stepper: Stepper, prompt: np.ndarray, params: SamplingParams, count: int) -> list[int]:

@@ -1,0 +1,175 @@
+"""The decode loop over real graphs of both layouts: the same requests get the same answers."""
+
+import asyncio
+from collections.abc import Sequence as Rows
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deployments.decoder.engine import Engine, StepRejectedError
+from deployments.decoder.explicit import ExplicitEngine
+from deployments.decoder.ladder import Ladder
+from deployments.decoder.lease import Lease
+from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.model_servers import Tensors
+from deployments.decoder.resident import ResidentEngine
+from deployments.decoder.room import Blocks, Reserved, Room
+from deployments.decoder.scheduler import Limits, Scheduler
+from deployments.decoder.sequence import Sequence
+from deployments.decoder.slots import SlotTable
+from deployments.decoder.state_store import StateStore
+from deployments.decoder.token_mask import pack
+from deployments.errors import TensorloomError
+from deployments.messages import FinishReason, SamplingParams, TokenLogprobs
+from export import families, gpt2, gpt2_resident, resident, write
+from export.pool_stepper import PoolStepper
+from export.stepper import Stepper
+from tests.deployments.decoder.sessions import running
+from tests.export import residents
+
+SLOTS = 8
+VOCABULARY = 300
+BROKEN_PLACE = 60
+
+
+class InProcessServer:
+    """A servable in this process, as the decode loop sees a model server."""
+
+    available = 1
+
+    def __init__(self, stepper: Stepper | PoolStepper) -> None:
+        self._stepper = stepper
+        self.calls: list[str] = []
+
+    async def call(self, signature: str, inputs: Tensors) -> Tensors:
+        self.calls.append(signature)
+        await asyncio.sleep(0)
+        if isinstance(self._stepper, Stepper):
+            return self._stepper.call(dict(inputs))
+        try:
+            return self._stepper.call(signature, **inputs)
+        except tf.errors.OpError as error:
+            raise StepRejectedError(str(error)) from error
+
+
+def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper) -> DecodeLoop:
+    engine: Engine
+    room: Room
+    if isinstance(stepper, Stepper):
+        engine = ExplicitEngine(StateStore(stepper.manifest), server)
+        room = Reserved(1 << 30, stepper.manifest.state_bytes)
+    else:
+        ladder = Ladder((SLOTS,) * stepper.pool.blocks)
+        # An hour: as many steps a call as the pool allows, whenever the batch is stable.
+        engine = ResidentEngine(
+            stepper.pool, SlotTable(ladder, stepper.pool.block_size), Lease(server, ladder.slots), 3600
+        )
+        room = Blocks(stepper.pool, ladder)
+    limits = Limits(max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=64)
+    return DecodeLoop(Scheduler(limits, room), engine)
+
+
+Answer = tuple[list[int], FinishReason, list[TokenLogprobs]]
+
+
+async def answer(loop: DecodeLoop, sequence: Sequence) -> Answer:
+    outbox, ids, told = loop.submit(sequence), [], []
+    while True:
+        chunk = await outbox.take()
+        ids.extend(chunk.ids)
+        told.extend(chunk.logprobs or ())
+        if chunk.finish is not None:
+            return ids, chunk.finish, told
+
+
+async def answers(
+    stepper: Stepper | PoolStepper, sequences: Rows[Sequence]
+) -> tuple[list[Answer], list[str]]:
+    server = InProcessServer(stepper)
+    async with running(loop_over(server, stepper)) as loop:
+        return list(await asyncio.gather(*(answer(loop, s) for s in sequences))), server.calls
+
+
+def sequence(name: str, params: SamplingParams, prompt: int = 5, count: int = 40) -> Sequence:
+    mask = None if params.allowed_token_ids is None else pack(params.allowed_token_ids, VOCABULARY)
+    ends = frozenset(params.stop_token_ids)
+    ids = tuple(residents.ids(len(name), prompt).tolist())
+    return Sequence(name, ids, count, params, ends, mask)
+
+
+ASKED = {
+    "plain": SamplingParams(seed=1),
+    "presence": SamplingParams(temperature=0, presence_penalty=1.5, logprobs=2),
+    "frequency": SamplingParams(seed=2, frequency_penalty=1),
+    "repetition": SamplingParams(temperature=0, repetition_penalty=1.5),
+    "bias": SamplingParams(seed=3, logit_bias=((7, 4.0), (9, -100.0)), logprobs=0),
+    "mask": SamplingParams(seed=4, allowed_token_ids=tuple(range(40, 60)), logprobs=3),
+    "least length": SamplingParams(seed=5, min_tokens=17, stop_token_ids=tuple(range(0, 300, 2))),
+}
+
+
+async def test_both_layouts_give_the_same_tokens_and_probabilities(pools: Path, explicit: Stepper) -> None:
+    resident_answers, calls = await answers(
+        PoolStepper(pools), [sequence(name, params) for name, params in ASKED.items()]
+    )
+    explicit_answers, _ = await answers(explicit, [sequence(name, params) for name, params in ASKED.items()])
+    for one, other in zip(resident_answers, explicit_answers, strict=True):
+        assert one[:2] == other[:2]
+        for told, wanted in zip(one[2], other[2], strict=True):
+            assert told.logprob == pytest.approx(wanted.logprob, abs=1e-3)
+            assert [token for token, _ in told.top] == [token for token, _ in wanted.top]
+    by_name = dict(zip(ASKED, resident_answers, strict=True))
+    assert [len(by_name[name][2]) for name in ("plain", "presence", "bias", "mask")] == [0, 40, 40, 40]
+    assert set(by_name["mask"][0]) <= set(range(40, 60))
+    assert 9 not in by_name["bias"][0]
+    assert sum(call.startswith("decode") for call in calls) < 30, "several steps a call"
+
+
+async def test_no_end_token_comes_before_the_least_length_and_one_may_right_after(pools: Path) -> None:
+    ends = tuple(range(0, 300, 2))
+    stepper = PoolStepper(pools)
+    lengths = []
+    for seed in range(8):
+        params = SamplingParams(seed=seed, min_tokens=10, stop_token_ids=ends)
+        ((ids, reason, _),), _ = await answers(stepper, [sequence("a", params)])
+        assert not set(ids) & set(ends)
+        assert reason is FinishReason.STOP
+        lengths.append(len(ids))
+    assert min(lengths) == 10
+    assert max(lengths) < 40
+
+
+async def test_a_row_that_is_no_numbers_any_more_fails_alone_and_spoils_no_slot(broken: PoolStepper) -> None:
+    """Its keys and values once stayed in the slot for whoever came next."""
+    server = InProcessServer(broken)
+    params = SamplingParams(seed=3, presence_penalty=0.5)
+    async with running(loop_over(server, broken)) as loop:
+        stay = [asyncio.create_task(answer(loop, sequence("s" * n, params, 5, 50))) for n in (1, 2, 3)]
+        goes = asyncio.create_task(answer(loop, sequence("goes", params, 30, 60)))
+        with pytest.raises(TensorloomError, match="not numbers"):
+            await goes
+        given = [await task for task in stay]
+        again = [replace(sequence("s", params, 5, 50), id=str(slot)) for slot in range(SLOTS)]
+        after = await asyncio.gather(*(answer(loop, each) for each in again))
+    assert all(len(ids) == 50 for ids, _, _ in given)
+    assert after == [given[0]] * SLOTS
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> PoolStepper:
+    """A model whose logits are no numbers from one place of a text on."""
+    directory = tmp_path_factory.mktemp("golden") / "broken"
+    servable = residents.golden(directory, "small")
+    checkpoint = families.Checkpoint(directory)
+    config = gpt2.read_config(checkpoint)
+    weights = dict(gpt2.read_weights(checkpoint, config))
+    places = np.array(weights["wpe.weight"])
+    places[BROKEN_PLACE] = np.nan
+    weights["wpe.weight"] = places
+    model = gpt2_resident.model(config, weights, "float32", residents.BLOCK_SIZE)
+    manifest = replace(servable.manifest, pool=resident.describe(model))
+    broken = replace(servable, step=model, manifest=manifest)
+    return PoolStepper(write.write(broken, tmp_path_factory.mktemp("models"), None, lambda _: None))
