@@ -16,6 +16,7 @@ from deployments.links.outlets import Outlets
 from deployments.messages import GenerateRequest, Servable, TextChunk, TokenChunk
 from deployments.servables import ServableCache
 from deployments.text_assembler import TextAssembler
+from deployments.token_texts import TokenTexts
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,21 @@ class Vocabulary:
     """What one servable's tokens stand for."""
 
     tokenizer: Tokenizer
+    texts: TokenTexts
     eos: frozenset[int]
 
     @staticmethod
     def of(servable: Servable) -> "Vocabulary":
         tokenizer = Tokenizer.from_buffer(servable.tokenizer)
-        return Vocabulary(tokenizer, frozenset(servable.manifest.special_tokens.eos))
+        eos = frozenset(servable.manifest.special_tokens.eos)
+        return Vocabulary(tokenizer, TokenTexts(tokenizer), eos)
 
     def assembler(self, request: GenerateRequest) -> TextAssembler:
-        return TextAssembler(self.tokenizer, request.stop, self.eos)
+        texts = None if request.sampling.logprobs is None else self.texts
+        return TextAssembler(self.tokenizer, request.stop, self._ends(request), texts)
+
+    def _ends(self, request: GenerateRequest) -> frozenset[int]:
+        return frozenset(request.sampling.stop_token_ids).union(() if request.ignore_eos else self.eos)
 
 
 @serve.deployment

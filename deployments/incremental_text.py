@@ -16,6 +16,11 @@ class IncrementalText:
         self._ids: list[int] = []
         self._released = 0
 
+    @property
+    def length(self) -> int:
+        """Characters so far."""
+        return self._released
+
     def push(self, token: int) -> str:
         """The text that `token` completes; empty while a character is incomplete."""
         self._ids.append(token)

@@ -8,30 +8,49 @@ from collections.abc import Collection, Sequence
 from tokenizers import Tokenizer
 
 from deployments.incremental_text import IncrementalText
-from deployments.messages import FinishReason, TextChunk, TokenChunk
+from deployments.messages import FinishReason, TextChunk, TextLogprobs, TokenChunk, TokenLogprobs
 from deployments.stop_strings import StopStrings
+from deployments.token_texts import TokenTexts
 
 
 class TextAssembler:
-    """Turns token chunks into text chunks; `eos` are the ids that end a generation without a text."""
+    """Turns token chunks into text chunks; `eos` are the ids that end a generation without a text.
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str], eos: Collection[int]) -> None:
+    With `texts`, chunks bring log-probabilities, which are told with the tokens that they belong to.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        stops: Sequence[str],
+        eos: Collection[int],
+        texts: TokenTexts | None = None,
+    ) -> None:
         self._text = IncrementalText(tokenizer)
         self._stops = StopStrings(stops)
         self._eos = eos
+        self._texts = texts
         self._tokens = 0
+        self._told: list[TextLogprobs] = []
 
     def push(self, chunk: TokenChunk) -> TextChunk | None:
         """What can be shown now; None where nothing can. The chunk with `finish` is the last."""
         shown: list[str] = []
-        for token in self._spoken(chunk):
+        for i, token in enumerate(self._spoken(chunk)):
             self._tokens += 1
+            if chunk.logprobs is not None:
+                self._tell(token, chunk.logprobs[i])
             released = self._stops.push(self._text.push(token))
             shown.append(released.text)
             if released.stopped:
                 return self._chunk(shown, FinishReason.STOP)
         self._tokens += len(chunk.ids) - len(self._spoken(chunk))
         return self._last(shown, chunk.finish) if chunk.finish else self._some(shown)
+
+    def _tell(self, token: int, logprobs: TokenLogprobs) -> None:
+        if self._texts is not None:
+            text = self._texts.of(token, logprobs.logprob)
+            self._told.append(TextLogprobs(text, self._text.length, self._texts.top(logprobs)))
 
     def _spoken(self, chunk: TokenChunk) -> tuple[int, ...]:
         ended = chunk.finish is FinishReason.STOP and chunk.ids and chunk.ids[-1] in self._eos
@@ -49,4 +68,5 @@ class TextAssembler:
 
     def _chunk(self, shown: list[str], finish: FinishReason | None) -> TextChunk:
         tokens, self._tokens = self._tokens, 0
-        return TextChunk("".join(shown), tokens, finish)
+        told, self._told = tuple(self._told), []
+        return TextChunk("".join(shown), tokens, finish, None if self._texts is None else told)

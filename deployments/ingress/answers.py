@@ -12,6 +12,7 @@ from deployments.ingress.schemas import GenerationBody
 from deployments.ingress.service import Generation
 from deployments.ingress.sse import EventStream, UsageWishes
 from deployments.ingress.wire import Json
+from deployments.messages import TextChunk, TextLogprobs
 
 
 async def answer(generation: Generation, shape: Format, body: GenerationBody) -> Response:
@@ -30,4 +31,10 @@ async def _whole(generation: Generation, shape: Format) -> Response:
     assert finish, "a generation ends with its finish"
     text = "".join(chunk.text for chunk in chunks)
     usage = Usage(generation.prompt_tokens, sum(chunk.tokens for chunk in chunks))
-    return Json(shape.body(text, finish, usage))
+    return Json(shape.body(text, finish, usage, _told(chunks)))
+
+
+def _told(chunks: list[TextChunk]) -> tuple[TextLogprobs, ...] | None:
+    if chunks[-1].logprobs is None:
+        return None
+    return tuple(told for chunk in chunks for told in chunk.logprobs or ())

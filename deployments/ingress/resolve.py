@@ -6,7 +6,7 @@ Does not know HTTP or where the prompt came from.
 from dataclasses import dataclass
 from typing import TypeVar
 
-from deployments.errors import ContextOverflow
+from deployments.errors import ContextOverflow, RequestError
 from deployments.messages import EncodedPrompt, GenerateRequest, SamplingParams
 
 MASK_64 = 2**64 - 1
@@ -28,17 +28,31 @@ class Options:
     top_k: int | None = None
     min_p: float | None = None
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
+    min_tokens: int = 0
+    allowed_token_ids: tuple[int, ...] | None = None
+    logprobs: int | None = None
 
 
 def resolve(request_id: str, prompt: EncodedPrompt, options: Options, random_seed: int) -> GenerateRequest:
-    """The request as the decoder takes it; ContextOverflow where it cannot fit."""
+    """The request as the decoder takes it; RequestError where its lengths cannot be kept."""
+    max_tokens = _max_tokens(prompt, options)
+    if options.min_tokens > max_tokens:
+        raise RequestError(
+            f"min_tokens {options.min_tokens} is more than the {max_tokens} that the answer may have.",
+            "min_tokens",
+        )
     return GenerateRequest(
         request_id=request_id,
         servable=prompt.servable,
         prompt_ids=prompt.ids,
-        max_tokens=_max_tokens(prompt, options),
+        max_tokens=max_tokens,
         sampling=_sampling(prompt, options, random_seed),
         stop=options.stop,
         ignore_eos=options.ignore_eos,
@@ -53,6 +67,14 @@ def _sampling(prompt: EncodedPrompt, options: Options, random_seed: int) -> Samp
         top_p=_first(options.top_p, defaults.top_p),
         min_p=_first(options.min_p, defaults.min_p),
         seed=_first(options.seed, random_seed) & MASK_64,
+        presence_penalty=options.presence_penalty,
+        frequency_penalty=options.frequency_penalty,
+        repetition_penalty=_first(options.repetition_penalty, defaults.repetition_penalty),
+        logit_bias=options.logit_bias,
+        min_tokens=options.min_tokens,
+        stop_token_ids=options.stop_token_ids,
+        allowed_token_ids=options.allowed_token_ids,
+        logprobs=options.logprobs,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from deployments.ingress import wire
+from deployments.ingress.logprobs import Told, of_chat, of_completion
 from deployments.ingress.service import ModelCard
 from deployments.messages import DecoderStatus, FinishReason
 
@@ -46,16 +47,16 @@ class Head(Protocol):
 class Format(Protocol):
     """How one API shows a generation."""
 
-    def body(self, text: str, finish: FinishReason, usage: Usage) -> dict[str, Any]:
+    def body(self, text: str, finish: FinishReason, usage: Usage, told: Told) -> dict[str, Any]:
         """The whole answer."""
 
     def opening(self, usage: Usage | None) -> tuple[bytes, ...]:
         """The chunks before the first text."""
 
-    def delta(self, text: str, usage: Usage | None) -> bytes:
+    def delta(self, text: str, usage: Usage | None, told: Told) -> bytes:
         """A chunk with more text."""
 
-    def finish(self, text: str, reason: FinishReason, usage: Usage | None) -> tuple[bytes, ...]:
+    def finish(self, text: str, reason: FinishReason, usage: Usage | None, told: Told) -> tuple[bytes, ...]:
         """The last text, and why it ends."""
 
     def usage(self, usage: Usage) -> bytes:
@@ -71,17 +72,19 @@ class CompletionFormat:
         self._head = head
         self._chunk = Template(self._object([_completion_choice(HOLE, None)]), shows_usage)
 
-    def body(self, text: str, finish: FinishReason, usage: Usage) -> dict[str, Any]:
-        return {**self._object([_completion_choice(text, finish)]), "usage": usage.to_json()}
+    def body(self, text: str, finish: FinishReason, usage: Usage, told: Told) -> dict[str, Any]:
+        return {**self._object([_completion_choice(text, finish, told)]), "usage": usage.to_json()}
 
     def opening(self, usage: Usage | None) -> tuple[bytes, ...]:  # noqa: ARG002
         return ()
 
-    def delta(self, text: str, usage: Usage | None) -> bytes:
-        return self._chunk.fill(text, usage)
+    def delta(self, text: str, usage: Usage | None, told: Told) -> bytes:
+        if not told:
+            return self._chunk.fill(text, usage)
+        return self._chunk.with_choices([_completion_choice(text, None, told)], usage)
 
-    def finish(self, text: str, reason: FinishReason, usage: Usage | None) -> tuple[bytes, ...]:
-        return (self._chunk.with_choices([_completion_choice(text, reason)], usage),)
+    def finish(self, text: str, reason: FinishReason, usage: Usage | None, told: Told) -> tuple[bytes, ...]:
+        return (self._chunk.with_choices([_completion_choice(text, reason, told or None)], usage),)
 
     def usage(self, usage: Usage) -> bytes:
         return self._chunk.with_choices([], usage)
@@ -100,21 +103,23 @@ class ChatFormat:
         chunk = _head("chat.completion.chunk", head, [_chat_choice({"content": HOLE}, None)])
         self._chunk = Template(chunk, shows_usage)
 
-    def body(self, text: str, finish: FinishReason, usage: Usage) -> dict[str, Any]:
+    def body(self, text: str, finish: FinishReason, usage: Usage, told: Told) -> dict[str, Any]:
         message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+        choice = {"index": 0, "message": message, "logprobs": of_chat(told), "finish_reason": finish}
         return {**_head("chat.completion", self._head, [choice]), "usage": usage.to_json()}
 
     def opening(self, usage: Usage | None) -> tuple[bytes, ...]:
         delta = {"role": "assistant", "content": "", "refusal": None}
         return (self._chunk.with_choices([_chat_choice(delta, None)], usage),)
 
-    def delta(self, text: str, usage: Usage | None) -> bytes:
-        return self._chunk.fill(text, usage)
+    def delta(self, text: str, usage: Usage | None, told: Told) -> bytes:
+        if not told:
+            return self._chunk.fill(text, usage)
+        return self._chunk.with_choices([_chat_choice({"content": text}, None, told)], usage)
 
-    def finish(self, text: str, reason: FinishReason, usage: Usage | None) -> tuple[bytes, ...]:
+    def finish(self, text: str, reason: FinishReason, usage: Usage | None, told: Told) -> tuple[bytes, ...]:
         last = self._chunk.with_choices([_chat_choice({}, reason)], usage)
-        return (self.delta(text, usage), last) if text else (last,)
+        return (self.delta(text, usage, told), last) if text or told else (last,)
 
     def usage(self, usage: Usage) -> bytes:
         return self._chunk.with_choices([], usage)
@@ -171,12 +176,12 @@ def _head(kind: str, head: Head, choices: list[dict[str, Any]]) -> dict[str, Any
     }
 
 
-def _completion_choice(text: str, finish: FinishReason | None) -> dict[str, Any]:
-    return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+def _completion_choice(text: str, finish: FinishReason | None, told: Told = None) -> dict[str, Any]:
+    return {"index": 0, "text": text, "logprobs": of_completion(told), "finish_reason": finish}
 
 
-def _chat_choice(delta: Mapping[str, Any], finish: FinishReason | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+def _chat_choice(delta: Mapping[str, Any], finish: FinishReason | None, told: Told = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": of_chat(told), "finish_reason": finish}
 
 
 def health_object(ready: bool, statuses: Mapping[str, DecoderStatus | None]) -> dict[str, Any]:

@@ -11,12 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from deployments.errors import RequestError
 from deployments.ingress import unsupported
 from deployments.ingress.fields import (
+    AllowedTokenIds,
     ContentField,
+    LogitBias,
+    Logprobs,
     MaxTokens,
     MinP,
+    MinTokens,
+    Penalty,
     PromptField,
+    RepetitionPenalty,
     Seed,
     StopField,
+    StopTokenIds,
     Temperature,
     Text,
     TopK,
@@ -63,8 +70,15 @@ class GenerationBody(Body):
     """0 and -1 are no limit."""
     min_p: MinP | None = None
     seed: Seed | None = None
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
+    repetition_penalty: RepetitionPenalty | None = None
+    logit_bias: LogitBias = ()
     stop: StopField = []
+    stop_token_ids: StopTokenIds = []
     ignore_eos: bool = False
+    min_tokens: MinTokens = 0
+    allowed_token_ids: AllowedTokenIds | None = None
 
     @model_validator(mode="after")
     def _stream_options_need_a_stream(self) -> Self:
@@ -85,8 +99,15 @@ class GenerationBody(Body):
             top_k=None if self.top_k is None else max(self.top_k, 0),
             min_p=self.min_p,
             seed=self.seed,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            repetition_penalty=self.repetition_penalty,
+            logit_bias=self.logit_bias,
             stop=tuple(self.stop),
+            stop_token_ids=_distinct(self.stop_token_ids),
             ignore_eos=self.ignore_eos,
+            min_tokens=self.min_tokens,
+            allowed_token_ids=None if self.allowed_token_ids is None else _distinct(self.allowed_token_ids),
         )
 
 
@@ -96,6 +117,7 @@ class CompletionBody(GenerationBody):
     neutral = unsupported.COMPLETION
 
     prompt: PromptField
+    logprobs: Logprobs | None = None
 
     def to_prompt(self) -> Prompt:
         if isinstance(self.prompt, str):
@@ -103,7 +125,8 @@ class CompletionBody(GenerationBody):
         return TokenPrompt(self.model, self.prompt)
 
     def to_options(self) -> Options:
-        return replace(super().to_options(), default_max_tokens=DEFAULT_COMPLETION_TOKENS)
+        options = replace(super().to_options(), default_max_tokens=DEFAULT_COMPLETION_TOKENS)
+        return replace(options, logprobs=self.logprobs)
 
 
 class MessageBody(Body):
@@ -129,14 +152,26 @@ class ChatBody(GenerationBody):
     messages: list[MessageBody] = Field(min_length=1)
     max_completion_tokens: MaxTokens | None = None
     """The newer name of `max_tokens`; it counts where both are given."""
+    logprobs: bool = False
+    top_logprobs: Logprobs = 0
+
+    @model_validator(mode="after")
+    def _top_logprobs_need_logprobs(self) -> Self:
+        if self.top_logprobs and not self.logprobs:
+            raise RequestError("'top_logprobs' is only allowed where 'logprobs' is true.", "top_logprobs")
+        return self
 
     def to_prompt(self) -> Prompt:
         return ChatPrompt(self.model, tuple(message.to_message() for message in self.messages))
 
     def to_options(self) -> Options:
-        options = super().to_options()
+        options = replace(super().to_options(), logprobs=self.top_logprobs if self.logprobs else None)
         if self.max_completion_tokens is None:
             return options
         return replace(
             options, max_tokens=self.max_completion_tokens, max_tokens_param="max_completion_tokens"
         )
+
+
+def _distinct(ids: list[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(ids))

@@ -66,8 +66,8 @@ async def _chunks(generation: Generation, shape: Format, wishes: UsageWishes) ->
 
 def _shown(chunk: TextChunk, shape: Format, usage: Usage | None) -> tuple[bytes, ...]:
     if chunk.finish:
-        return shape.finish(chunk.text, chunk.finish, usage)
-    return (shape.delta(chunk.text, usage),)
+        return shape.finish(chunk.text, chunk.finish, usage, chunk.logprobs)
+    return (shape.delta(chunk.text, usage, chunk.logprobs),)
 
 
 def _event(data: bytes) -> bytes:

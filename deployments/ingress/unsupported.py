@@ -29,26 +29,19 @@ IGNORED = frozenset(
 """Accepted with any value: they describe the request, or ask for what no answer has to follow."""
 
 COMMON: Neutral = {
-    "allowed_token_ids": [],
     "bad_words": [[]],
     "best_of": [1],
     "echo": [False],
-    "frequency_penalty": [0],
     "include_stop_str_in_output": [False],
     "length_penalty": [1],
-    "logit_bias": [{}],
-    "min_tokens": [0],
     "n": [1],
-    "presence_penalty": [0],
     "prompt_logprobs": [],
-    "repetition_penalty": [1],
     "return_token_ids": [False],
     "skip_special_tokens": [True],
     "spaces_between_special_tokens": [True],
-    "stop_token_ids": [[]],
     "use_beam_search": [False],
 }
-COMPLETION: Neutral = {**COMMON, "logprobs": [], "suffix": [""]}
+COMPLETION: Neutral = {**COMMON, "suffix": [""]}
 CHAT: Neutral = {
     **COMMON,
     "add_generation_prompt": [True],
@@ -58,12 +51,10 @@ CHAT: Neutral = {
     "continue_final_message": [False],
     "function_call": ["none", "auto"],
     "functions": [[]],
-    "logprobs": [False],
     "modalities": [["text"]],
     "response_format": [{"type": "text"}],
     "tool_choice": ["none", "auto"],
     "tools": [[]],
-    "top_logprobs": [0],
     "web_search_options": [],
 }
 MESSAGE: Neutral = {"annotations": [[]], "audio": [], "function_call": [], "refusal": [], "tool_calls": [[]]}

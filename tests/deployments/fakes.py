@@ -5,6 +5,9 @@ prompt "ab" is (97, 98). The fake decoder answers with the prompt itself, one to
 <eos>: for "ab" the chunks are (97,), (98,) and (257,) with finish "stop"; with max_tokens = 1 the only chunk
 is (97,) with finish "length". The chat template joins the contents of the messages.
 
+Where it is asked for log-probabilities, token t had -0.5, and t, t + 1, t + 2, ... were the likeliest in its
+place, with -0.5, -1.5, -2.5, ...
+
 Prompts that begin with a mark are scripted instead:
 
     !overloaded     Overloaded at once                !unavailable    ModelServerUnavailable at once
@@ -27,7 +30,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
 from deployments import streams
 from deployments.config import ModelArgs
-from deployments.errors import ContextOverflow, ModelServerUnavailable, Overloaded, ServableReplaced
+from deployments.decoder import intake
+from deployments.errors import ContextOverflow, ModelServerUnavailable, Overloaded
 from deployments.links.frames import LaneAddress
 from deployments.links.outlets import Outlets
 from deployments.messages import (
@@ -37,6 +41,7 @@ from deployments.messages import (
     Servable,
     ServableId,
     TokenChunk,
+    TokenLogprobs,
 )
 
 BOS, EOS = 256, 257
@@ -93,6 +98,7 @@ class Script:
     change: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
+        intake.check(request, self.servable)
         await self._count(+1)
         try:
             async with aclosing(self._chunks(request)) as chunks:
@@ -142,7 +148,15 @@ class Script:
 def echo(request: GenerateRequest) -> list[TokenChunk]:
     ids = (*request.prompt_ids, EOS)[: request.max_tokens]
     finish = FinishReason.STOP if ids[-1] == EOS else FinishReason.LENGTH
-    return [*(TokenChunk((token,)) for token in ids[:-1]), TokenChunk((ids[-1],), finish)]
+    *before, last = [TokenChunk((token,), logprobs=_logprobs(token, request)) for token in ids]
+    return [*before, replace(last, finish=finish)]
+
+
+def _logprobs(token: int, request: GenerateRequest) -> tuple[TokenLogprobs, ...] | None:
+    if (count := request.sampling.logprobs) is None:
+        return None
+    top = tuple((token + n, -0.5 - n) for n in range(count))
+    return (TokenLogprobs(-0.5, top),)
 
 
 def _wide(servable: Servable) -> bytes:
@@ -174,8 +188,6 @@ class FakeDecoder:
         )
 
     async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
-        if request.servable != self._script.servable.id:
-            raise ServableReplaced("Another version is served.")
         await streams.into(reader, self._outlets, self._script.generate(request))
 
     async def replace(self) -> None:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 import httpx
 
+from deployments.decoder import intake
 from deployments.detokenizer import Vocabulary
 from deployments.ingress.routes import create_app
 from deployments.ingress.service import Service
@@ -35,6 +36,7 @@ class InProcess:
         return PromptEncoder(self.servables[prompt.model]).encode(prompt)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
+        intake.check(request, self.servables[request.servable.model])
         self.asked.append(request)
         return self._generate(request)
 

@@ -55,6 +55,45 @@ def test_a_streamed_chat(client: openai.OpenAI) -> None:
     assert last.usage.completion_tokens == 4
 
 
+def test_probabilities_of_a_completion(client: openai.OpenAI) -> None:
+    choice = client.completions.create(model="echo", prompt="ab", logprobs=2).choices[0]
+    assert choice.logprobs is not None
+    assert choice.logprobs.tokens == ["a", "b"]
+    assert choice.logprobs.token_logprobs == [-0.5, -0.5]
+    assert choice.logprobs.top_logprobs == [{"a": -0.5, "b": -1.5}, {"b": -0.5, "c": -1.5}]
+    assert choice.logprobs.text_offset == [0, 1]
+
+
+def test_probabilities_of_a_streamed_chat(client: openai.OpenAI) -> None:
+    chunks = client.chat.completions.create(
+        model="echo", messages=QUESTION, stream=True, logprobs=True, top_logprobs=1
+    )
+    told = [chunk.choices[0].logprobs for chunk in chunks]
+    tokens = [token for each in told if each for token in each.content or ()]
+    assert bytes(byte for token in tokens for byte in token.bytes or ()).decode() == "aé"
+    assert [(token.logprob, token.top_logprobs[0].logprob) for token in tokens] == [(-0.5, -0.5)] * 3
+
+
+def test_what_the_client_has_fields_for_is_taken(client: openai.OpenAI) -> None:
+    chat = client.chat.completions.create(
+        model="echo",
+        messages=QUESTION,
+        presence_penalty=0.5,
+        frequency_penalty=0.5,
+        logit_bias={"97": 1},
+        extra_body={
+            "repetition_penalty": 1.1,
+            "min_tokens": 1,
+            "stop_token_ids": [5],
+            "allowed_token_ids": [97],
+        },
+    )
+    assert chat.choices[0].message.content == "aé"
+    with pytest.raises(openai.BadRequestError, match="token id 258 of logit_bias") as outside:
+        client.chat.completions.create(model="echo", messages=QUESTION, logit_bias={"258": 1})
+    assert outside.value.param == "logit_bias"
+
+
 def test_failures_are_the_clients_own_classes(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="does not exist") as missing:
         client.completions.create(model="gone", prompt="a")

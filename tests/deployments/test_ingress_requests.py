@@ -1,13 +1,14 @@
 """What clients may send, and what is made of it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from deployments.messages import GenerateRequest
-from tests.deployments.fakes import BOS, CONTEXT_LENGTH
+from tests.deployments.fakes import BOS, CONTEXT_LENGTH, EOS
 from tests.deployments.in_process import InProcess, client
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
@@ -106,6 +107,117 @@ async def test_what_a_client_says_reaches_the_decoder() -> None:
     assert sampling.seed == 2**64 - 1
 
 
+SAID_OF_SAMPLING = {
+    "presence_penalty": 0.5,
+    "frequency_penalty": -2,
+    "repetition_penalty": 1.25,
+    "logit_bias": {"97": -100, "3": 0.5},
+    "min_tokens": 2,
+    "stop_token_ids": [5, 6, 5],
+    "allowed_token_ids": [97, 98, 5, 97],
+}
+
+
+@pytest.mark.parametrize(("path", "body"), [(COMPLETIONS, COMPLETION), (CHAT, CONVERSATION)])
+async def test_what_a_client_says_of_sampling_reaches_the_decoder(path: str, body: dict[str, Any]) -> None:
+    sampling = (await resolved(path, {**body, **SAID_OF_SAMPLING})).sampling
+    assert (sampling.presence_penalty, sampling.frequency_penalty) == (0.5, -2)
+    assert sampling.repetition_penalty == 1.25
+    assert sampling.logit_bias == ((97, -100.0), (3, 0.5))
+    assert (sampling.min_tokens, sampling.stop_token_ids) == (2, (5, 6))
+    assert sampling.allowed_token_ids == (97, 98, 5)
+    assert sampling.logprobs is None
+
+
+async def test_what_a_client_does_not_say_of_sampling_changes_nothing() -> None:
+    sampling = (await resolved(COMPLETIONS, COMPLETION)).sampling
+    assert (sampling.edits, sampling.allowed_token_ids, sampling.logprobs) == (False, None, None)
+
+
+async def test_a_models_own_repetition_penalty_counts_where_the_client_says_nothing() -> None:
+    backends = InProcess()
+    manifest = backends.servables["echo"].manifest
+    generation = replace(manifest.generation, repetition_penalty=1.5)
+    backends.servables["echo"] = replace(
+        backends.servables["echo"], manifest=replace(manifest, generation=generation)
+    )
+    async with client(backends) as http:
+        await http.post(COMPLETIONS, json=COMPLETION)
+        await http.post(COMPLETIONS, json={**COMPLETION, "repetition_penalty": 1})
+    assert [request.sampling.repetition_penalty for request in backends.asked] == [1.5, 1]
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "wanted"),
+    [
+        (COMPLETIONS, {"logprobs": 0}, 0),
+        (COMPLETIONS, {"logprobs": 20}, 20),
+        (CHAT, {"logprobs": True}, 0),
+        (CHAT, {"logprobs": True, "top_logprobs": 20}, 20),
+        (CHAT, {"logprobs": False, "top_logprobs": 0}, None),
+        (CHAT, {"top_logprobs": 0}, None),
+    ],
+)
+async def test_each_api_has_its_own_way_to_ask_for_probabilities(
+    path: str, said: dict[str, Any], wanted: int | None
+) -> None:
+    body = COMPLETION if path == COMPLETIONS else CONVERSATION
+    assert (await resolved(path, {**body, **said})).sampling.logprobs == wanted
+
+
+async def test_top_logprobs_need_logprobs() -> None:
+    for said in ({"top_logprobs": 1}, {"top_logprobs": 1, "logprobs": False}):
+        error = await refused(CHAT, {**CONVERSATION, **said})
+        assert error["param"] == "top_logprobs"
+        assert "only allowed where 'logprobs' is true" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("bias", "said"),
+    [
+        ({"x": 1}, "The key 'x' should be a token id"),
+        ({"-1": 1}, "The key '-1' should be a token id"),
+        ({"1.5": 1}, "The key '1.5' should be a token id"),
+        ({"٣": 1}, "The key '٣' should be a token id"),
+        ({"9" * 5000: 1}, "should be a token id"),
+        ({"5": 100.5}, "The bias of '5' should be a number from -100 to 100"),
+        ({"5": "1"}, "The bias of '5' should be a number"),
+        ({"5": True}, "The bias of '5' should be a number"),
+        ({"5": float("nan")}, "The bias of '5' should be a number"),
+        ({"5": 1, "05": 2}, "more than once"),
+        ({str(i): 1 for i in range(1025)}, "at most 1024 keys, and this one has 1025"),
+        ([5], "an object with token ids as its keys"),
+        ({"258": 1}, "token id 258 of logit_bias is outside the vocabulary; ids are 0 to 257"),
+    ],
+)
+async def test_a_bias_that_cannot_be_is_refused_with_what_is_wrong(bias: Any, said: str) -> None:
+    error = await refused(COMPLETIONS, {**COMPLETION, "logit_bias": bias})
+    assert error["param"] == "logit_bias"
+    assert said in error["message"]
+
+
+@pytest.mark.parametrize("name", ["stop_token_ids", "allowed_token_ids"])
+async def test_token_ids_must_be_in_the_vocabulary(name: str) -> None:
+    error = await refused(COMPLETIONS, {**COMPLETION, name: [3, 258]})
+    assert error["param"] == name
+    assert f"token id 258 of {name} is outside the vocabulary; ids are 0 to 257" in error["message"]
+    assert (await refused(COMPLETIONS, {**COMPLETION, name: [3, -1]}))["param"] == f"{name}[1]"
+
+
+async def test_an_answer_cannot_be_longer_than_it_may_be() -> None:
+    error = await refused(COMPLETIONS, {**COMPLETION, "max_tokens": 3, "min_tokens": 4})
+    assert error["param"] == "min_tokens"
+    assert "min_tokens 4 is more than the 3 that the answer may have" in error["message"]
+
+
+async def test_a_least_length_needs_a_token_that_does_not_end_the_answer() -> None:
+    only_ends = {"min_tokens": 1, "stop_token_ids": [5], "allowed_token_ids": [5, EOS]}
+    error = await refused(COMPLETIONS, {**COMPLETION, **only_ends})
+    assert error["param"] == "allowed_token_ids"
+    await resolved(COMPLETIONS, {**COMPLETION, **only_ends, "ignore_eos": True})
+    await resolved(COMPLETIONS, {**COMPLETION, **only_ends, "min_tokens": 0})
+
+
 async def test_max_completion_tokens_counts_more_than_its_older_name() -> None:
     both = {**CONVERSATION, "max_tokens": 2, "max_completion_tokens": 5}
     assert (await resolved(CHAT, both)).max_tokens == 5
@@ -140,6 +252,18 @@ async def test_a_negative_seed_is_taken_as_its_64_bits() -> None:
         ("max_tokens", "3", "valid integer"),
         ("seed", 2**64, "less than 18446744073709551616"),
         ("stop", ["a"] * 17, "at most 16 items"),
+        ("presence_penalty", 2.1, "less than or equal to 2"),
+        ("frequency_penalty", -2.1, "greater than or equal to -2"),
+        ("frequency_penalty", "none", "valid number"),
+        ("repetition_penalty", 0, "greater than 0"),
+        ("repetition_penalty", 2.5, "less than or equal to 2"),
+        ("min_tokens", -1, "greater than or equal to 0"),
+        ("stop_token_ids", 5, "valid list"),
+        ("stop_token_ids", [5] * 65, "at most 64 items"),
+        ("allowed_token_ids", [], "at least 1 item"),
+        ("logprobs", 21, "less than or equal to 20"),
+        ("logprobs", -1, "greater than or equal to 0"),
+        ("logprobs", True, "valid integer"),
         ("stop", {}, "valid list"),
         ("stream", "yes", "valid boolean"),
         ("model", 3, "valid string"),
@@ -160,15 +284,12 @@ async def test_an_empty_stop_string_is_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "body", "name", "value"),
     [
-        (COMPLETIONS, COMPLETION, "logprobs", 0),
         (COMPLETIONS, COMPLETION, "echo", True),
         (COMPLETIONS, COMPLETION, "best_of", 2),
         (COMPLETIONS, COMPLETION, "suffix", "x"),
         (COMPLETIONS, COMPLETION, "n", 2),
-        (COMPLETIONS, COMPLETION, "logit_bias", {"1": 2}),
-        (COMPLETIONS, COMPLETION, "presence_penalty", 0.5),
-        (COMPLETIONS, COMPLETION, "repetition_penalty", 1.1),
-        (CHAT, CONVERSATION, "logprobs", True),
+        (COMPLETIONS, COMPLETION, "bad_words", ["x"]),
+        (COMPLETIONS, COMPLETION, "prompt_logprobs", 1),
         (CHAT, CONVERSATION, "tools", [{"type": "function"}]),
         (CHAT, CONVERSATION, "tool_choice", "required"),
         (CHAT, CONVERSATION, "response_format", {"type": "json_object"}),

@@ -12,6 +12,7 @@ from deployments.errors import ModelServerUnavailable
 from deployments.ingress import service
 from deployments.ingress.routes import LARGEST_BODY
 from deployments.messages import DecoderStatus, EncodedPrompt, FinishReason, GenerateRequest, TextChunk
+from tests.deployments.fakes import EOS
 from tests.deployments.in_process import InProcess, client
 
 COMPLETION = {"model": "echo", "prompt": "aé", "stream": True}
@@ -86,6 +87,75 @@ async def test_a_whole_chat_is_one_message() -> None:
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
         "usage": usage(3, 4),
     }
+
+
+def chat_token(text: str, logprob: float, raw: list[int]) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": raw}
+
+
+B_TOKENS = {
+    **chat_token("b", -0.5, [98]),
+    "top_logprobs": [chat_token("b", -0.5, [98]), chat_token("c", -1.5, [99])],
+}
+
+
+async def test_a_completion_lists_its_tokens_with_their_probabilities_and_places() -> None:
+    body = {"model": "echo", "prompt": "aé", "logprobs": 2}
+    choice = (await ask("POST", "/v1/completions", json=body)).json()["choices"][0]
+    first, second = "bytes:\\xc3", "bytes:\\xa9"
+    assert choice["text"] == "aé"
+    assert choice["logprobs"] == {
+        "tokens": ["a", first, second],
+        "token_logprobs": [-0.5] * 3,
+        "top_logprobs": [
+            {"a": -0.5, "b": -1.5},
+            {first: -0.5, "bytes:\\xc4": -1.5},
+            {second: -0.5, "bytes:\\xaa": -1.5},
+        ],
+        "text_offset": [0, 1, 1],
+    }
+
+
+async def test_a_completion_tells_the_tokens_own_probability_whatever_else_it_tells() -> None:
+    body = {"model": "echo", "prompt": "ab", "logprobs": 0}
+    choice = (await ask("POST", "/v1/completions", json=body)).json()["choices"][0]
+    assert choice["logprobs"]["top_logprobs"] == [{"a": -0.5}, {"b": -0.5}]
+
+
+async def test_a_chat_has_an_object_for_each_token() -> None:
+    body = {**CONVERSATION, "stream": False, "logprobs": True, "top_logprobs": 2}
+    body["messages"] = [{"role": "user", "content": "bé"}]
+    choice = (await ask("POST", "/v1/chat/completions", json=body)).json()["choices"][0]
+    *_, last = choice["logprobs"]["content"]
+    assert choice["logprobs"]["refusal"] is None
+    assert choice["logprobs"]["content"][0] == B_TOKENS
+    assert (last["token"], last["bytes"]) == ("bytes:\\xa9", [0xA9])
+
+
+async def test_chunks_of_a_stream_bring_the_probabilities_of_their_own_tokens() -> None:
+    """The text of the last byte comes with the first's probabilities: one character."""
+    got = await chunks("/v1/completions", {**COMPLETION, "logprobs": 1, "prompt": "aéb"})
+    told = [chunk["choices"][0]["logprobs"] for chunk in got]
+    assert [each and each["text_offset"] for each in told] == [[0], [1, 1], [2], None]
+    assert [each and each["token_logprobs"] for each in told] == [[-0.5], [-0.5, -0.5], [-0.5], None]
+
+
+async def test_chunks_of_a_chat_bring_the_probabilities_of_their_own_tokens() -> None:
+    body = {**CONVERSATION, "logprobs": True, "top_logprobs": 2, "max_tokens": 2}
+    body["messages"] = [{"role": "user", "content": "abc"}]
+    got = [chunk["choices"][0] for chunk in await chunks("/v1/chat/completions", body)]
+    told = [
+        choice["logprobs"] and [each["token"] for each in choice["logprobs"]["content"]] for choice in got
+    ]
+    assert told == [None, ["a"], ["b"], None]
+    assert got[2]["logprobs"] == {"content": [B_TOKENS], "refusal": None}
+    assert got[3]["finish_reason"] == "length"
+
+
+async def test_an_answer_of_no_tokens_has_no_probabilities_but_the_place_for_them() -> None:
+    body = {"model": "echo", "prompt": [EOS], "max_tokens": 1, "logprobs": 1}
+    choice = (await ask("POST", "/v1/completions", json=body)).json()["choices"][0]
+    assert choice["logprobs"] == {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
 
 
 async def test_an_answer_as_long_as_allowed_ends_with_length() -> None:
