@@ -66,8 +66,7 @@ MIN_P = "min_p"
 UNIFORMS = "uniforms"
 """float64 (rows, steps) in [0, 1): one random number for each token to be sampled.
 
-`prefill` samples after each of a row's last `steps` tokens; where it has fewer, the first answers mean
-nothing.
+`prefill` samples after each of a row's last `steps` tokens, as if each led to the next.
 """
 
 EDIT_IDS = "edit_ids"

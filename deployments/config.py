@@ -71,6 +71,9 @@ class DecoderArgs(ReplicaArgs):
     """Memory for the state of all sequences of one decoder replica."""
     prefix_cache: bool = True
     """With resident state: whether prompts that begin like an earlier text start from its state."""
+    draft_tokens: Annotated[int, Field(ge=0)] = 15
+    """With resident state: how many tokens at most are guessed from a sequence's own text (prompt lookup) and
+    checked in one call, where that is faster; the text stays the same. 0: none."""
     stream_interval_s: PositiveFloat = 0.05
     """How often a stream moves at most, after its first token; with resident state also how long one call may
     decode, in several steps, while nothing joins, and how long a part of a prompt may hold up others."""

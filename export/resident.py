@@ -104,11 +104,11 @@ def _within(held: Held, slots: tf.Tensor) -> list[tf.Operation]:
 def _last_places(tokens: tf.Tensor, lengths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """(count, batch): where each row's last tokens are among all, and whether it has as many.
 
-    Its first one stands in for any before.
+    Its very last one stands in for any after.
     """
     batch, steps = tf.unstack(tf.shape(tokens))
-    last = lengths - count + tf.range(count)[:, None]
-    return tf.range(batch) * steps + tf.maximum(last, 0), last >= 0
+    own, step = tf.minimum(lengths, count), tf.range(count)[:, None]
+    return tf.range(batch) * steps + lengths - own + tf.minimum(step, own - 1), step < own
 
 
 def _specs(**inputs: tuple[tf.DType, int]) -> Specs:

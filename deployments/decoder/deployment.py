@@ -122,7 +122,8 @@ def _resident(backend: Backend, args: DecoderArgs, pool: Pool) -> DecodeLoop:
         raise ValueError(f"state_bytes {args.state_bytes} is less than a block, {pool.bytes_per_block}")
     ladder = Ladder.of(blocks, args.max_running, pool.blocks)
     slots = SlotTable(ladder, pool.block_size, args.prefix_cache)
-    engine = ResidentEngine(pool, slots, Lease(backend.servers, ladder.slots), args.stream_interval_s)
+    lease = Lease(backend.servers, ladder.slots)
+    engine = ResidentEngine(pool, slots, lease, args.stream_interval_s, args.draft_tokens)
     limits = Limits(
         # A call spans the first slots whatever its batch is, so that splitting one would save nothing.
         ladder.total,

@@ -62,5 +62,8 @@ class Engine(Protocol):
         Raises StepRejectedError (nothing has changed), StateLostError, ModelServerUnavailable.
         """
 
+    def audit(self) -> None:
+        """Assert that its books are in order; called when nothing runs."""
+
     def drop(self, sequence: Sequence) -> None:
         """Give a sequence's place away, if it has one."""

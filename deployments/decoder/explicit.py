@@ -53,6 +53,9 @@ class ExplicitEngine:
             raise StepRejectedError(f"its answer breaks the contract: {error}") from error
         return sampled
 
+    def audit(self) -> None:
+        assert not len(self._states), "state is left of sequences that have ended"
+
     def drop(self, sequence: Sequence) -> None:
         self._states.drop(sequence.id)
 

@@ -140,5 +140,6 @@ class DecodeLoop:
 
     def _audit(self) -> None:
         self._scheduler.audit()
+        self._engine.audit()
         held = self._engine.held
         assert held <= self._scheduler.running, f"{held} states for {self._scheduler.running} sequences"

@@ -20,6 +20,11 @@ class Pace:
         """How many fill the interval; at least one, at most `most`."""
         return max(1, min(most, int(self._interval_s / self._unit_s)))
 
+    @property
+    def unit_s(self) -> float:
+        """Seconds of a unit."""
+        return self._unit_s
+
     @contextmanager
     def timed(self, units: int) -> Iterator[None]:
         """Measure the call in the `with` block, which does `units` units; one that fails does not count.

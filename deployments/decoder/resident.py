@@ -7,24 +7,17 @@ again. One call at a time: prefill and decode of a pool never overlap.
 import asyncio
 from collections.abc import Sequence as Rows
 
-import numpy as np
-import numpy.typing as npt
-
 from contract import names
 from contract.manifest import Pool
-from contract.tensors import Array
-from deployments.decoder import sampling_inputs
+from deployments.decoder import pool_calls, sampling_inputs
 from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StateLostError
 from deployments.decoder.lease import Lease
-from deployments.decoder.model_servers import Tensors
 from deployments.decoder.pace import Pace
 from deployments.decoder.prefixes import Ids
 from deployments.decoder.scheduler import Batch, Row
 from deployments.decoder.sequence import Sequence, State
 from deployments.decoder.slots import Beginning, Move, SlotTable
-
-NO_STOP = -1
-"""Fills up a row's stop tokens."""
+from deployments.decoder.speculation import Drafts, Speculation
 
 FIRST_PROMPT_TOKENS = 128
 """How many are taken to fill the interval before anything was measured."""
@@ -33,13 +26,16 @@ FIRST_PROMPT_TOKENS = 128
 class ResidentEngine:
     """Drives one pool."""
 
-    def __init__(self, pool: Pool, slots: SlotTable, lease: Lease, interval_s: float) -> None:
+    def __init__(
+        self, pool: Pool, slots: SlotTable, lease: Lease, interval_s: float, draft_tokens: int = 0
+    ) -> None:
         """`interval_s`: how long one call may take while streams have to move."""
         self._pool = pool
         self._slots = slots
         self._lease = lease
         self._steps = Pace(interval_s)
         self._prompt_tokens = Pace(interval_s, first=FIRST_PROMPT_TOKENS)
+        self._speculation = Speculation(draft_tokens, self._steps, self._prompt_tokens)
         self._copies: list[Move] = []
         """Beginnings of new sequences that lie in other slots, to be made one after the other."""
         self._one_call = asyncio.Lock()
@@ -82,6 +78,9 @@ class ResidentEngine:
                 raise
         return [sampled.get(owner, NOTHING) for owner in batch.owners]
 
+    def audit(self) -> None:
+        self._slots.audit()
+
     def drop(self, sequence: Sequence) -> None:
         # A call that is away may still write to the slot, after what the sequence holds; whoever gets the
         # slot next is prefilled after that call. What failed is not to be the beginning of another.
@@ -105,13 +104,9 @@ class ResidentEngine:
             await self._move([self._copies.pop(0)])
         if batch.rows[0].sequence.state is State.PREFILLING:
             return await self._prefill(batch)
-        steps = self._room_for(batch, self._steps.units(self._pool.max_steps) if stable else 1)
-        for row in batch.rows:
-            self._slots.need(row.sequence.id, self._blocks_after(row, steps))
-        await self._arrange()
-        # Moving takes calls, while which more may have been dropped.
-        batch = batch.running
-        return await self._decode(batch, steps) if batch.rows else {}
+        if stable and (drafts := self._drafts(batch)):
+            return await self._check(batch, drafts)
+        return await self._decode(batch, self._steps.units(self._pool.max_steps) if stable else 1)
 
     async def _prefill(self, batch: Batch) -> dict[str, Sampled]:
         for row in batch.rows:
@@ -124,87 +119,70 @@ class ResidentEngine:
         if not rows:
             return {}
         sequences = [row.sequence for row in rows]
-        inputs = {
-            names.TOKENS: batch.tokens,
-            names.LENGTHS: np.array(batch.counts, np.int32),
-            names.SLOTS: np.array([self._slots[row.sequence.id] for row in rows], np.int32),
-            names.STARTS: np.array([row.sequence.computed for row in rows], np.int32),
-            **sampling_inputs.of_rows(sequences, steps=1),
-            **sampling_inputs.of_call(sequences),
-        }
         due = {row.sequence.id for row in rows if row.due}
         with self._prompt_tokens.timed(batch.padded_tokens):
+            inputs = pool_calls.prefill(batch, self._slots_of(sequences))
             outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
         sampled = sampling_inputs.read(outputs, sequences, range(len(rows)), (len(rows), 1))
         return {owner: given for owner, given in zip(batch.owners, sampled, strict=True) if owner in due}
 
-    async def _decode(self, batch: Batch, steps: int) -> dict[str, Sampled]:
-        budgets = [min(steps, row.sequence.ahead) for row in batch.rows]
-        table = _RowTable([self._slots[row.sequence.id] for row in batch.rows], self._slots.rows)
-        with self._steps.timed(steps):
-            inputs = _decode_inputs(batch.rows, budgets, table, steps)
-            outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
+    async def _decode(self, batch: Batch, most: int) -> dict[str, Sampled]:
+        """Up to `most` steps in one call."""
+        while most > 1 and not self._fits(batch, most):
+            most //= 2
+        batch, steps = await self._made_room(batch, most), most
+        if not batch.rows:
+            return {}
         sequences = [row.sequence for row in batch.rows]
+        table = pool_calls.RowTable(self._slots_of(sequences), self._slots.rows)
+        budgets = [min(steps, sequence.ahead) for sequence in sequences]
+        with self._steps.timed(steps):
+            inputs = pool_calls.decode(batch.rows, budgets, table, steps)
+            outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
         sampled = sampling_inputs.read(outputs, sequences, table.slots, (table.rows, steps))
         return dict(zip(batch.owners, sampled, strict=True))
 
-    def _room_for(self, batch: Batch, steps: int) -> int:
-        """As many steps as there are blocks for, up to `steps`; there are always enough for one."""
-        while steps > 1 and not self._slots.ladder.fits(self._blocks_after(row, steps) for row in batch.rows):
-            steps //= 2
-        return steps
+    def _drafts(self, batch: Batch) -> Drafts | None:
+        drafts = self._speculation.plan([row.sequence for row in batch.rows])
+        return drafts if drafts and self._fits(batch, drafts.width) else None
+
+    async def _check(self, batch: Batch, drafts: Drafts) -> dict[str, Sampled]:
+        """What of `drafts` the model would have said too, and one token more."""
+        batch = await self._made_room(batch, drafts.width)
+        if not batch.rows:
+            return {}
+        sequences = [row.sequence for row in batch.rows]
+        drafts = drafts.of(batch.owners)
+        with self._speculation.timed(drafts):
+            inputs = pool_calls.check(sequences, drafts.rows, self._slots_of(sequences))
+            outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
+        shape = (len(sequences), drafts.width)
+        sampled = sampling_inputs.read(outputs, sequences, range(len(sequences)), shape)
+        return {
+            sequence.id: self._speculation.agreed(sequence, draft, given)
+            for sequence, draft, given in zip(sequences, drafts.rows, sampled, strict=True)
+        }
+
+    def _slots_of(self, sequences: list[Sequence]) -> list[int]:
+        return [self._slots[sequence.id] for sequence in sequences]
+
+    def _fits(self, batch: Batch, steps: int) -> bool:
+        """Whether there are blocks for so many steps; there always are for one."""
+        return self._slots.ladder.fits(self._blocks_after(row, steps) for row in batch.rows)
 
     def _blocks_after(self, row: Row, steps: int) -> int:
         return self._pool.blocks_for(row.sequence.computed + min(steps, row.sequence.remaining))
+
+    async def _made_room(self, batch: Batch, steps: int) -> Batch:
+        """The rows that are left once each has blocks for `steps`: some may go while slots are moved."""
+        for row in batch.rows:
+            self._slots.need(row.sequence.id, self._blocks_after(row, steps))
+        await self._arrange()
+        return batch.running
 
     async def _arrange(self) -> None:
         if moves := self._slots.arrange():
             await self._move(moves)
 
     async def _move(self, moves: list[Move]) -> None:
-        columns = {
-            names.SOURCES: [move.source for move in moves],
-            names.TARGETS: [move.target for move in moves],
-            names.BLOCKS: [move.blocks for move in moves],
-        }
-        await self._lease.call(
-            names.MOVE_SIGNATURE, {name: np.array(column, np.int32) for name, column in columns.items()}
-        )
-
-
-class _RowTable:
-    """A batch's rows among all the rows that a decode call spans."""
-
-    def __init__(self, slots: list[int], rows: int) -> None:
-        self.rows = rows
-        self.slots = slots
-
-    def spread(self, values: Array, fill: float) -> Array:
-        """`values` (batch, ...) at their slots' places: (rows, ...), `fill` elsewhere."""
-        spread = np.full((self.rows, *values.shape[1:]), fill, values.dtype)
-        spread[self.slots] = values
-        return spread
-
-
-def _decode_inputs(rows: Rows[Row], budgets: list[int], table: _RowTable, steps: int) -> Tensors:
-    sequences = [row.sequence for row in rows]
-    tokens = [row.sequence.next_tokens(1)[0] for row in rows]
-    inputs = {
-        names.TOKENS: np.array(tokens, np.int32),
-        names.POSITIONS: np.array([sequence.computed for sequence in sequences], np.int32),
-        names.BUDGET: np.array(budgets, np.int32),
-        names.STOP_TOKENS: _stop_tokens(sequences),
-        **sampling_inputs.of_rows(sequences, steps),
-    }
-    fills = {names.STOP_TOKENS: NO_STOP, **sampling_inputs.FILLS}
-    spread = {name: table.spread(value, fills.get(name, 0)) for name, value in inputs.items()}
-    return spread | sampling_inputs.of_call(sequences)
-
-
-def _stop_tokens(sequences: list[Sequence]) -> npt.NDArray[np.int32]:
-    """(rows, most), filled up with NO_STOP."""
-    most = max(1, *(len(sequence.eos) for sequence in sequences))
-    stops = np.full((len(sequences), most), NO_STOP, np.int32)
-    for row, sequence in zip(stops, sequences, strict=True):
-        row[: len(sequence.eos)] = sorted(sequence.eos)
-    return stops
+        await self._lease.call(names.MOVE_SIGNATURE, pool_calls.move(moves))

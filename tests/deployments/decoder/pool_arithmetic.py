@@ -9,6 +9,7 @@ import asyncio
 import numpy as np
 
 from contract.manifest import Manifest, Pool, SpecialTokens
+from contract.names import NO_TOKEN
 from deployments.decoder.engine import StepRejectedError
 from deployments.decoder.model_servers import ServerLostError, Tensors
 from tests.deployments.decoder.arithmetic import VOCABULARY
@@ -79,14 +80,15 @@ class PoolServer:
     def _prefill(self, inputs: Tensors) -> Tensors:
         assert len(set(inputs["slots"].tolist())) == len(inputs["slots"])
         steps = inputs["uniforms"].shape[1]
-        answer = np.zeros((len(inputs["slots"]), steps), np.int32)
+        answer = np.full((len(inputs["slots"]), steps), NO_TOKEN, np.int32)
         for row, slot in enumerate(inputs["slots"]):
             start, length = int(inputs["starts"][row]), int(inputs["lengths"][row])
             assert start + length <= self._positions[slot], "the slot's blocks do not hold the row"
             self._pool[slot, start : start + length] = inputs["tokens"][row, :length]
             self.fed += length
-            for step in range(max(0, steps - length), steps):
-                answer[row, step] = self._next(slot, start + length - steps + step + 1, inputs, row, step)
+            sampled = min(steps, length)
+            for step in range(sampled):
+                answer[row, step] = self._next(slot, start + length - sampled + step + 1, inputs, row, step)
         return {"tokens": answer}
 
     def _decode(self, inputs: Tensors) -> Tensors:

@@ -17,6 +17,7 @@ from deployments.decoder.room import Blocks
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.slots import SlotTable
+from deployments.decoder.speculation import Speculation
 from deployments.errors import ModelServerUnavailable, RequestError, TensorloomError
 from deployments.messages import SamplingParams
 from tests.deployments.decoder.arithmetic import continuation
@@ -33,10 +34,12 @@ WHOLE = Ladder((SLOTS,) * POOL.blocks)
 SCARCE = Ladder((SLOTS, 2, 1, 1))
 
 
-def make_loop(server: PoolServer, ladder: Ladder = WHOLE) -> DecodeLoop:
+def make_loop(server: PoolServer, ladder: Ladder = WHOLE, draft_tokens: int = 0) -> DecodeLoop:
     slots = SlotTable(ladder, POOL.block_size)
     # An hour: as many steps as the pool allows, whenever the batch is stable.
-    engine = ResidentEngine(POOL, slots, Lease(server, ladder.slots), interval_s=3600)
+    engine = ResidentEngine(
+        POOL, slots, Lease(server, ladder.slots), interval_s=3600, draft_tokens=draft_tokens
+    )
     return DecodeLoop(Scheduler(LIMITS, Blocks(POOL, ladder)), engine)
 
 
@@ -129,6 +132,36 @@ async def test_a_text_whose_session_failed_is_no_beginning_for_another(loop, ser
     again = greedy("again", [*prompt, 4], 5)
     assert await tokens_of(loop, again) == continuation([*prompt, 4], 5)
     assert again.cached == 0
+
+
+@pytest.fixture
+def drafts_always_pay(monkeypatch):
+    monkeypatch.setattr(Speculation, "_pays", lambda *_: True)
+
+
+@pytest.mark.usefixtures("drafts_always_pay")
+async def test_drafts_save_calls_and_change_no_text(server):
+    prompt = [1, 2, 3, 4] * 8
+    async with running(make_loop(server, draft_tokens=7)) as loop:
+        results = await asyncio.gather(
+            tokens_of(loop, greedy("a", prompt, 90)), tokens_of(loop, seeded("b", prompt, seed=3))
+        )
+    async with running(make_loop(PoolServer())) as loop:
+        expected = [await tokens_of(loop, greedy("a", prompt, 90))]
+        expected.append(await tokens_of(loop, seeded("b", prompt, seed=3)))
+    assert results == expected
+    given = sum(len(text) for text in results)
+    assert len(server.calls) < given / 2, "most tokens came with a draft"
+    assert not any(signature == "decode" for signature, _ in server.calls[:4])
+
+
+@pytest.mark.usefixtures("drafts_always_pay")
+async def test_an_end_token_within_a_draft_ends_the_sequence(server):
+    expected = continuation([1, 2] * 8, 60)
+    eos = expected[40]
+    async with running(make_loop(server, draft_tokens=7)) as loop:
+        text = await tokens_of(loop, greedy("a", [1, 2] * 8, 60, eos=frozenset({eos})))
+    assert text == expected[: expected.index(eos)]
 
 
 async def test_where_blocks_run_out_the_youngest_goes_on_later(server):
@@ -238,6 +271,7 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
         max_size=9,
     ),
     ladder=st.sampled_from([WHOLE, SCARCE]),
+    draft_tokens=st.sampled_from([0, 5]),
     shared=st.integers(0, 40),
     troubles=st.lists(
         st.tuples(st.integers(1, 12), st.sampled_from(["lose", "steal", "die"]) | st.integers(0, 8)),
@@ -245,15 +279,14 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
     ),
 )
 def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(
-    sessions, ladder, shared, troubles
+    sessions, ladder, draft_tokens, shared, troubles
 ):
     """A number is the session whose client leaves; losses stay below what counts as our own fault."""
-
     sessions = [([3] * shared + prompt, count) for prompt, count in sessions]
 
     async def run() -> dict[int, list[int]]:
         server = PoolServer()
-        loop = make_loop(server, ladder)
+        loop = make_loop(server, ladder, draft_tokens)
         running = asyncio.create_task(loop.run())
         sequences = [greedy(str(i), prompt, count) for i, (prompt, count) in enumerate(sessions)]
         tasks = {i: asyncio.create_task(tokens_of(loop, sequence)) for i, sequence in enumerate(sequences)}
