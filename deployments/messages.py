@@ -154,15 +154,17 @@ class TokenChunk:
     finish: FinishReason | None = None
     logprobs: tuple[TokenLogprobs, ...] | None = None
     """Of each of `ids`; None where the request does not ask."""
+    cached: int = 0
+    """On the first chunk: tokens of the prompt whose state was there already."""
 
     def packed(self) -> Packed:
-        return self.ids, self.finish, self.logprobs
+        return self.ids, self.finish, self.logprobs, self.cached
 
     @staticmethod
     def unpacked(packed: Packed) -> "TokenChunk":
-        ids, finish, logprobs = packed
+        ids, finish, logprobs, cached = packed
         told = None if logprobs is None else tuple(TokenLogprobs(*each) for each in logprobs)
-        return TokenChunk(ids, finish and FinishReason(finish), told)
+        return TokenChunk(ids, finish and FinishReason(finish), told, cached)
 
 
 class TokenText(NamedTuple):
@@ -192,15 +194,17 @@ class TextChunk:
     finish: FinishReason | None = None
     logprobs: tuple[TextLogprobs, ...] | None = None
     """Of the tokens that were consumed, without one that ended it; None where the request does not ask."""
+    cached: int = 0
+    """On the first chunk: tokens of the prompt whose state was there already."""
 
     def packed(self) -> Packed:
-        return self.text, self.tokens, self.finish, self.logprobs
+        return self.text, self.tokens, self.finish, self.logprobs, self.cached
 
     @staticmethod
     def unpacked(packed: Packed) -> "TextChunk":
-        text, tokens, finish, logprobs = packed
+        text, tokens, finish, logprobs, cached = packed
         told = None if logprobs is None else tuple(_text_logprobs(*each) for each in logprobs)
-        return TextChunk(text, tokens, finish and FinishReason(finish), told)
+        return TextChunk(text, tokens, finish and FinishReason(finish), told, cached)
 
 
 def _text_logprobs(token: Packed, offset: int, top: tuple[Packed, ...]) -> TextLogprobs:

@@ -31,10 +31,12 @@ class TextAssembler:
         self._eos = eos
         self._texts = texts
         self._tokens = 0
+        self._cached = 0
         self._told: list[TextLogprobs] = []
 
     def push(self, chunk: TokenChunk) -> TextChunk | None:
         """What can be shown now; None where nothing can. The chunk with `finish` is the last."""
+        self._cached += chunk.cached
         shown: list[str] = []
         for i, token in enumerate(self._spoken(chunk)):
             self._tokens += 1
@@ -68,5 +70,6 @@ class TextAssembler:
 
     def _chunk(self, shown: list[str], finish: FinishReason | None) -> TextChunk:
         tokens, self._tokens = self._tokens, 0
+        cached, self._cached = self._cached, 0
         told, self._told = tuple(self._told), []
-        return TextChunk("".join(shown), tokens, finish, None if self._texts is None else told)
+        return TextChunk("".join(shown), tokens, finish, None if self._texts is None else told, cached)

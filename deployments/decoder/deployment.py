@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from ray import serve
 
@@ -61,13 +62,13 @@ class Decoder:
         sequence = intake.sequence(request, servable, f"{request.request_id}#{next(self._numbers)}")
         outbox = self._loop.submit(sequence)
         try:
-            while True:
-                chunk = await outbox.take()
-                yield chunk
-                if chunk.finish is not None:
-                    return
+            chunk = replace(await outbox.take(), cached=sequence.cached)
+            yield chunk
+            while chunk.finish is None:
                 # The first token leaves at once; what follows is worth a message only so often.
                 await outbox.gather(self._stream_interval_s)
+                chunk = await outbox.take()
+                yield chunk
         finally:
             self._loop.cancel(sequence)
 

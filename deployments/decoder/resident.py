@@ -60,13 +60,12 @@ class ResidentEngine:
 
     async def run(self, batch: Batch, stable: bool) -> Rows[Sampled]:
         async with self._one_call:
-            # Sequences may have been dropped while another call was away.
-            running = batch.running
-            if not running.rows:
-                return [NOTHING] * len(batch.rows)
             try:
                 self._check_lease()
-                sampled = await self._call(running, stable)
+                await self._copy_beginnings()
+                # Sequences may have been dropped while other calls were away.
+                running = batch.running
+                sampled = await self._call(running, stable) if running.rows else {}
             except StateLostError:
                 self._slots.clear()
                 self._copies.clear()
@@ -98,10 +97,12 @@ class ResidentEngine:
         blocks = self._pool.blocks_for(sequence.length)
         return self._slots.take(sequence.id, blocks, lambda: sequence.held_ids, prompt)
 
-    async def _call(self, batch: Batch, stable: bool) -> dict[str, Sampled]:
-        """By owner."""
+    async def _copy_beginnings(self) -> None:
         while self._copies:
             await self._move([self._copies.pop(0)])
+
+    async def _call(self, batch: Batch, stable: bool) -> dict[str, Sampled]:
+        """By owner."""
         if batch.rows[0].sequence.state is State.PREFILLING:
             return await self._prefill(batch)
         if stable and (drafts := self._drafts(batch)):

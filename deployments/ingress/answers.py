@@ -30,7 +30,8 @@ async def _whole(generation: Generation, shape: Format) -> Response:
     finish = chunks[-1].finish
     assert finish, "a generation ends with its finish"
     text = "".join(chunk.text for chunk in chunks)
-    usage = Usage(generation.prompt_tokens, sum(chunk.tokens for chunk in chunks))
+    completion = sum(chunk.tokens for chunk in chunks)
+    usage = Usage(generation.prompt_tokens, completion, generation.cached_tokens)
     return Json(shape.body(text, finish, usage, _told(chunks)))
 
 

@@ -22,13 +22,15 @@ class Usage:
 
     prompt: int
     completion: int
+    cached: int = 0
+    """Of those of the prompt, how many were not computed anew."""
 
     def to_json(self) -> dict[str, Any]:
         return {
             "prompt_tokens": self.prompt,
             "completion_tokens": self.completion,
             "total_tokens": self.prompt + self.completion,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.cached},
             "completion_tokens_details": {"reasoning_tokens": 0},
         }
 

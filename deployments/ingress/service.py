@@ -28,6 +28,11 @@ class Generation:
     first: TextChunk
     rest: streams.Stream[TextChunk]
 
+    @property
+    def cached_tokens(self) -> int:
+        """Of those of the prompt, how many were not computed anew."""
+        return self.first.cached
+
     async def chunks(self) -> streams.Stream[TextChunk]:
         yield self.first
         async for chunk in self.rest:

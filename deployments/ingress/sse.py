@@ -4,7 +4,7 @@ Does not know what chunks look like; the format makes them.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -53,11 +53,11 @@ async def events(generation: Generation, shape: Format, wishes: UsageWishes) -> 
 
 
 async def _chunks(generation: Generation, shape: Format, wishes: UsageWishes) -> AsyncIterator[bytes]:
-    usage = Usage(generation.prompt_tokens, 0)
+    usage = Usage(generation.prompt_tokens, 0, generation.cached_tokens)
     for opening in shape.opening(usage if wishes.always else None):
         yield opening
     async for chunk in generation.chunks():
-        usage = Usage(usage.prompt, usage.completion + chunk.tokens)
+        usage = replace(usage, completion=usage.completion + chunk.tokens)
         for shown in _shown(chunk, shape, usage if wishes.always else None):
             yield shown
     if wishes.at_end:

@@ -24,6 +24,11 @@ def assembled(chunks: Sequence[TokenChunk], stops: Sequence[str] = (), eos: int 
     return out
 
 
+def test_what_was_cached_is_told_with_the_first_text():
+    chunks = [TokenChunk(tuple("é".encode()[:1]), cached=7), TokenChunk(tuple("é".encode()[1:]), LENGTH)]
+    assert assembled(chunks) == [TextChunk("é", 2, LENGTH, cached=7)]
+
+
 def test_chunks_without_new_text_wait_and_their_tokens_are_counted_with_the_next() -> None:
     first, second = "é".encode()
     chunks = [TokenChunk((token,)) for token in (97, first, second)]

@@ -11,7 +11,7 @@ import pytest
 from export.demo import corpus
 from tests.e2e.application import Application
 from tests.e2e.client import complete, events
-from tests.e2e.conftest import DEMO_MODELS
+from tests.e2e.conftest import DEMO_MODELS, EXPLICIT
 from tests.servers import ModelServer
 
 GPT = DEMO_MODELS[0]
@@ -125,3 +125,17 @@ async def test_every_answer_carries_a_request_id(client):
 async def test_a_stream_ends_with_its_usage(client):
     last = [e async for e in events(client, model=GPT, prompt="The fox", max_tokens=9, ignore_eos=True)][-1]
     assert (last["choices"], last["usage"]["completion_tokens"]) == ([], 9)
+
+
+def test_a_prompt_that_goes_on_with_an_earlier_text_starts_from_its_state(official):
+    body = {"model": GPT, "max_tokens": 30, "temperature": 0}
+    prompt = "Once upon a time there was a fox who lived in the wood beside an old mill with a hen."
+    first = official.completions.create(**body, prompt=prompt)
+    turn = prompt + first.choices[0].text + " And then"
+    second = official.completions.create(**body, prompt=turn)
+    cached = second.usage.prompt_tokens_details.cached_tokens
+    assert 16 <= cached < second.usage.prompt_tokens
+    assert cached >= first.usage.prompt_tokens
+    explicit = official.completions.create(**{**body, "model": EXPLICIT}, prompt=turn)
+    assert explicit.usage.prompt_tokens_details.cached_tokens == 0
+    assert second.choices[0].text == explicit.choices[0].text

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deployments.decoder.engine import StepRejectedError
@@ -277,6 +277,14 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
         st.tuples(st.integers(1, 12), st.sampled_from(["lose", "steal", "die"]) | st.integers(0, 8)),
         max_size=5,
     ),
+)
+@example(
+    # A session left while another's beginning was copied, and the step looked for its slot.
+    sessions=[([1], 4), ([1], 3), ([1], 1), ([1], 1)],
+    ladder=WHOLE,
+    draft_tokens=0,
+    shared=19,
+    troubles=[(9, 0)],
 )
 def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(
     sessions, ladder, draft_tokens, shared, troubles
