@@ -62,6 +62,12 @@ class StateTensor:
         return self.growth_axis is not None
 
     @property
+    def axis(self) -> int:
+        """The growth axis of a tensor that grows."""
+        assert self.growth_axis is not None, f"{self.name} does not grow"
+        return self.growth_axis
+
+    @property
     def slice_bytes(self) -> int:
         """Bytes of one entry along the growth axis, or of the whole tensor where it does not grow."""
         sizes = (size for axis, size in enumerate(self.shape) if axis != self.growth_axis)

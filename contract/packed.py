@@ -14,7 +14,12 @@ _MORE = 0x80
 
 def field(number: int, payload: bytes) -> bytes:
     """A length-delimited field, such as a packed repeated one."""
-    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(payload)) + payload
+    return head(number, len(payload)) + payload
+
+
+def head(number: int, size: int) -> bytes:
+    """What goes before the `size` bytes of a length-delimited field."""
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(size)
 
 
 def varint(value: int) -> bytes:

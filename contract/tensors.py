@@ -38,14 +38,14 @@ def to_typed_proto(array: Array) -> tensor_pb2.TensorProto:
 
 def write_content(array: Array, proto: tensor_pb2.TensorProto) -> None:
     """As `to_proto`, into an empty message that is part of another."""
-    _describe(array, proto)
+    describe(array.dtype, array.shape, proto)
     is_string = array.dtype == object
     proto.tensor_content = packed.strings(array.ravel().tolist()) if is_string else array.tobytes()
 
 
 def write_typed(array: Array, proto: tensor_pb2.TensorProto) -> None:
     """As `to_typed_proto`, into an empty message that is part of another."""
-    _describe(array, proto)
+    describe(array.dtype, array.shape, proto)
     if array.dtype == object:
         proto.string_val.extend(array.ravel().tolist())
         return
@@ -75,15 +75,17 @@ def _read(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> Array:
     if proto.dtype == types_pb2.DT_STRING:
         return _read_strings(proto, shape)
     wire = wire_of_enum(proto.dtype)
-    if proto.tensor_content:
-        return _from_content(proto.tensor_content, wire, shape)
+    # Asked for once: protobuf hands out a copy every time.
+    if content := proto.tensor_content:
+        return _from_content(content, wire, shape)
     return _fill(_from_carrier(np.asarray(getattr(proto, wire.field)), wire), shape)
 
 
-def _describe(array: Array, proto: tensor_pb2.TensorProto) -> None:
-    proto.dtype = types_pb2.DT_STRING if array.dtype == object else wire_of_numpy(array.dtype).enum
+def describe(dtype: np.dtype[Any], shape: tuple[int, ...], proto: tensor_pb2.TensorProto) -> None:
+    """Write dtype and shape; TensorError for a dtype that TensorFlow has not."""
+    proto.dtype = types_pb2.DT_STRING if dtype.kind == "O" else wire_of_numpy(dtype).enum
     proto.tensor_shape.SetInParent()
-    for size in array.shape:
+    for size in shape:
         proto.tensor_shape.dim.add(size=size)
 
 
@@ -95,8 +97,8 @@ def _shape(proto: tensor_shape_pb2.TensorShapeProto) -> tuple[int, ...]:
 
 
 def _read_strings(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> Array:
-    if proto.tensor_content:
-        found = packed.read_strings(proto.tensor_content, math.prod(shape))
+    if content := proto.tensor_content:
+        found = packed.read_strings(content, math.prod(shape))
     else:
         found = list(proto.string_val)
     values = np.empty(len(found), dtype=object)

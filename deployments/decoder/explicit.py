@@ -10,7 +10,7 @@ from contract import names
 from contract.errors import TensorError
 from contract.tensors import Array
 from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StepRejectedError
-from deployments.decoder.model_servers import ModelServers, ServerLostError, Tensors
+from deployments.decoder.model_servers import Inputs, ModelServers, ServerLostError, Tensors
 from deployments.decoder.sampler import next_tokens
 from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import Sequence
@@ -48,7 +48,7 @@ class ExplicitEngine:
         outputs = await self._call(self._inputs(batch))
         try:
             sampled = _sampled(batch, _logits(batch, outputs))
-            self._states.update(batch.owners, batch.counts, outputs)
+            self._states.update(batch.owners, batch.counts, batch.width, outputs)
         except TensorError as error:
             raise StepRejectedError(f"its answer breaks the contract: {error}") from error
         return sampled
@@ -59,7 +59,7 @@ class ExplicitEngine:
     def drop(self, sequence: Sequence) -> None:
         self._states.drop(sequence.id)
 
-    async def _call(self, inputs: Tensors) -> Tensors:
+    async def _call(self, inputs: Inputs) -> Tensors:
         for _ in range(ATTEMPTS):
             try:
                 return await self._servers.call(names.STEP_SIGNATURE, inputs)
@@ -67,7 +67,7 @@ class ExplicitEngine:
                 continue
         raise ModelServerUnavailable(f"{ATTEMPTS} model servers in a row failed to answer the same step")
 
-    def _inputs(self, batch: Batch) -> Tensors:
+    def _inputs(self, batch: Batch) -> Inputs:
         lengths = np.array(batch.counts, np.int32)
         return {names.TOKENS: batch.tokens, names.LENGTHS: lengths, **self._states.stack(batch.owners)}
 

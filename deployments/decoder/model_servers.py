@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Protocol, TypeAlias
 
 from contract.tensors import Array
+from contract.wire import Tensor
 
+Inputs: TypeAlias = Mapping[str, Tensor]
 Tensors: TypeAlias = Mapping[str, Array]
 
 
@@ -19,7 +21,7 @@ class ModelServers(Protocol):
     def available(self) -> int:
         """Replicas that can take a call now."""
 
-    async def call(self, signature: str, inputs: Tensors) -> Tensors:
+    async def call(self, signature: str, inputs: Inputs) -> Tensors:
         """Run a signature once, on any replica; waits for one that is available.
 
         Raises StepRejectedError, ServerLostError, or ModelServerUnavailable where none is there in time.

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import grpc
 
 from contract.errors import TensorError
-from contract.stubs import predict_pb2
 from contract.tensors import Array
+from contract.wire import predict_request
 from deployments.decoder.engine import StepRejectedError
-from deployments.decoder.model_servers import ServerLostError, Tensors
-from deployments.decoder.replica import Replica, predict_request
+from deployments.decoder.model_servers import Inputs, ServerLostError
+from deployments.decoder.replica import Replica
 from deployments.errors import ModelServerUnavailable
 from deployments.messages import Servable
 
@@ -64,7 +64,8 @@ class ReplicaSet:
         ]
         return bool(loaded) and not any(self._servable.id.version in versions for versions in loaded)
 
-    async def call(self, signature: str, inputs: Tensors) -> dict[str, Array]:
+    async def call(self, signature: str, inputs: Inputs) -> dict[str, Array]:
+        """As `ModelServers.call`. The version goes along: state must never meet another one's weights."""
         replica = await self._least_busy()
         request = predict_request(replica.model, self._servable.id.version, signature, inputs)
         try:
@@ -78,7 +79,7 @@ class ReplicaSet:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
 
-    async def _call(self, replica: Replica, request: predict_pb2.PredictRequest) -> dict[str, Array]:
+    async def _call(self, replica: Replica, request: bytes) -> dict[str, Array]:
         replica.calls += 1
         try:
             return await replica.predict(request, self._step_timeout_s)

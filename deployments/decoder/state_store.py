@@ -1,10 +1,11 @@
-"""The explicit state of sequences: stacked into a call's inputs, and replaced by its outputs.
+"""The explicit state of sequences: put together into a call's inputs, and replaced by its outputs.
 
 Growing state lies in one array per tensor and sequence, as large as the sequence may become, so that a new
 slice is one copy and nothing is ever moved. Knows the manifest's state tensors; knows no sequence.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,14 +13,15 @@ import numpy as np
 from contract.errors import TensorError
 from contract.manifest import Manifest, StateTensor
 from contract.tensors import Array
+from contract.wire import Parts, Tensor
 
 
 @dataclass
 class SequenceState:
-    """One sequence's state; growing tensors have time first and `length` valid entries."""
+    """One sequence's state; growing tensors have `length` valid entries along their axis."""
 
     fixed: dict[str, Array]
-    growing: dict[str, Array]  # (capacity, ...)
+    growing: dict[str, Array]  # (before the axis, capacity, after it)
     length: int = 0
 
 
@@ -41,28 +43,35 @@ class StateStore:
         assert owner not in self._states, f"{owner} has state"
         self._states[owner] = SequenceState(
             fixed={t.name: np.full(t.shape, t.initial, t.numpy_dtype) for t in self.manifest.fixed},
-            growing={
-                t.name: np.empty((capacity, *_slice_shape(t)), t.numpy_dtype) for t in self.manifest.growing
-            },
+            growing={t.name: np.empty(_flat(t, capacity), t.numpy_dtype) for t in self.manifest.growing},
         )
 
     def drop(self, owner: str) -> None:
         self._states.pop(owner, None)
 
-    def stack(self, owners: Sequence[str]) -> dict[str, Array]:
-        """The state inputs of a call with rows `owners`; growing ones padded to the longest with zeros."""
-        states = [self._states[owner] for owner in owners]
-        inputs = {t.name: np.stack([s.fixed[t.name] for s in states]) for t in self.manifest.fixed}
-        return inputs | {t.name: _stack_growing(t, states) for t in self.manifest.growing}
+    def stack(self, owners: Sequence[str]) -> dict[str, Tensor]:
+        """The state inputs of a call with rows `owners`; growing ones padded to the longest with zeros.
 
-    def update(self, owners: Sequence[str], counts: Sequence[int], outputs: Mapping[str, Array]) -> None:
-        """Take a call's state outputs: row i belongs to `owners[i]` and fed `counts[i]` tokens.
+        They share the memory of the state, which changes with the next update of a row.
+        """
+        states = [self._states[owner] for owner in owners]
+        inputs: dict[str, Tensor] = {}
+        for tensor in self.manifest.fixed:
+            inputs[tensor.name] = np.stack([state.fixed[tensor.name] for state in states])
+        for tensor in self.manifest.growing:
+            inputs[tensor.name] = _stack_growing(tensor, states)
+        return inputs
+
+    def update(
+        self, owners: Sequence[str], counts: Sequence[int], width: int, outputs: Mapping[str, Array]
+    ) -> None:
+        """Take a call's state outputs: row i belongs to `owners[i]` and fed `counts[i]` of `width` tokens.
 
         Owners that were dropped in the meantime are passed over. TensorError where an output is missing or
         has another shape or dtype than the manifest says; nothing is changed then.
         """
         for tensor in self.manifest.state:
-            _check(tensor, outputs, len(owners), max(counts))
+            _check(tensor, outputs, len(owners), width)
         for row, (owner, count) in enumerate(zip(owners, counts, strict=True)):
             if owner in self._states:
                 self._update_row(self._states[owner], row, count, outputs)
@@ -73,24 +82,37 @@ class StateStore:
             state.fixed[tensor.name] = outputs[tensor.name][row].copy()
         end = state.length + count
         for tensor in self.manifest.growing:
-            assert tensor.growth_axis is not None
-            new = np.moveaxis(outputs[tensor.name][row], tensor.growth_axis, 0)
-            state.growing[tensor.name][state.length : end] = new[:count]
+            output = outputs[tensor.name][row]
+            new = output.reshape(_flat(tensor, output.shape[tensor.axis]))
+            state.growing[tensor.name][:, state.length : end] = new[:, :count]
         state.length = end
 
 
-def _slice_shape(tensor: StateTensor) -> tuple[int, ...]:
-    return tuple(size for axis, size in enumerate(tensor.shape) if axis != tensor.growth_axis)
+def _flat(tensor: StateTensor, entries: int) -> tuple[int, int, int]:
+    """The shape of a growing tensor with `entries` entries: all before its axis, these, all after it."""
+    return math.prod(tensor.shape[: tensor.axis]), entries, math.prod(tensor.shape[tensor.axis + 1 :])
 
 
-def _stack_growing(tensor: StateTensor, states: Sequence[SequenceState]) -> Array:
-    assert tensor.growth_axis is not None
+def _stack_growing(tensor: StateTensor, states: Sequence[SequenceState]) -> Tensor:
+    """(batch, ...), in the order of the wire, each row filled up with zeros."""
     longest = max(state.length for state in states)
-    stacked = np.empty((len(states), longest, *_slice_shape(tensor)), tensor.numpy_dtype)
+    shape = (len(states), *tensor.shape[: tensor.axis], longest, *tensor.shape[tensor.axis + 1 :])
+    if tensor.axis == 0:
+        return Parts(tensor.numpy_dtype, shape, list(_pieces(tensor, states, longest)))
+    stacked = np.empty((len(states), *_flat(tensor, longest)), tensor.numpy_dtype)
     for row, state in zip(stacked, states, strict=True):
-        row[: state.length] = state.growing[tensor.name][: state.length]
-        row[state.length :] = 0
-    return np.moveaxis(stacked, 1, tensor.growth_axis + 1)
+        row[:, : state.length] = state.growing[tensor.name][:, : state.length]
+        row[:, state.length :] = 0
+    return stacked.reshape(shape)
+
+
+def _pieces(tensor: StateTensor, states: Sequence[SequenceState], longest: int) -> Iterator[Array]:
+    """Where time comes first nothing has to be moved: each row's entries, and zeros up to `longest`."""
+    shortest = min(state.length for state in states)
+    zeros = np.zeros((longest - shortest, *tensor.shape[1:]), tensor.numpy_dtype)
+    for state in states:
+        yield state.growing[tensor.name][0, : state.length]
+        yield zeros[: longest - state.length]
 
 
 def _check(tensor: StateTensor, outputs: Mapping[str, Array], batch: int, width: int) -> None:

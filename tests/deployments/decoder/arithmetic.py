@@ -17,7 +17,7 @@ import numpy as np
 from contract.manifest import Manifest, SpecialTokens, StateTensor
 from contract.tensors import Array
 from deployments.decoder.engine import StepRejectedError
-from deployments.decoder.model_servers import Tensors
+from deployments.decoder.model_servers import Inputs, Tensors
 
 VOCABULARY = 16
 MANIFEST = Manifest(
@@ -53,7 +53,7 @@ class ArithmeticServers:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def call(self, signature: str, inputs: Tensors) -> Tensors:
+    async def call(self, signature: str, inputs: Inputs) -> Tensors:
         assert signature == "step"
         self.calls.append(inputs["tokens"].shape)
         await asyncio.sleep(0)
@@ -63,8 +63,8 @@ class ArithmeticServers:
         return step(inputs)
 
 
-def step(inputs: Tensors) -> dict[str, Array]:
-    tokens, lengths, history = inputs["tokens"], inputs["lengths"], inputs["history"]
+def step(inputs: Inputs) -> dict[str, Array]:
+    tokens, lengths, history = inputs["tokens"], inputs["lengths"], np.asarray(inputs["history"])
     valid = np.arange(tokens.shape[1]) < lengths[:, None]
     # A wrong row, a stale slice or padding that leaked shows here: the two states must agree.
     assert (history.sum(axis=1) == inputs["total"]).all()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,12 +36,33 @@ def test_growing_state_takes_the_valid_entries_and_pads_shorter_rows_with_zeros(
     store = StateStore(MANIFEST)
     store.create("a", capacity=4)
     store.create("b", capacity=4)
-    store.update(["a", "b"], [3, 1], outputs(2, 3, 10.0))
-    store.update(["a"], [1], outputs(1, 1, 50.0))
+    store.update(["a", "b"], [3, 1], 3, outputs(2, 3, 10.0))
+    store.update(["a"], [1], 1, outputs(1, 1, 50.0))
     stacked = store.stack(["b", "a"])
-    assert stacked["keys"][0].tolist() == [[10, 0, 0, 0]] * 3
-    assert stacked["keys"][1].tolist() == [[10, 11, 12, 50]] * 3
+    keys = np.asarray(stacked["keys"])
+    assert keys[0].tolist() == [[10, 0, 0, 0]] * 3
+    assert keys[1].tolist() == [[10, 11, 12, 50]] * 3
     assert stacked["h"].tolist() == [[10, 10], [50, 50]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("shape", "axis"), [((0, 3, 2), 0), ((3, 0, 2), 1), ((3, 2, 0), 2)])
+def test_growing_state_is_stacked_along_any_axis_and_in_its_own_dtype(shape, axis, dtype):
+    tensor = StateTensor("past", dtype, shape, growth_axis=axis)
+    store = StateStore(replace(MANIFEST, state=(tensor,)))
+    counts = {"a": 3, "b": 5}
+    entries = {}
+    for owner, count in counts.items():
+        store.create(owner, capacity=8)
+        sizes = (1, *shape[:axis], 5, *shape[axis + 1 :])
+        output = np.random.default_rng(count).normal(size=sizes).astype(tensor.numpy_dtype)
+        store.update([owner], [count], 5, {"past": output})
+        entries[owner] = output[0].take(range(count), axis)
+    stacked = np.asarray(store.stack(["a", "b"])["past"])
+    assert stacked.dtype == tensor.numpy_dtype
+    assert (stacked[0].take(range(3), axis) == entries["a"]).all()
+    assert not stacked[0].take(range(3, 5), axis).any()
+    assert (stacked[1] == entries["b"]).all()
 
 
 def test_rows_that_were_dropped_while_the_call_ran_are_passed_over():
@@ -47,7 +70,7 @@ def test_rows_that_were_dropped_while_the_call_ran_are_passed_over():
     store.create("a", capacity=4)
     store.create("b", capacity=4)
     store.drop("a")
-    store.update(["a", "b"], [1, 1], outputs(2, 1, 1.0))
+    store.update(["a", "b"], [1, 1], 1, outputs(2, 1, 1.0))
     assert "a" not in store
     assert len(store) == 1
 
@@ -67,7 +90,7 @@ def test_an_output_that_breaks_the_manifest_is_named_and_changes_nothing(change,
     store = StateStore(MANIFEST)
     store.create("a", capacity=4)
     with pytest.raises(TensorError, match=message):
-        store.update(["a"], [1], outputs(1, 1, 1.0) | change)
+        store.update(["a"], [1], 1, outputs(1, 1, 1.0) | change)
     assert store.stack(["a"])["h"].tolist() == [[0.5, 0.5]]
 
 
@@ -75,4 +98,4 @@ def test_a_missing_output_is_named():
     store = StateStore(MANIFEST)
     store.create("a", capacity=4)
     with pytest.raises(TensorError, match="lack state tensor 'keys'"):
-        store.update(["a"], [1], {"h": np.zeros((1, 2), np.float32)})
+        store.update(["a"], [1], 1, {"h": np.zeros((1, 2), np.float32)})
