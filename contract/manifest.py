@@ -158,6 +158,8 @@ class Manifest:
     state_layout: str = EXPLICIT
     pool: Pool | None = None
     """Of the resident layout, which has no state tensors."""
+    decode_steps: int = 0
+    """Most steps of one call of `decode`, with explicit state; 0: there is no such signature."""
     contract_version: int = CONTRACT_VERSION
 
     def __post_init__(self) -> None:
@@ -182,11 +184,13 @@ class Manifest:
             )
 
     def _check_layout(self) -> None:
+        require(self.decode_steps >= 0, f"decode_steps {self.decode_steps} must be at least 0")
         if self.state_layout == EXPLICIT:
             require(self.pool is None, "pool must be null where the state is explicit")
             return
         require(self.pool is not None, "pool must be given where the state is resident")
         require(not self.state, "state must be empty where the state is resident")
+        require(self.decode_steps == 0, "decode_steps must be 0 where the state is resident")
         assert self.pool is not None
         require(
             self.pool.positions >= self.context_length,
@@ -237,6 +241,7 @@ def _manifest(reader: Reader) -> Manifest:
         state_layout=reader.string("state_layout"),
         state=tuple(_state_tensor(item) for item in reader.objects("state")),
         pool=_pool(reader.optional_object("pool")),
+        decode_steps=reader.integer("decode_steps"),
         special_tokens=_special_tokens(reader.object("special_tokens")),
         generation=_generation(reader.object("generation")),
         chat_template=reader.optional_string("chat_template"),

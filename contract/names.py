@@ -19,7 +19,7 @@ PREFILL_SIGNATURE = "prefill"
 """Resident state: tokens into slots, and what follows the last of them."""
 
 DECODE_SIGNATURE = "decode"
-"""One or several steps of sequences that have only their last token pending."""
+"""One or several steps of sequences that have only their last token pending; optional with explicit state."""
 
 MANIFEST = "manifest"
 TOKENIZER = "tokenizer"
@@ -32,6 +32,9 @@ LENGTHS = "lengths"
 
 LOGITS = "logits"
 """float32 (batch, vocabulary), at each row's last valid position."""
+
+HELD = "held"
+"""`decode`, explicit: int32 (batch,), how many entries of its growing tensors are a row's own."""
 
 EPOCH = "epoch"
 """int64 (): the lease that a call works under; chosen at `claim`, checked by every other call."""
@@ -134,5 +137,26 @@ UNSEEN = -1
 
 NO_LOGPROBS = -1
 
-RESERVED = frozenset({TOKENS, LENGTHS, LOGITS})
-"""Names that no state tensor may carry."""
+SAMPLING = frozenset(
+    {
+        TEMPERATURE,
+        TOP_K,
+        TOP_P,
+        MIN_P,
+        UNIFORMS,
+        EDIT_IDS,
+        EDIT_COUNTS,
+        EDIT_BIAS,
+        PRESENCE,
+        FREQUENCY,
+        REPETITION,
+        MASK,
+        LOGPROBS,
+        TOP_IDS,
+        TOP_LOGPROBS,
+    }
+)
+"""What signatures that sample take and answer."""
+
+RESERVED = frozenset({TOKENS, LENGTHS, LOGITS, HELD, BUDGET, STOP_TOKENS}) | SAMPLING
+"""Names that no state tensor may carry: `step` and `decode` have inputs or outputs of that name."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from contract.manifest import EXPLICIT, RESIDENT, Manifest
-from export import gpt2, gpt2_resident, language, lstm, resident
+from export import decode, gpt2, gpt2_resident, language, lstm, resident
 from export.checkpoint import Checkpoint
 from export.errors import UnsupportedError
 from export.servable import Servable
@@ -44,6 +44,7 @@ def load(family: str, directory: Path, name: str, dtype: str, layout: str = EXPL
         state_layout=layout,
         state=state,
         pool=pool,
+        decode_steps=decode.MAX_STEPS if layout == EXPLICIT else 0,
         special_tokens=words.special_tokens,
         generation=words.generation,
         chat_template=words.chat_template,

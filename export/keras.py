@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
-from export import language
+from export import decode, language
 from export.errors import SourceError
 from export.servable import Reference, Servable, Step
 
@@ -44,6 +44,7 @@ def load(source: str, name: str) -> Servable:
         vocabulary_size=model.vocabulary_size,
         context_length=model.context_length,
         state=model.state,
+        decode_steps=decode.MAX_STEPS,
         special_tokens=model.special_tokens,
         generation=model.generation,
         chat_template=model.chat_template,

@@ -14,13 +14,18 @@ def inputs(manifest: Manifest) -> dict[str, tf.TensorSpec]:
         names.TOKENS: tf.TensorSpec([None, None], tf.int32, names.TOKENS),
         names.LENGTHS: tf.TensorSpec([None], tf.int32, names.LENGTHS),
     }
-    return specs | {tensor.name: _batched(tensor) for tensor in manifest.state}
+    return specs | state(manifest)
 
 
 def outputs(manifest: Manifest) -> dict[str, tf.TensorSpec]:
     """The outputs of `step`; a growing tensor has only its new entries."""
     logits = tf.TensorSpec([None, manifest.vocabulary_size], tf.float32, names.LOGITS)
-    return {names.LOGITS: logits} | {tensor.name: _batched(tensor) for tensor in manifest.state}
+    return {names.LOGITS: logits} | state(manifest)
+
+
+def state(manifest: Manifest) -> dict[str, tf.TensorSpec]:
+    """The state tensors of a batch; None also stands for the entries of what grows."""
+    return {tensor.name: _batched(tensor) for tensor in manifest.state}
 
 
 def trace(servable: Servable) -> tf.types.experimental.ConcreteFunction:
@@ -29,7 +34,7 @@ def trace(servable: Servable) -> tf.types.experimental.ConcreteFunction:
     try:
         concrete = function.get_concrete_function(**inputs(servable.manifest))
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise SignatureError(f"step cannot be traced: {_one_line(error)}") from error
+        raise SignatureError(f"step cannot be traced: {one_line(error)}") from error
     check(concrete.structured_outputs, servable.manifest)
     return concrete
 
@@ -77,5 +82,6 @@ def _listed(parts: set[str]) -> str:
     return ", ".join(repr(part) for part in sorted(parts))
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What it says, for a message of ours."""
     return " ".join(str(error).split())[:500]

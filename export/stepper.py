@@ -1,4 +1,4 @@
-"""Runs a written servable by the contract alone, as a decode loop would: pads, calls `step`, appends.
+"""Runs a written servable by the contract alone, as a decode loop would: pads, calls, appends.
 
 The smallest loop that keeps the contract; the verifier and the tests generate with it.
 """
@@ -14,6 +14,7 @@ import tensorflow as tf
 from contract import names
 from contract.manifest import Manifest, StateTensor
 from contract.tensors import Array
+from export.pool_stepper import GREEDY, NO_STOP, Sampling
 
 Ids = npt.NDArray[np.int32]
 State = dict[str, Array]
@@ -24,6 +25,14 @@ class Result:
     """What one step gave one row."""
 
     logits: Array  # (vocabulary,)
+    state: State
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What several steps in one call gave one row."""
+
+    tokens: list[int]
     state: State
 
 
@@ -47,11 +56,37 @@ class Stepper:
         """One padded call for rows of any lengths; rows without states are fresh sessions."""
         states = states or [self.fresh() for _ in ids]
         lengths = np.array([len(row) for row in ids], np.int32)
-        feeds = {names.TOKENS: _padded(ids, 0), names.LENGTHS: lengths}
-        for tensor in self.manifest.state:
-            feeds[tensor.name] = _batch(tensor, [state[tensor.name] for state in states])
-        answer = self.call(feeds)
-        return [self._result(answer, row, int(lengths[row]), states[row]) for row in range(len(ids))]
+        feeds = {names.TOKENS: _padded(ids, 0), names.LENGTHS: lengths, **self._stacked(states)}
+        answer = self.call(names.STEP_SIGNATURE, feeds)
+        return [
+            Result(answer[names.LOGITS][row], self._after(answer, row, len(ids[row]), states[row]))
+            for row in range(len(ids))
+        ]
+
+    def decode(
+        self,
+        tokens: Sequence[int],
+        states: Sequence[State],
+        held: Sequence[int],
+        budget: Sequence[int],
+        stop_tokens: Sequence[int] = (),
+        sampling: Sampling = GREEDY,
+        uniforms: Array | None = None,  # (rows, steps)
+    ) -> list[Decoded]:
+        """One call: up to `budget` tokens for each row, which holds `held` and is fed its `tokens` first."""
+        feeds = {
+            names.TOKENS: np.array(tokens, np.int32),
+            names.HELD: np.array(held, np.int32),
+            names.BUDGET: np.array(budget, np.int32),
+            names.STOP_TOKENS: np.array([[*stop_tokens, NO_STOP]] * len(tokens), np.int32),
+            **sampling.feeds(np.zeros((len(tokens), max(budget))) if uniforms is None else uniforms),
+            **self._stacked(states),
+        }
+        answer = self.call(names.DECODE_SIGNATURE, feeds)
+        given = [[token for token in row if token != NO_STOP] for row in answer[names.TOKENS].tolist()]
+        return [
+            Decoded(new, self._after(answer, row, len(new), states[row])) for row, new in enumerate(given)
+        ]
 
     def greedy(self, prompt: Ids, count: int) -> list[int]:
         """`count` ids, each the likeliest."""
@@ -62,13 +97,17 @@ class Stepper:
             chosen.append(int(result.logits.argmax()))
         return chosen
 
-    def call(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        """The step signature itself."""
-        step = self._loaded.signatures[names.STEP_SIGNATURE]
-        answer = step(**{name: tf.constant(value) for name, value in feeds.items()})
+    def call(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
+        """A signature itself."""
+        run = self._loaded.signatures[signature]
+        answer = run(**{name: tf.constant(value) for name, value in feeds.items()})
         return {name: value.numpy() for name, value in answer.items()}
 
-    def _result(self, answer: dict[str, Array], row: int, length: int, before: State) -> Result:
+    def _stacked(self, states: Sequence[State]) -> State:
+        return {t.name: _batch(t, [state[t.name] for state in states]) for t in self.manifest.state}
+
+    def _after(self, answer: dict[str, Array], row: int, length: int, before: State) -> State:
+        """The state of a row that has fed `length` tokens."""
         state = {}
         for tensor in self.manifest.state:
             value = answer[tensor.name][row]
@@ -76,7 +115,7 @@ class Stepper:
                 new = value.take(range(length), tensor.growth_axis)
                 value = np.concatenate([before[tensor.name], new], tensor.growth_axis)
             state[tensor.name] = value
-        return Result(answer[names.LOGITS][row], state)
+        return state
 
 
 def _batch(tensor: StateTensor, rows: list[Array]) -> Array:

@@ -1,7 +1,8 @@
 """Checks a written servable before it is published: against the reference, and against itself.
 
-Three claims: the logits are the reference's; prefill and then decoding is one full forward; a padded
-batch of ragged rows is each row alone. Runs the servable by the contract alone and knows no family.
+Four claims: the logits are the reference's; prefill and then decoding is one full forward; a padded batch of
+ragged rows is each row alone; several steps in one call are as many single ones. Runs the servable by the
+contract alone and knows no family.
 """
 
 import logging
@@ -17,7 +18,7 @@ from contract.manifest import Manifest
 from contract.tensors import Array
 from export.errors import VerificationError
 from export.servable import Reference, Servable
-from export.stepper import Ids, State, Stepper
+from export.stepper import Decoded, Ids, Result, State, Stepper
 
 PROMPT_LENGTHS = (1, 7, 33, 130)
 DECODED = 16
@@ -37,13 +38,20 @@ class Figures:
     decode: float
     batch: float
     """Of logits and of states."""
+    steps: float | None
+    """Of states, and how far the logits of chosen tokens lie below the largest. None: no `decode`."""
     scale: float
     """The largest absolute logit."""
 
     @property
     def errors(self) -> dict[str, float]:
-        own = {"prefill and decode": self.decode, "ragged batch": self.batch}
-        return own if self.reference is None else {"reference": self.reference, **own}
+        named = {
+            "reference": self.reference,
+            "prefill and decode": self.decode,
+            "ragged batch": self.batch,
+            "several steps": self.steps,
+        }
+        return {name: error for name, error in named.items() if error is not None}
 
     def __str__(self) -> str:
         errors = ", ".join(f"{name} {error:.1e}" for name, error in self.errors.items())
@@ -101,6 +109,7 @@ def measure(stepper: Stepper, reference: Reference | None) -> Figures:
         agreement=_agreement([run.logits for run in singles], expected) if expected else None,
         decode=_decode_error(stepper, trials, singles),
         batch=_batch_error(_decode(stepper, trials), singles),
+        steps=_steps_error(stepper, trials) if stepper.manifest.decode_steps else None,
         scale=max(float(np.abs(run.logits).max()) for run in singles),
     )
 
@@ -140,6 +149,33 @@ def _batch_error(together: Sequence[_Run], singles: Sequence[_Run]) -> float:
     errors = _differences([run.logits for run in together], [run.logits for run in singles])
     for name in singles[0].state:
         errors += _differences([run.state[name] for run in together], [run.state[name] for run in singles])
+    return _largest(errors)
+
+
+def _steps_error(stepper: Stepper, trials: Sequence[_Trial]) -> float:
+    """All trials in one call, with ragged numbers of steps, against single steps fed with the same tokens."""
+    results = stepper.run([trial.ids[: trial.prompt] for trial in trials])
+    if not all(np.isfinite(result.logits).all() for result in results):
+        return math.nan
+    tokens = [int(result.logits.argmax()) for result in results]
+    budgets = [max(1, len(trial.ids) - trial.prompt - 3 * i) for i, trial in enumerate(trials)]
+    together = stepper.decode(tokens, [r.state for r in results], [trial.prompt for trial in trials], budgets)
+    errors = []
+    for token, result, budget, decoded in zip(tokens, results, budgets, together, strict=True):
+        if len(decoded.tokens) != budget:
+            raise VerificationError(f"several steps: {len(decoded.tokens)} tokens came of {budget}")
+        errors.append(_single_steps_error(stepper, token, result, decoded))
+    return _largest(errors)
+
+
+def _single_steps_error(stepper: Stepper, token: int, result: Result, decoded: Decoded) -> float:
+    errors = []
+    for chosen in decoded.tokens:
+        result = stepper.run([np.array([token], np.int32)], [result.state])[0]
+        errors.append(float(result.logits.max() - result.logits[chosen]))
+        token = chosen
+    names = result.state.keys()
+    errors += _differences([decoded.state[name] for name in names], [result.state[name] for name in names])
     return _largest(errors)
 
 

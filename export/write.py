@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from contract import names
 from contract.manifest import EXPLICIT, RESIDENT
-from export import resident, signature
+from export import decode, resident, signature
 from export.errors import VersionError
 from export.servable import Servable
 
@@ -76,11 +76,15 @@ def _save(servable: Servable, directory: Path) -> None:
     tf.saved_model.save(root, str(directory), signatures=signatures)
 
 
-def _step(servable: Servable) -> Signatures:
-    return {names.STEP_SIGNATURE: signature.trace(servable)}
+def _explicit(servable: Servable) -> Signatures:
+    step = signature.trace(servable)
+    signatures = {names.STEP_SIGNATURE: step}
+    if servable.manifest.decode_steps:
+        signatures[names.DECODE_SIGNATURE] = decode.trace(step, servable.manifest)
+    return signatures
 
 
-_TRACERS = {EXPLICIT: _step, RESIDENT: resident.trace}
+_TRACERS = {EXPLICIT: _explicit, RESIDENT: resident.trace}
 
 
 def _variables(signatures: Signatures) -> list[tf.Variable]:

@@ -17,6 +17,7 @@ EXPLICIT = Manifest(
     ),
     special_tokens=SpecialTokens(bos=1, eos=(2, 3)),
     chat_template="{{ messages }}",
+    decode_steps=8,
 )
 RESIDENT = Manifest(
     name="m",
@@ -56,6 +57,8 @@ def test_a_manifest_survives_json(manifest):
         ("name", 3, "manifest.name must be str, not int"),
         ("colour", "red", "manifest has unknown keys: colour"),
         ("state.0.colour", "red", r"manifest.state\[0\] has unknown keys: colour"),
+        ("decode_steps", ..., "manifest.decode_steps is missing"),
+        ("decode_steps", -1, "decode_steps -1 must be at least 0"),
         ("contract_version", 2, "contract_version 2 is not 1"),
         ("vocabulary_size", True, "manifest.vocabulary_size must be int, not bool"),
         ("vocabulary_size", 0, "vocabulary_size 0 must be at least 1"),

@@ -66,4 +66,4 @@ def test_any_number_of_layers_is_exported(layers: int, tmp_path: Path, publish) 
 
 def _step(stepper: Stepper, tokens: np.ndarray, lengths: list[int]) -> dict[str, np.ndarray]:
     states = {name: np.stack([value] * len(lengths)) for name, value in stepper.fresh().items()}
-    return stepper.call({"tokens": tokens, "lengths": np.array(lengths, np.int32), **states})
+    return stepper.call("step", {"tokens": tokens, "lengths": np.array(lengths, np.int32), **states})

@@ -66,6 +66,18 @@ def test_padding_that_leaks_into_shorter_rows_is_found(servable: Servable, tmp_p
         _export(replace(leaking, reference=None), tmp_path)
 
 
+def test_a_step_that_only_fails_in_a_loop_is_found(servable: Servable, tmp_path: Path) -> None:
+    """A past that is longer than the row's own entries must not change what comes out."""
+
+    def padded_by_one(given: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        spare = tf.shape(given["past_keys"])[1] > tf.reduce_max(given["position"])
+        return given | {"past_keys": given["past_keys"] * tf.where(spare, 0.5, 1.0)}
+
+    misled = _changed(servable, padded_by_one)
+    with pytest.raises(VerificationError, match="several steps"):
+        _export(replace(misled, reference=None), tmp_path)
+
+
 def test_logits_that_are_no_numbers_are_found_in_any_dtype(servable: Servable, tmp_path: Path) -> None:
     def step(**given: tf.Tensor) -> dict[str, tf.Tensor]:
         answer = servable.step(**given)
