@@ -75,8 +75,8 @@ class DecoderArgs(ReplicaArgs):
     """With resident state: how many tokens at most are guessed from a sequence's own text (prompt lookup) and
     checked in one call, where that is faster; the text stays the same. 0: none."""
     stream_interval_s: PositiveFloat = 0.05
-    """How often a stream moves at most, after its first token; with resident state also how long one call may
-    decode, in several steps, while nothing joins, and how long a part of a prompt may hold up others."""
+    """How often a stream moves at most, after its first token; also how long one call may decode, in several
+    steps, while nothing joins, and with resident state how long a part of a prompt may hold up others."""
     step_timeout_s: PositiveFloat = 60.0
     """Deadline of one call."""
     recovery_timeout_s: PositiveFloat = 60.0

@@ -17,6 +17,7 @@ from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.ladder import Ladder
 from deployments.decoder.lease import Lease
 from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.pace import Pace
 from deployments.decoder.resident import ResidentEngine
 from deployments.decoder.room import Blocks, Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
@@ -106,7 +107,7 @@ def _loop(backend: Backend, args: DecoderArgs) -> DecodeLoop:
 
 def _explicit(backend: Backend, args: DecoderArgs) -> DecodeLoop:
     manifest = backend.servable.manifest
-    engine = ExplicitEngine(StateStore(manifest), backend.servers)
+    engine = ExplicitEngine(StateStore(manifest), backend.servers, Pace(args.stream_interval_s))
     limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)
     return DecodeLoop(Scheduler(limits, Reserved(args.state_bytes, manifest.state_bytes)), engine)
 

@@ -1,4 +1,4 @@
-"""The explicit layout: state travels with every call, and tokens are sampled here.
+"""The explicit layout: state travels with every call; tokens are sampled here, or several in one call there.
 
 A call changes nothing at the model server, so that any replica can run any step, and a replica that dies
 costs a resend.
@@ -9,8 +9,10 @@ import numpy as np
 from contract import names
 from contract.errors import TensorError
 from contract.tensors import Array
+from deployments.decoder import decode_inputs, sampling_inputs
 from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StepRejectedError
 from deployments.decoder.model_servers import Inputs, ModelServers, ServerLostError, Tensors
+from deployments.decoder.pace import Pace
 from deployments.decoder.sampler import next_tokens
 from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import Sequence
@@ -24,9 +26,11 @@ ATTEMPTS = 5
 class ExplicitEngine:
     """Holds every sequence's state in this process."""
 
-    def __init__(self, states: StateStore, servers: ModelServers) -> None:
+    def __init__(self, states: StateStore, servers: ModelServers, pace: Pace) -> None:
         self._states = states
         self._servers = servers
+        self._pace = pace
+        self._most_steps = states.manifest.decode_steps
 
     @property
     def parallel(self) -> int:
@@ -44,14 +48,13 @@ class ExplicitEngine:
         self._states.create(sequence.id, sequence.capacity)
         return 0
 
-    async def run(self, batch: Batch, stable: bool) -> list[Sampled]:  # noqa: ARG002  # one step a call
-        outputs = await self._call(self._inputs(batch))
+    async def run(self, batch: Batch, stable: bool) -> list[Sampled]:
         try:
-            sampled = _sampled(batch, _logits(batch, outputs))
-            self._states.update(batch.owners, batch.counts, batch.width, outputs)
+            if stable and batch.decoding and self._most_steps:
+                return await self._decode(batch)
+            return await self._step(batch)
         except TensorError as error:
             raise StepRejectedError(f"its answer breaks the contract: {error}") from error
-        return sampled
 
     def audit(self) -> None:
         assert not len(self._states), "state is left of sequences that have ended"
@@ -59,17 +62,44 @@ class ExplicitEngine:
     def drop(self, sequence: Sequence) -> None:
         self._states.drop(sequence.id)
 
-    async def _call(self, inputs: Inputs) -> Tensors:
+    async def _step(self, batch: Batch) -> list[Sampled]:
+        inputs = {names.TOKENS: batch.tokens, names.LENGTHS: np.array(batch.counts, np.int32)}
+        outputs = await self._call(names.STEP_SIGNATURE, batch, inputs)
+        sampled = _sampled(batch, _logits(batch, outputs))
+        self._states.update(batch.owners, batch.counts, batch.width, outputs)
+        return sampled
+
+    async def _decode(self, batch: Batch) -> list[Sampled]:
+        """Several steps, as many as the pace allows and some row can use."""
+        sequences = [row.sequence for row in batch.rows]
+        ahead = [sequence.ahead for sequence in sequences]
+        steps = min(self._pace.units(self._most_steps), max(ahead))
+        budgets = [min(steps, most) for most in ahead]
+        inputs = {
+            names.HELD: np.array([sequence.computed for sequence in sequences], np.int32),
+            **decode_inputs.of_rows(sequences, budgets),
+            **sampling_inputs.of_rows(sequences, steps),
+            **sampling_inputs.of_call(sequences),
+        }
+        with self._pace.timed(steps):
+            outputs = await self._call(names.DECODE_SIGNATURE, batch, inputs)
+        sampled = sampling_inputs.read(outputs, sequences, range(len(sequences)), (len(sequences), steps))
+        # A row that gave n tokens was fed n: the one that was pending, and all but the last of its new ones.
+        fed = [len(given.ids) for given in sampled]
+        if not all(1 <= count <= budget for count, budget in zip(fed, budgets, strict=True)):
+            raise TensorError(f"rows gave {fed} tokens, of {budgets} that they may")
+        self._states.update(batch.owners, fed, steps, outputs)
+        return sampled
+
+    async def _call(self, signature: str, batch: Batch, inputs: dict[str, Array]) -> Tensors:
+        """A signature with `inputs` and the rows' state; sent again where a model server is lost."""
+        whole: Inputs = {**inputs, **self._states.stack(batch.owners)}
         for _ in range(ATTEMPTS):
             try:
-                return await self._servers.call(names.STEP_SIGNATURE, inputs)
+                return await self._servers.call(signature, whole)
             except ServerLostError:
                 continue
         raise ModelServerUnavailable(f"{ATTEMPTS} model servers in a row failed to answer the same step")
-
-    def _inputs(self, batch: Batch) -> Inputs:
-        lengths = np.array(batch.counts, np.int32)
-        return {names.TOKENS: batch.tokens, names.LENGTHS: lengths, **self._states.stack(batch.owners)}
 
 
 def _logits(batch: Batch, outputs: Tensors) -> Array:

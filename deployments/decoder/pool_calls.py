@@ -3,18 +3,14 @@
 from collections.abc import Sequence as Rows
 
 import numpy as np
-import numpy.typing as npt
 
 from contract import names
 from contract.tensors import Array
-from deployments.decoder import sampling_inputs
+from deployments.decoder import decode_inputs, sampling_inputs
 from deployments.decoder.model_servers import Tensors
 from deployments.decoder.scheduler import Batch, Row
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.slots import Move
-
-NO_STOP = -1
-"""Fills up a row's stop tokens."""
 
 
 class RowTable:
@@ -48,15 +44,12 @@ def check(sequences: list[Sequence], drafts: Rows[tuple[int, ...]], slots: list[
 def decode(rows: Rows[Row], budgets: list[int], table: RowTable, steps: int) -> Tensors:
     """Up to `steps` tokens for each row, as its budget allows."""
     sequences = [row.sequence for row in rows]
-    tokens = [sequence.next_tokens(1)[0] for sequence in sequences]
     inputs = {
-        names.TOKENS: np.array(tokens, np.int32),
         names.POSITIONS: np.array([sequence.computed for sequence in sequences], np.int32),
-        names.BUDGET: np.array(budgets, np.int32),
-        names.STOP_TOKENS: _stop_tokens(sequences),
+        **decode_inputs.of_rows(sequences, budgets),
         **sampling_inputs.of_rows(sequences, steps),
     }
-    fills = {names.STOP_TOKENS: NO_STOP, **sampling_inputs.FILLS}
+    fills = {names.STOP_TOKENS: decode_inputs.NO_STOP, **sampling_inputs.FILLS}
     spread = {name: table.spread(value, fills.get(name, 0)) for name, value in inputs.items()}
     return spread | sampling_inputs.of_call(sequences)
 
@@ -80,12 +73,3 @@ def _fed(
         **sampling_inputs.of_rows(sequences, steps),
         **sampling_inputs.of_call(sequences),
     }
-
-
-def _stop_tokens(sequences: list[Sequence]) -> npt.NDArray[np.int32]:
-    """(rows, most), filled up with NO_STOP."""
-    most = max(1, *(len(sequence.eos) for sequence in sequences))
-    stops = np.full((len(sequences), most), NO_STOP, np.int32)
-    for row, sequence in zip(stops, sequences, strict=True):
-        row[: len(sequence.eos)] = sorted(sequence.eos)
-    return stops

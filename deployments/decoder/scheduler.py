@@ -78,6 +78,11 @@ class Batch:
         return Batch(tuple(row for row in self.rows if row.sequence.running))
 
     @property
+    def decoding(self) -> bool:
+        """Whether its rows are past their prompts; a batch never has both kinds."""
+        return all(row.sequence.state is State.DECODING for row in self.rows)
+
+    @property
     def padded_tokens(self) -> int:
         return len(self.rows) * self.width
 

@@ -11,6 +11,7 @@ themselves, which grows. The likeliest next token is (total + count) mod 16, wit
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +32,10 @@ MANIFEST = Manifest(
         StateTensor("history", "int32", (0,), growth_axis=0),
     ),
     special_tokens=SpecialTokens(eos=(0,)),
+    decode_steps=8,
 )
+STEP_BY_STEP = replace(MANIFEST, decode_steps=0)
+"""Without the signature for several steps."""
 
 
 def continuation(prompt: Sequence[int], count: int) -> list[int]:
@@ -43,24 +47,27 @@ def continuation(prompt: Sequence[int], count: int) -> list[int]:
 
 
 class ArithmeticServers:
-    """Answers steps; `poison` is a token that no call may carry, `gate` holds calls back when cleared."""
+    """Answers calls; `poison` is a token that no call may carry, `gate` holds calls back when cleared."""
 
     def __init__(self, available: int = 1, poison: int | None = None) -> None:
         self.available = available
         self.poison = poison
         self.calls: list[tuple[int, int]] = []
-        """(batch, width) of each call."""
+        """(batch, width) of each call; a call of several steps has as many."""
+        self.signatures: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def call(self, signature: str, inputs: Inputs) -> Tensors:
-        assert signature == "step"
-        self.calls.append(inputs["tokens"].shape)
+        batch = len(inputs["tokens"])
+        width = inputs["tokens"].shape[1] if signature == "step" else inputs["uniforms"].shape[1]
+        self.calls.append((batch, width))
+        self.signatures.append(signature)
         await asyncio.sleep(0)
         await self.gate.wait()
         if self.poison is not None and (inputs["tokens"] == self.poison).any():
             raise StepRejectedError(f"token {self.poison} is poison")
-        return step(inputs)
+        return {"step": step, "decode": decode}[signature](inputs)
 
 
 def step(inputs: Inputs) -> dict[str, Array]:
@@ -74,3 +81,43 @@ def step(inputs: Inputs) -> dict[str, Array]:
     logits[np.arange(len(tokens)), (total + count) % VOCABULARY] = 4.0
     garbage = np.where(valid, tokens, 99).astype(np.int32)
     return {"logits": logits, "total": total, "count": count, "history": garbage}
+
+
+def decode(inputs: Inputs) -> dict[str, Array]:
+    """Each row by itself, one step after the other."""
+    rows, steps = inputs["uniforms"].shape
+    answer = {
+        "tokens": np.full((rows, steps), -1, np.int32),
+        "total": inputs["total"].copy(),
+        "count": inputs["count"].copy(),
+        "history": np.full((rows, steps), 99, np.int32),
+    }
+    for row in range(rows):
+        token, held = int(inputs["tokens"][row]), int(inputs["held"][row])
+        history = np.asarray(inputs["history"])[row, :held].tolist()
+        for i in range(min(steps, int(inputs["budget"][row]))):
+            after = step(
+                {
+                    "tokens": np.array([[token]], np.int32),
+                    "lengths": np.array([1], np.int32),
+                    "total": answer["total"][row : row + 1],
+                    "count": answer["count"][row : row + 1],
+                    "history": np.array([history], np.int32),
+                }
+            )
+            history.append(token)
+            answer["history"][row, i] = token
+            answer["total"][row], answer["count"][row] = after["total"][0], after["count"][0]
+            token = _next(after["logits"][0], inputs["temperature"][row], inputs["uniforms"][row, i])
+            answer["tokens"][row, i] = token
+            if token in inputs["stop_tokens"][row]:
+                break
+    return answer
+
+
+def _next(logits: Array, temperature: float, uniform: float) -> int:
+    """Without any filter."""
+    if temperature == 0:
+        return int(logits.argmax())
+    cumulative = np.exp((logits - logits.max()) / temperature).cumsum(dtype=np.float64)
+    return int(np.argmax(cumulative > uniform * cumulative[-1]))

@@ -5,6 +5,7 @@ import sys
 import tensorflow as tf
 from tokenizers import Tokenizer, models
 
+from export import decode
 from tests.deployments.decoder.arithmetic import MANIFEST, VOCABULARY
 
 
@@ -46,5 +47,6 @@ if __name__ == "__main__":
     module = tf.Module()
     module.step, module.manifest = step, manifest
     version = sys.argv[2] if len(sys.argv) > 2 else "1"
-    signatures = {"step": step, "manifest": manifest}
+    traced = step.get_concrete_function()
+    signatures = {"step": traced, "decode": decode.trace(traced, MANIFEST), "manifest": manifest}
     tf.saved_model.save(module, f"{sys.argv[1]}/{version}", signatures=signatures)

@@ -17,6 +17,7 @@ from deployments.config import DecoderArgs, ExternalServer, ManagedServer, Model
 from deployments.decoder.backend import Backend, connect
 from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.pace import Pace
 from deployments.decoder.room import Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
@@ -52,7 +53,7 @@ def managed(base_path: Path, replicas: int = 1, **decoder: float) -> ModelArgs:
 async def running(model: ModelArgs) -> AsyncIterator[tuple[DecodeLoop, Backend]]:
     backend = await connect(model)
     scheduler = Scheduler(Limits(8, 16, 64, 32), Reserved(1 << 20, MANIFEST.state_bytes))
-    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), backend.servers))
+    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), backend.servers, Pace(0.05)))
     task = asyncio.create_task(loop.run())
     try:
         yield loop, backend

@@ -5,23 +5,26 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from contract.manifest import Manifest
 from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.loop import DecodeLoop
+from deployments.decoder.pace import Pace
 from deployments.decoder.room import Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.state_store import StateStore
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, SamplingParams
-from tests.deployments.decoder.arithmetic import MANIFEST, ArithmeticServers, continuation
+from tests.deployments.decoder.arithmetic import MANIFEST, STEP_BY_STEP, ArithmeticServers, continuation
 from tests.deployments.decoder.sessions import collect, greedy, running
 
 LIMITS = Limits(max_batch_size=8, max_running=16, max_waiting=64, prefill_token_budget=16)
 
 
-def make_loop(servers: ArithmeticServers, limits: Limits = LIMITS) -> DecodeLoop:
-    scheduler = Scheduler(limits, Reserved(1 << 20, MANIFEST.state_bytes))
-    return DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), servers))
+def make_loop(servers: ArithmeticServers, manifest: Manifest = MANIFEST) -> DecodeLoop:
+    scheduler = Scheduler(LIMITS, Reserved(1 << 20, manifest.state_bytes))
+    # An hour: as many steps as the model allows, whenever the batch is stable.
+    return DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), servers, Pace(3600)))
 
 
 @pytest.fixture
@@ -29,9 +32,9 @@ async def servers() -> ArithmeticServers:
     return ArithmeticServers()
 
 
-@pytest.fixture
-async def loop(servers: ArithmeticServers) -> AsyncIterator[DecodeLoop]:
-    async with running(make_loop(servers)) as loop:
+@pytest.fixture(params=[MANIFEST, STEP_BY_STEP], ids=["several steps", "step by step"])
+async def loop(servers: ArithmeticServers, request: pytest.FixtureRequest) -> AsyncIterator[DecodeLoop]:
+    async with running(make_loop(servers, request.param)) as loop:
         yield loop
 
 
