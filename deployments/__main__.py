@@ -1,7 +1,7 @@
 """Serve an application on this machine and say how to talk to it: `python -m deployments [CONFIG]`.
 
-The same as `serve run CONFIG` with Serve's and malloc's throughput settings on, plus a greeting once it
-answers.
+The same as `serve run CONFIG` with Serve's and malloc's throughput settings on and HAProxy as its proxy, plus
+a greeting once it answers.
 """
 
 import os
@@ -12,9 +12,11 @@ import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from deployments import haproxy
 from deployments.config import AppArgs
 from deployments.memory import MALLOC_KEEPS_PAGES
 
@@ -48,15 +50,17 @@ def main(path: Path) -> int:
     config = yaml.safe_load(path.read_text())
     args = AppArgs.model_validate(config["applications"][0]["args"])
     http = config["http_options"]
-    serve = subprocess.Popen(
-        [Path(sys.executable).parent / "serve", "run", path],
-        env={**_ENVIRONMENT, **os.environ},
-    )
+    with haproxy.environment() as proxy:
+        return _serve(path, {**_ENVIRONMENT, **proxy, **os.environ}, http, [m.name for m in args.models])
+
+
+def _serve(path: Path, environment: dict[str, str], http: dict[str, Any], models: list[str]) -> int:
+    serve = subprocess.Popen([Path(sys.executable).parent / "serve", "run", path], env=environment)
     # Ctrl-C reaches the whole process group: `serve run` shuts down, and this waits for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: serve.send_signal(signal.SIGINT))
     url = f"http://{http['host']}:{http['port']}"
-    greeting = threading.Thread(target=_greet, args=(url, [m.name for m in args.models], serve), daemon=True)
+    greeting = threading.Thread(target=_greet, args=(url, models, serve), daemon=True)
     greeting.start()
     return serve.wait()
 

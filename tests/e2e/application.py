@@ -93,6 +93,15 @@ class Application:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [process for process in family if " ".join(_command(process)).startswith(title)]
 
+    def proxies(self) -> list[psutil.Process]:
+        """HAProxy; one that was replaced since goes on until its last connection has ended."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [
+            process
+            for process in family
+            if _command(process)[:1] and _command(process)[0].endswith("/haproxy")
+        ]
+
     async def wait_until_idle(self, model: str, timeout_s: float = 30) -> None:
         """Return once no sequence of `model` waits, runs or holds state; AssertionError if that stays so."""
         async with httpx.AsyncClient(base_url=self.url) as client:

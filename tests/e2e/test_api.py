@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import openai
+import psutil
 import pytest
 
 from export.demo import corpus
@@ -139,3 +140,9 @@ def test_a_prompt_that_goes_on_with_an_earlier_text_starts_from_its_state(offici
     explicit = official.completions.create(**{**body, "model": EXPLICIT}, prompt=turn)
     assert explicit.usage.prompt_tokens_details.cached_tokens == 0
     assert second.choices[0].text == explicit.choices[0].text
+
+
+def test_haproxy_is_in_front_and_listens_on_the_host_of_the_configuration_alone(application):
+    (proxy,) = application.proxies()
+    addresses = {c.laddr.ip for c in proxy.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert addresses == {"127.0.0.1"}
