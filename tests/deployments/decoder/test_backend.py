@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from contract.manifest import Manifest
 from deployments.config import DecoderArgs, ExternalServer, ManagedServer, ModelArgs
 from deployments.decoder.backend import Backend, connect
 from deployments.decoder.explicit import ExplicitEngine
@@ -23,10 +24,11 @@ from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import Sequence
 from deployments.decoder.state_store import StateStore
 from deployments.decoder.supervisor import ManagedServerError
+from deployments.decoder.token_mask import pack
 from deployments.errors import ModelServerUnavailable
-from deployments.messages import SamplingParams
+from deployments.messages import SamplingParams, TokenChunk
 from tests import servers
-from tests.deployments.decoder.arithmetic import MANIFEST, continuation
+from tests.deployments.decoder.arithmetic import MANIFEST, STEP_BY_STEP, VOCABULARY, continuation
 
 PROMPT = [1, 2, 3]
 LONG = 400
@@ -50,10 +52,12 @@ def managed(base_path: Path, replicas: int = 1, **decoder: float) -> ModelArgs:
 
 
 @asynccontextmanager
-async def running(model: ModelArgs) -> AsyncIterator[tuple[DecodeLoop, Backend]]:
+async def running(
+    model: ModelArgs, manifest: Manifest = MANIFEST
+) -> AsyncIterator[tuple[DecodeLoop, Backend]]:
     backend = await connect(model)
     scheduler = Scheduler(Limits(8, 16, 64, 32), Reserved(1 << 20, MANIFEST.state_bytes))
-    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(MANIFEST), backend.servers, Pace(0.05)))
+    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), backend.servers, Pace(0.05)))
     task = asyncio.create_task(loop.run())
     try:
         yield loop, backend
@@ -71,6 +75,47 @@ async def tokens_of(loop: DecodeLoop, count: int, name: str = "a") -> AsyncItera
             yield token
         if chunk.finish is not None:
             return
+
+
+ASKING = SamplingParams(
+    temperature=1.5,
+    top_p=0.95,
+    seed=3,
+    presence_penalty=0.5,
+    frequency_penalty=0.25,
+    repetition_penalty=1.2,
+    logit_bias=((3, 2.0), (7, -1.0)),
+    min_tokens=30,
+    allowed_token_ids=tuple(range(15)),
+    logprobs=3,
+)
+
+
+async def answer_of(loop: DecodeLoop, sampling: SamplingParams) -> list[TokenChunk]:
+    """All that a client gets."""
+    mask = None if sampling.allowed_token_ids is None else pack(sampling.allowed_token_ids, VOCABULARY)
+    outbox = loop.submit(Sequence("a", tuple(PROMPT), 60, sampling, frozenset({0}), mask))
+    chunks = [await outbox.take()]
+    while chunks[-1].finish is None:
+        chunks.append(await outbox.take())
+    return chunks
+
+
+@pytest.mark.parametrize("sampling", [SamplingParams(temperature=1.5, seed=3), ASKING])
+async def test_text_and_log_probabilities_are_the_same_with_one_step_or_several_in_a_call(
+    base_path, sampling
+):
+    answers = []
+    for manifest in (MANIFEST, STEP_BY_STEP):
+        async with running(managed(base_path), manifest) as (loop, _):
+            answers.append(await answer_of(loop, sampling))
+    several, single = ([token for chunk in answer for token in chunk.ids] for answer in answers)
+    assert several == single
+    assert len(several) > (30 if sampling is ASKING else 0)
+    assert answers[0][-1].finish == answers[1][-1].finish
+    told = [[each for chunk in answer for each in chunk.logprobs or ()] for answer in answers]
+    assert [[i for i, _ in each.top] for each in told[0]] == [[i for i, _ in each.top] for each in told[1]]
+    assert [each.logprob for each in told[0]] == pytest.approx([each.logprob for each in told[1]], abs=1e-5)
 
 
 def pids_of(backend: Backend) -> list[int]:
