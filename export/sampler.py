@@ -95,14 +95,11 @@ class Sampler:
 
         NO_TOKEN for rows that are not `inside` (rows,).
         """
-        allowed = masked(edited(logits, progress.listed, self.weights), self.mask)
+        allowed = self._allowed(logits, progress.listed)
         tokens = tf.where(inside, sample(allowed, self.parameters, self.uniforms[:, step]), names.NO_TOKEN)
-        here = tf.range(self.steps) == step
-        return tokens, Progress(
-            tf.where(here, tokens[:, None], progress.tokens),
-            progress.listed.seen(tokens),
-            progress.logprobs.at(step, logits, tokens),
-        )
+        given = tf.where(tf.range(self.steps) == step, tokens[:, None], progress.tokens)
+        after = Progress(given, *self._after(logits, step, tokens, progress))
+        return tokens, tf.nest.map_structure(_shaped, after, progress)
 
     def along(self, logits: tf.Tensor, inside: tf.Tensor) -> Progress:
         """A token at every step, as if each led to the next, from `logits` (steps, rows, vocabulary).
@@ -116,6 +113,29 @@ class Sampler:
         ended: tuple[tf.Tensor, Progress]
         ended = tf.while_loop(lambda step, _: step < self.steps, body, (0, self.begin()))
         return ended[1]
+
+    # Most calls ask for nothing: then a step passes by one condition before its tokens, and by one after.
+
+    def _allowed(self, logits: tf.Tensor, listed: Listed) -> tf.Tensor:
+        asked = (tf.size(self.listed.ids) > 0) | (tf.size(self.mask) > 0)
+        return tf.cond(asked, lambda: masked(edited(logits, listed, self.weights), self.mask), lambda: logits)
+
+    def _after(
+        self, logits: tf.Tensor, step: tf.Tensor, tokens: tf.Tensor, progress: Progress
+    ) -> tuple[Listed, Logprobs]:
+        def followed() -> tuple[Listed, Logprobs]:
+            return progress.listed.seen(tokens), progress.logprobs.at(step, logits, tokens)
+
+        asked = (tf.size(self.listed.ids) > 0) | (self.top != names.NO_LOGPROBS)
+        after: tuple[Listed, Logprobs]
+        after = tf.cond(asked, followed, lambda: (progress.listed, progress.logprobs))
+        return after
+
+
+def _shaped(after: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+    """A condition may know less of its result's shape than a loop asks for."""
+    after.set_shape(before.shape)
+    return after
 
 
 def outputs(progress: Progress) -> dict[str, tf.Tensor]:

@@ -71,6 +71,7 @@ def test_a_manifest_survives_json(manifest):
         ("state_layout", "paged", "state_layout 'paged' is not one of explicit, resident"),
         ("state_layout", "resident", "pool must be given where the state is resident"),
         ("generation.top_p", 0, "top_p 0.0 must lie in"),
+        ("generation.repetition_penalty", 0, "repetition_penalty 0.0 must be above 0"),
         ("generation", [], "manifest.generation must be a JSON object, not list"),
     ],
 )

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.messages import FinishReason, TextChunk, TokenChunk
+from deployments.messages import FinishReason, TextChunk, TokenChunk, TokenLogprobs
 from deployments.text_assembler import TextAssembler
+from deployments.token_texts import TokenTexts
 from tests.deployments.fakes import BOS, EOS, byte_tokenizer
 
 STOP, LENGTH = FinishReason.STOP, FinishReason.LENGTH
@@ -72,6 +73,36 @@ def test_text_held_back_for_a_stop_string_is_shown_when_the_generation_ends_firs
 def test_a_character_that_stays_broken_can_complete_a_stop_string() -> None:
     chunks = [TokenChunk((97, "é".encode()[0]), LENGTH)]
     assert assembled(chunks, ["�"]) == [TextChunk("a", 2, STOP)]
+
+
+def told(chunks: Sequence[TokenChunk], stops: Sequence[str] = ()) -> list[list[tuple[str, int]]]:
+    """By text chunk, the tokens with their places, of a request that asks for probabilities."""
+    tokenizer = byte_tokenizer()
+    assembler = TextAssembler(tokenizer, stops, {EOS}, TokenTexts(tokenizer))
+    texts = [text for chunk in chunks if (text := assembler.push(chunk))]
+    return [[(each.token.text, each.offset) for each in text.logprobs or ()] for text in texts]
+
+
+def chunk(text: str, finish: FinishReason | None = None, end: tuple[int, ...] = ()) -> TokenChunk:
+    ids = (*text.encode(), *end)
+    return TokenChunk(ids, finish, tuple(TokenLogprobs(-0.5, ()) for _ in ids))
+
+
+def test_probabilities_come_with_the_text_that_their_tokens_complete() -> None:
+    first, second = "bytes:\\xc3", "bytes:\\xa9"
+    assert told([chunk("a"), chunk("é"), chunk("b", LENGTH)]) == [
+        [("a", 0)],
+        [(first, 1), (second, 1)],
+        [("b", 2)],
+    ]
+
+
+def test_the_token_that_ends_the_generation_has_no_probability_to_show() -> None:
+    assert told([chunk("a", STOP, (EOS,))]) == [[("a", 0)]]
+
+
+def test_tokens_of_a_stop_string_are_told_up_to_the_last_that_is_counted() -> None:
+    assert told([chunk("abcdef")], ["cd"]) == [[("a", 0), ("b", 1), ("c", 2), ("d", 3)]]
 
 
 def test_a_generation_of_nothing_still_finishes() -> None:

@@ -11,6 +11,14 @@ from hypothesis import strategies as st
 from deployments.links.frames import HEADER, LaneAddress, decode, encode
 from deployments.links.inbox import Inbox, Lane
 from deployments.links.outlets import LinkLostError, Outlets
+from deployments.messages import (
+    FinishReason,
+    TextChunk,
+    TextLogprobs,
+    TokenChunk,
+    TokenLogprobs,
+    TokenText,
+)
 
 values = st.recursive(
     st.none() | st.integers(-(2**63), 2**64 - 1) | st.text(), lambda inner: st.lists(inner).map(tuple)
@@ -23,6 +31,27 @@ def test_a_frame_carries_its_items(items):
     (size,) = HEADER.unpack(frame[: HEADER.size])
     assert size == len(frame) - HEADER.size
     assert decode(frame[HEADER.size :]) == items
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        TokenChunk((1, 2)),
+        TokenChunk((1,), FinishReason.STOP, (TokenLogprobs(-0.5, ((3, -0.25), (4, -1.5))),)),
+        TextChunk("a", 1),
+        TextChunk("", 0, FinishReason.LENGTH, ()),
+        TextChunk(
+            "é",
+            2,
+            None,
+            (TextLogprobs(TokenText("bytes:\\xc3", b"\xc3", -0.5), 7, (TokenText("b", None, -1.5),)),),
+        ),
+    ],
+)
+def test_chunks_come_out_of_a_frame_as_they_went_in(chunk):
+    ((_, packed),) = decode(encode([(0, chunk.packed())])[HEADER.size :])
+    assert type(chunk).unpacked(packed) == chunk
+    assert repr(type(chunk).unpacked(packed)) == repr(chunk), "of the same types, too"
 
 
 @pytest.fixture

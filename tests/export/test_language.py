@@ -49,9 +49,16 @@ def test_generation_config_may_name_several_ends(directory: Path) -> None:
 
 
 def test_generation_defaults_are_carried(directory: Path) -> None:
-    settings = {"temperature": 0.7, "top_k": 40, "top_p": 0.9, "min_p": 0.05, "max_new_tokens": 99}
+    settings = {
+        "temperature": 0.7,
+        "top_k": 40,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "repetition_penalty": 1.2,
+        "max_new_tokens": 99,
+    }
     checkpoints.edit(directory, "generation_config.json", **settings)
-    assert _read(directory).generation == GenerationDefaults(0.7, 40, 0.9, 0.05, 99)
+    assert _read(directory).generation == GenerationDefaults(0.7, 40, 0.9, 0.05, 1.2, 99)
 
 
 def test_null_is_nothing_said(directory: Path) -> None:
