@@ -14,7 +14,8 @@ from deployments.decoder.explicit import ExplicitEngine
 from deployments.decoder.ladder import Ladder
 from deployments.decoder.lease import Lease
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.model_servers import Tensors
+from deployments.decoder.model_servers import Inputs, Tensors
+from deployments.decoder.pace import Pace
 from deployments.decoder.resident import ResidentEngine
 from deployments.decoder.room import Blocks, Reserved, Room
 from deployments.decoder.scheduler import Limits, Scheduler
@@ -44,22 +45,24 @@ class InProcessServer:
         self._stepper = stepper
         self.calls: list[str] = []
 
-    async def call(self, signature: str, inputs: Tensors) -> Tensors:
+    async def call(self, signature: str, inputs: Inputs) -> Tensors:
         self.calls.append(signature)
         await asyncio.sleep(0)
         if isinstance(self._stepper, Stepper):
-            return self._stepper.call(dict(inputs))
+            return self._stepper.call(signature, {name: np.asarray(value) for name, value in inputs.items()})
         try:
             return self._stepper.call(signature, **inputs)
         except tf.errors.OpError as error:
             raise StepRejectedError(str(error)) from error
 
 
-def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper) -> DecodeLoop:
+def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper, several_steps: bool) -> DecodeLoop:
+    """With several steps in a call, or, where the state is explicit, with one and sampling in the loop."""
     engine: Engine
     room: Room
     if isinstance(stepper, Stepper):
-        engine = ExplicitEngine(StateStore(stepper.manifest), server)
+        manifest = stepper.manifest if several_steps else replace(stepper.manifest, decode_steps=0)
+        engine = ExplicitEngine(StateStore(manifest), server, Pace(3600))
         room = Reserved(1 << 30, stepper.manifest.state_bytes)
     else:
         ladder = Ladder((SLOTS,) * stepper.pool.blocks)
@@ -86,10 +89,10 @@ async def answer(loop: DecodeLoop, sequence: Sequence) -> Answer:
 
 
 async def answers(
-    stepper: Stepper | PoolStepper, sequences: Rows[Sequence]
+    stepper: Stepper | PoolStepper, sequences: Rows[Sequence], several_steps: bool = True
 ) -> tuple[list[Answer], list[str]]:
     server = InProcessServer(stepper)
-    async with running(loop_over(server, stepper)) as loop:
+    async with running(loop_over(server, stepper, several_steps)) as loop:
         return list(await asyncio.gather(*(answer(loop, s) for s in sequences))), server.calls
 
 
@@ -111,11 +114,17 @@ ASKED = {
 }
 
 
-async def test_both_layouts_give_the_same_tokens_and_probabilities(pools: Path, explicit: Stepper) -> None:
+@pytest.mark.parametrize("several_steps", [True, False])
+async def test_both_layouts_give_the_same_tokens_and_probabilities(
+    pools: Path, explicit: Stepper, several_steps: bool
+) -> None:
     resident_answers, calls = await answers(
         PoolStepper(pools), [sequence(name, params) for name, params in ASKED.items()]
     )
-    explicit_answers, _ = await answers(explicit, [sequence(name, params) for name, params in ASKED.items()])
+    explicit_answers, steps = await answers(
+        explicit, [sequence(name, params) for name, params in ASKED.items()], several_steps
+    )
+    assert ("decode" in steps) == several_steps
     for one, other in zip(resident_answers, explicit_answers, strict=True):
         assert one[:2] == other[:2]
         for told, wanted in zip(one[2], other[2], strict=True):
@@ -146,7 +155,7 @@ async def test_a_row_that_is_no_numbers_any_more_fails_alone_and_spoils_no_slot(
     """Its keys and values once stayed in the slot for whoever came next."""
     server = InProcessServer(broken)
     params = SamplingParams(seed=3, presence_penalty=0.5)
-    async with running(loop_over(server, broken)) as loop:
+    async with running(loop_over(server, broken, several_steps=True)) as loop:
         stay = [asyncio.create_task(answer(loop, sequence("s" * n, params, 5, 50))) for n in (1, 2, 3)]
         goes = asyncio.create_task(answer(loop, sequence("goes", params, 30, 60)))
         with pytest.raises(TensorloomError, match="not numbers"):
