@@ -38,8 +38,13 @@ def serving(settings: Settings, log: Path) -> Iterator[Child]:
 
 def wait_until_ready(child: Child, settings: Settings, timeout_s: float) -> None:
     """Return once every model answers; ProcessEnded or TimeoutError where that does not come."""
+    wait_until_healthy(child, settings.port, timeout_s)
+
+
+def wait_until_healthy(child: Child, port: int, timeout_s: float) -> None:
+    """The same of any server that has a /health."""
     end = time.monotonic() + timeout_s
-    while not _healthy(settings.port):
+    while not _healthy(port):
         child.check()
         if time.monotonic() > end:
             raise TimeoutError(f"{child.name} was not ready within {timeout_s:.0f} s:\n{child.log}")

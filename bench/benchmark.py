@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine
-from bench.contenders import Lengths, started
+from bench.contenders import started
 from bench.rounds import Budget, Measures, Plan, Round, run
 from bench.settings import Settings
 from bench.summary import Summary, summarize
 from bench.table import render
-from bench.workload import Workload
+from bench.workload import Lengths, Workload
 
 _WARM_UP_S = 2.0
 

@@ -4,28 +4,22 @@ import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
-from bench import application, cpu, naive, raw
-from bench.load import LoadGenerator
+from bench import application, naive
+from bench.load import Address
 from bench.naive import NaiveLoop
+from bench.over_http import Served
 from bench.processes import Child, running
-from bench.rounds import Budget, HttpFigures, Measures
+from bench.raw import client as raw
+from bench.raw.question import Question
+from bench.rounds import Budget, Measures
 from bench.settings import HOST, Settings, model_server
-from bench.workload import Workload
+from bench.workload import Lengths, Workload
 
 _TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Of every request."""
-
-    prompt: int
-    new: int
 
 
 @contextmanager
@@ -40,7 +34,7 @@ def started(
         environment = application.model_server_environment(app)
         command = model_server(settings, sockets / "s")
         server = stack.enter_context(running(command, logs / "modelserver.log", environment))
-        command = raw.command(settings, lengths.prompt + lengths.new // 2)
+        command = raw.command(settings.servable, settings.threads)
         stepping = stack.enter_context(running(command, logs / "raw_step.log", environment, pipes=True))
         channel = stack.enter_context(_channel(server, f"unix:{sockets / 's'}", budget))
         loop = NaiveLoop(channel, settings.baseline)
@@ -68,18 +62,12 @@ def _workload(model: str, lengths: Lengths, loop: NaiveLoop) -> Workload:
 
 
 def _measures(port: int, workload: Workload, app: Child, loop: NaiveLoop, stepping: Child) -> Measures:
-    generator = LoadGenerator(HOST, port, workload, lambda: cpu.read(app.tree))
+    served = Served(Address(HOST, port), app)
     numbers = itertools.count(step=1000)
-
-    def http(sessions: int, seconds: float) -> HttpFigures:
-        measured = generator.measure(sessions, seconds, _TIMEOUT_S)
-        tokens = max(1, measured.latencies.tokens)
-        spent = cpu.spent(measured.before, measured.after)
-        by_part = {part: 1000 * used / tokens for part, used in spent.items()}
-        return HttpFigures(measured.latencies, by_part, 1000 * measured.client_cpu_s / tokens)
-
     return Measures(
-        http,
-        lambda seconds: naive.measure(loop, workload, next(numbers), seconds),
-        lambda batch, seconds: raw.measure(stepping, batch, seconds, _TIMEOUT_S),
+        lambda sessions, seconds: served.measure(workload, sessions, seconds),
+        lambda seconds: naive.measure(loop.generate, workload, next(numbers), seconds),
+        lambda batch, seconds: raw.measure(
+            stepping, Question(batch, workload.mean_past, seconds), _TIMEOUT_S
+        ),
     )

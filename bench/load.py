@@ -8,18 +8,43 @@ closes, what is under way is abandoned.
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from bench.dialects import Dialect
 from bench.latency import Latencies, Window, latencies
-from bench.streaming import Recording, complete, trace
+from bench.streaming import OWN, Recording, complete, trace
 from bench.workload import Workload
 
 Reading = TypeVar("Reading")
+Beside = Callable[[], Coroutine[Any, Any, None]]
 
 _NUMBERS = itertools.count()
 """Of requests: each has a prompt of its own."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server, and how it is spoken to."""
+
+    host: str
+    port: int
+    dialect: Dialect = OWN
+
+    async def complete(self, workload: Workload, new_tokens: int, begun: asyncio.Event) -> Recording:
+        """One request to its end."""
+        recording = Recording(time.perf_counter(), begun, dialect=self.dialect)
+        await self.record(workload, new_tokens, recording)
+        return recording
+
+    async def record(self, workload: Workload, new_tokens: int, recording: Recording) -> None:
+        """One request; ResponseError where the answer is not what was asked for."""
+        body = self.dialect.body(workload, next(_NUMBERS), new_tokens)
+        recording.sent = time.perf_counter()
+        await complete(self.host, self.port, body, recording)
+        if not recording.whole:
+            trace(recording)  # raises what the server said
 
 
 @dataclass(frozen=True)
@@ -35,27 +60,34 @@ class Measured(Generic[Reading]):
 class LoadGenerator(Generic[Reading]):
     """Sessions against one address; `meter` is read as the window opens and as it closes."""
 
-    def __init__(self, host: str, port: int, workload: Workload, meter: Callable[[], Reading]) -> None:
-        self._host = host
-        self._port = port
+    def __init__(self, address: Address, workload: Workload, meter: Callable[[], Reading]) -> None:
+        self._address = address
         self._workload = workload
         self._meter = meter
 
-    def measure(self, sessions: int, seconds: float, start_timeout_s: float) -> Measured[Reading]:
-        """Figures of `sessions` at a time; ResponseError where an answer is not what was asked for."""
+    def measure(
+        self, sessions: int, seconds: float, start_timeout_s: float, beside: Beside | None = None
+    ) -> Measured[Reading]:
+        """Figures of `sessions` at a time; ResponseError where an answer is not what was asked for.
+
+        What `beside` does goes on while the window is open, and is in no figure.
+        """
         try:
-            return asyncio.run(self._measure(sessions, seconds, start_timeout_s))
+            return asyncio.run(self._measure(sessions, seconds, start_timeout_s, beside))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
-    async def _measure(self, count: int, seconds: float, start_timeout_s: float) -> Measured[Reading]:
+    async def _measure(
+        self, count: int, seconds: float, start_timeout_s: float, beside: Beside | None
+    ) -> Measured[Reading]:
         sessions = [
-            _Session(self._host, self._port, self._workload, self._workload.first_length(i, count))
+            _Session(self._address, self._workload, self._workload.first_length(i, count))
             for i in range(count)
         ]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(session.run()) for session in sessions]
             await _all_begun(sessions, start_timeout_s)
+            tasks += [group.create_task(beside())] if beside else []
             before, cpu, start = self._meter(), time.process_time(), time.perf_counter()
             await asyncio.sleep(seconds)
             end, used, after = time.perf_counter(), time.process_time() - cpu, self._meter()
@@ -65,12 +97,28 @@ class LoadGenerator(Generic[Reading]):
         return Measured(latencies(traces, Window(start, end)), used, before, after)
 
 
+def complete_all(address: Address, workload: Workload, requests: int, sessions: int) -> None:
+    """Ask for `requests` answers, `sessions` at a time, and return when all are there."""
+    asyncio.run(_complete_all(address, workload, requests, sessions))
+
+
+async def _complete_all(address: Address, workload: Workload, requests: int, sessions: int) -> None:
+    left = iter(range(requests))
+
+    async def session() -> None:
+        for _ in left:
+            await address.complete(workload, workload.new_tokens, asyncio.Event())
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(sessions):
+            group.create_task(session())
+
+
 class _Session:
     """One client that sends a request as soon as the last one is answered."""
 
-    def __init__(self, host: str, port: int, workload: Workload, first_length: int) -> None:
-        self._host = host
-        self._port = port
+    def __init__(self, address: Address, workload: Workload, first_length: int) -> None:
+        self._address = address
         self._workload = workload
         self._new_tokens = first_length
         self.begun = asyncio.Event()
@@ -78,12 +126,9 @@ class _Session:
 
     async def run(self) -> None:
         while True:
-            body = self._workload.body(next(_NUMBERS), self._new_tokens)
-            recording = Recording(time.perf_counter(), self.begun)
+            recording = Recording(time.perf_counter(), self.begun, dialect=self._address.dialect)
             self.recordings.append(recording)
-            await complete(self._host, self._port, body, recording)
-            if not recording.whole:
-                trace(recording)  # raises what the server said
+            await self._address.record(self._workload, self._new_tokens, recording)
             self._new_tokens = self._workload.new_tokens
 
 

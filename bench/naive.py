@@ -1,11 +1,12 @@
 """The loop that tutorials write by hand against a model server: one session at a time, one token per call.
 
 The whole state goes to the server and comes back with every call; what grows is concatenated here. The prompt
-goes in one call. Knows the contract and the official stubs, and nothing of the application.
+goes in one call. Or, simpler still, there is no state, and every call has the whole text so far. Knows the
+contract and the official stubs, and nothing of the application.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -20,6 +21,9 @@ from contract.tensors import Array, from_proto, to_proto
 
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 _TIMEOUT_S = 60.0
+
+Generate = Callable[[Sequence[int], int], Iterator[int]]
+"""From a prompt and a count to ids."""
 
 
 class NaiveLoop:
@@ -39,6 +43,14 @@ class NaiveLoop:
             state = self._next(state, answer)
             tokens = [int(np.argmax(answer[names.LOGITS][0]))]
             yield tokens[0]
+
+    def generate_anew(self, prompt: Sequence[int], count: int) -> Iterator[int]:
+        """The same ids, without a state."""
+        tokens = list(prompt)
+        for _ in range(count):
+            answer = self._predict(names.STEP_SIGNATURE, {**_step_inputs(tokens), **self._fresh()})
+            tokens.append(int(np.argmax(answer[names.LOGITS][0])))
+            yield tokens[-1]
 
     def _fresh(self) -> dict[str, Array]:
         return {t.name: np.full((1, *t.shape), t.initial, t.numpy_dtype) for t in self.manifest.state}
@@ -72,19 +84,23 @@ class NaiveFigures:
     inter_token_ms: Spread
 
 
-def measure(loop: NaiveLoop, workload: Workload, first_number: int, seconds: float) -> NaiveFigures:
-    """Generations back to back for `seconds`; the last one is left where it is."""
+def measure(
+    generate: Generate, workload: Workload, first_number: int, seconds: float, fewest: int = 1
+) -> NaiveFigures:
+    """Generations back to back for `seconds`, or until `fewest` tokens; the last one is left where it is."""
     start = time.perf_counter()
     firsts: list[float] = []
     others: list[float] = []
     number = first_number
-    while time.perf_counter() - start < seconds:
+    over = False
+    while not over:
         last, kind = time.perf_counter(), firsts
-        for _ in loop.generate(workload.prompt(number), workload.new_tokens):
+        for _ in generate(workload.prompt(number), workload.new_tokens):
             now = time.perf_counter()
             kind.append(1000 * (now - last))
             last, kind = now, others
-            if now - start >= seconds:
+            over = now - start >= seconds and len(firsts) + len(others) >= fewest
+            if over:
                 break
         number += 1
     tokens_per_s = (len(firsts) + len(others)) / (last - start)

@@ -102,3 +102,10 @@ def running(
         yield child
     finally:
         child.end()
+
+
+def finished(command: Sequence[str], log: Path, env: Mapping[str, str] = os.environ) -> None:
+    """Run `command` to its end; ProcessEnded, with the end of its log, where it fails."""
+    with running(command, log, env) as child:
+        if child.process.wait():
+            child.check()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.latency import Latencies
 from bench.naive import NaiveFigures
-from bench.raw import RawFigures
+from bench.raw.client import RawFigures
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def read(serve_config: Path, model: str, models: Path) -> Settings:
     managed |= {"base_path": str((models / model).absolute()), "binary": binary}
     baseline = f"{model}-explicit" if (models / f"{model}-explicit").is_dir() else model
     base_path = (models / baseline).absolute()
-    port = _free_port()
+    port = free_port()
     application["args"]["models"] = [entry]
     config["applications"] = [application]
     config["http_options"] = {**config.get("http_options", {}), "host": HOST, "port": port}
@@ -96,7 +96,7 @@ def _entry(config: Any, model: str) -> tuple[dict[str, Any], dict[str, Any]]:
     raise SettingsError(f"the configuration has no model {model!r}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

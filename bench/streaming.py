@@ -5,10 +5,10 @@ measures, so reading the events waits until the window is closed.
 """
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass, field
 
+from bench.dialects import ContinuousUsage, Dialect
 from bench.latency import Chunk, Trace
 from bench.sse import EventReader, ResponseError
 
@@ -17,7 +17,7 @@ _HEAD = (
     "Connection: close\r\nContent-Length: {length}\r\n\r\n"
 )
 _EVENT = b"data: "
-_DONE = b"[DONE]"
+OWN: Dialect = ContinuousUsage()
 _SHOWN = 300
 """Bytes of a broken answer that are worth showing."""
 
@@ -33,11 +33,12 @@ class Recording:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: bool = True
     """Ended from this side, perhaps before there was a connection; until the other side ends it."""
+    dialect: Dialect = OWN
 
     @property
     def whole(self) -> bool:
         """The stream came to its proper end."""
-        return any(_DONE in piece for _, piece in self.pieces[-3:])
+        return any(self.dialect.end in piece for _, piece in self.pieces[-3:])
 
 
 class _Recorder(asyncio.Protocol):
@@ -73,23 +74,15 @@ def trace(recording: Recording) -> Trace:
     tokens = 0
     for at, piece in recording.pieces:
         for event in reader.feed(piece):
-            done = event == _DONE
-            total = tokens if done else _completion_tokens(event)
+            done = done or recording.dialect.end in event
+            total = recording.dialect.tokens(event, tokens)
             if total > tokens:
                 chunks.append(Chunk(at, total - tokens))
             tokens = total
     if not done and not recording.abandoned:
         last = recording.pieces[-1][1][-_SHOWN:].decode(errors="replace") if recording.pieces else "nothing"
         raise ResponseError(
-            f"a stream ended after {tokens} tokens, before {_DONE.decode()}; last came: {last}"
+            f"a stream ended after {tokens} tokens, before {recording.dialect.end.decode()}; "
+            f"last came: {last}"
         )
     return Trace(recording.sent, tuple(chunks))
-
-
-def _completion_tokens(event: bytes) -> int:
-    """All tokens of the answer so far."""
-    try:
-        tokens: int = json.loads(event)["usage"]["completion_tokens"]
-    except (KeyError, TypeError):
-        raise ResponseError(f"an event without usage: {event.decode()}") from None
-    return tokens

@@ -6,6 +6,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Lengths:
+    """Of every request, in tokens."""
+
+    prompt: int
+    new: int
+
+
+WORKLOADS = {"W1": Lengths(128, 128), "W2": Lengths(512, 64)}
+"""What engines are compared with."""
+
+
+@dataclass(frozen=True)
 class Workload:
     """Greedy generations of one length; all prompts differ, so that none can be answered from memory."""
 
@@ -13,6 +25,10 @@ class Workload:
     prompt_tokens: int
     new_tokens: int
     vocabulary: int
+    first_id: int = 0
+    """Prompts are of ids from here on, below `vocabulary`."""
+    phrase: int | None = None
+    """Tokens after which a prompt repeats itself."""
 
     def __post_init__(self) -> None:
         if self.prompt_tokens < 1 or self.new_tokens < 1:
@@ -26,7 +42,9 @@ class Workload:
     def prompt(self, number: int) -> tuple[int, ...]:
         """The ids of request `number`."""
         choose = random.Random(number)
-        return tuple(choose.randrange(self.vocabulary) for _ in range(self.prompt_tokens))
+        own = min(self.phrase or self.prompt_tokens, self.prompt_tokens)
+        phrase = [choose.randrange(self.first_id, self.vocabulary) for _ in range(own)]
+        return tuple(phrase[i % own] for i in range(self.prompt_tokens))
 
     def body(self, number: int, new_tokens: int) -> bytes:
         """Request `number` as JSON for /v1/completions."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bench.latency import Latencies
 from bench.naive import NaiveFigures
-from bench.raw import RawFigures
+from bench.raw.client import RawFigures
 from bench.rounds import HttpFigures
 from bench.spread import Spread
 

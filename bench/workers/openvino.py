@@ -1,0 +1,107 @@
+"""`python -m bench.workers.openvino MODEL THREADS`: OpenVINO GenAI's continuous batching."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import openvino as ov
+import openvino_genai as genai
+
+from bench.latency import Chunk, Latencies, Trace, Window, latencies
+from bench.workers.answers import Question, own_output, prompts, serve
+
+_CACHE_GB = 4
+_BATCHED_TOKENS = 4096
+_MOST_SEQUENCES = 64
+
+
+@dataclass
+class Request:
+    """One that is under way, or was."""
+
+    handle: genai.GenerationHandle
+    sent: float
+    chunks: list[Chunk] = field(default_factory=list)
+
+    def take(self) -> None:
+        """Whatever tokens are there."""
+        now, tokens = time.perf_counter(), 0
+        while self.handle.can_read():
+            (output,) = self.handle.read().values()
+            tokens += len(output.generated_ids)
+        if tokens:
+            self.chunks.append(Chunk(now, tokens))
+
+    @property
+    def over(self) -> bool:
+        return bool(self.handle.get_status() == genai.GenerationStatus.FINISHED)
+
+
+class Sessions:
+    """Each has its requests back to back."""
+
+    def __init__(self, pipeline: genai.ContinuousBatchingPipeline, question: Question) -> None:
+        self._pipeline = pipeline
+        self._workload = question.workload
+        self._prompts = prompts(question.workload)
+        self._number = 0
+        self.requests: list[Request] = []
+        lengths = [question.workload.first_length(i, question.sessions) for i in range(question.sessions)]
+        self._open = [self._ask(length) for length in lengths]
+
+    def step(self) -> None:
+        self._pipeline.step()
+        for place, request in enumerate(self._open):
+            request.take()
+            if request.over:
+                self._open[place] = self._ask(self._workload.new_tokens)
+
+    @property
+    def begun(self) -> bool:
+        return all(request.chunks for request in self._open)
+
+    def abandon(self) -> None:
+        for request in self._open:
+            request.handle.cancel()
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+
+    def _ask(self, new_tokens: int) -> Request:
+        config = genai.GenerationConfig(max_new_tokens=new_tokens, ignore_eos=True, do_sample=False)
+        ids = ov.Tensor(np.array([next(self._prompts)], np.int64))
+        sent = time.perf_counter()
+        request = Request(self._pipeline.add_request(self._number, ids, config), sent)
+        self._number += 1
+        self.requests.append(request)
+        return request
+
+
+def measure(pipeline: genai.ContinuousBatchingPipeline, question: Question) -> Latencies:
+    """The window opens once every session has its first token, and closes with what is under way."""
+    sessions = Sessions(pipeline, question)
+    while not sessions.begun:
+        sessions.step()
+    start = time.perf_counter()
+    while time.perf_counter() < start + question.seconds:
+        sessions.step()
+    window = Window(start, time.perf_counter())
+    traces = [Trace(request.sent, tuple(request.chunks)) for request in sessions.requests]
+    sessions.abandon()
+    return latencies(traces, window)
+
+
+def main(model: str, threads: str) -> None:
+    out = own_output()
+    scheduler = genai.SchedulerConfig()
+    scheduler.cache_size = _CACHE_GB
+    scheduler.enable_prefix_caching = False
+    scheduler.max_num_batched_tokens = _BATCHED_TOKENS
+    scheduler.max_num_seqs = _MOST_SEQUENCES
+    properties = {"INFERENCE_NUM_THREADS": int(threads), "INFERENCE_PRECISION_HINT": "bf16"}
+    pipeline = genai.ContinuousBatchingPipeline(model, scheduler, "CPU", properties)
+    serve(lambda question: measure(pipeline, question), out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
