@@ -18,6 +18,7 @@ from bench.streaming import OWN, Recording, complete, trace
 from bench.workload import Workload
 
 Reading = TypeVar("Reading")
+Result = TypeVar("Result")
 Beside = Callable[[], Coroutine[Any, Any, None]]
 
 _NUMBERS = itertools.count()
@@ -72,10 +73,7 @@ class LoadGenerator(Generic[Reading]):
 
         What `beside` does goes on while the window is open, and is in no figure.
         """
-        try:
-            return asyncio.run(self._measure(sessions, seconds, start_timeout_s, beside))
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
+        return _run(self._measure(sessions, seconds, start_timeout_s, beside))
 
     async def _measure(
         self, count: int, seconds: float, start_timeout_s: float, beside: Beside | None
@@ -99,7 +97,7 @@ class LoadGenerator(Generic[Reading]):
 
 def complete_all(address: Address, workload: Workload, requests: int, sessions: int) -> None:
     """Ask for `requests` answers, `sessions` at a time, and return when all are there."""
-    asyncio.run(_complete_all(address, workload, requests, sessions))
+    _run(_complete_all(address, workload, requests, sessions))
 
 
 async def _complete_all(address: Address, workload: Workload, requests: int, sessions: int) -> None:
@@ -112,6 +110,17 @@ async def _complete_all(address: Address, workload: Workload, requests: int, ses
     async with asyncio.TaskGroup() as group:
         for _ in range(sessions):
             group.create_task(session())
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """`work` to its end; of several failures the first."""
+    try:
+        return asyncio.run(work)
+    except ExceptionGroup as group:
+        first: Exception = group
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 class _Session:

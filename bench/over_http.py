@@ -8,7 +8,8 @@ from bench.processes import Child
 from bench.rounds import HttpFigures
 from bench.workload import Workload
 
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
+"""Until every session has its first text, queueing included."""
 
 
 @dataclass(frozen=True)

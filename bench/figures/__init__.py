@@ -1,0 +1,1 @@
+"""Further figures of the application with the random model, one file each."""
