@@ -38,3 +38,15 @@ def test_more_sessions_than_tokens_still_ask_for_one_at_least():
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match="at least one prompt token"):
         Workload("m", prompt_tokens=0, new_tokens=8, vocabulary=16)
+
+
+def test_a_repetitive_prompt_repeats_its_phrase():
+    prompt = Workload("m", prompt_tokens=7, new_tokens=1, vocabulary=1000, phrase=3).prompt(0)
+    assert prompt[3:6] == prompt[:3]
+    assert prompt[6] == prompt[0]
+    assert len(set(prompt)) == 3
+
+
+def test_prompts_keep_to_the_ids_that_are_allowed():
+    workload = Workload("m", prompt_tokens=50, new_tokens=1, vocabulary=20, first_id=10)
+    assert {token for number in range(20) for token in workload.prompt(number)} == set(range(10, 20))

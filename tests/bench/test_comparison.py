@@ -1,0 +1,78 @@
+"""Points to ratios, findings and rows."""
+
+import pytest
+
+from bench.compare.expected import EXPECTED, Expectation, findings
+from bench.compare.points import Point, Points, Spot, orchestration_ms, whole_answers
+from bench.compare.summary import rows
+from bench.latency import Latencies
+from bench.rounds import HttpFigures
+from bench.spread import Spread
+from tests.bench.figures import SPREAD, http
+
+OWN, A, B = Spot("own", "W1", 16), Spot("a", "W1", 16), Spot("b", "W1", 16)
+
+
+def points(*cells: tuple[int, Spot, float]) -> Points:
+    return Points(Point(number, spot, http(rate)) for number, spot, rate in cells)
+
+
+def raw(batch: int, prefill_ms: float, step_ms: float) -> Point:
+    step, first = Spread(step_ms, step_ms), Spread(prefill_ms, prefill_ms)
+    seen = Latencies(100, 1000 * batch / step_ms, 1.0, first, step, step)
+    return Point(0, Spot("raw-bf16", "W1", batch), HttpFigures(seen, {}, 0.0))
+
+
+def test_a_ratio_is_to_the_best_of_the_others_in_the_same_round():
+    # Each of the others is best once; the machine is slow in the second round.
+    measured = points((0, OWN, 300), (0, A, 100), (0, B, 200), (1, OWN, 40), (1, A, 20), (1, B, 5))
+    assert measured.times(OWN, [A, B]) == pytest.approx((1.5 + 2.0) / 2)
+
+
+def test_rounds_without_one_of_the_two_give_no_ratio():
+    assert points((0, OWN, 300), (1, A, 100)).times(OWN, [A]) is None
+    assert points((0, OWN, 300), (1, OWN, 30), (1, A, 10)).times(OWN, [A]) == 3
+
+
+def test_whole_answers_of_a_raw_step_have_their_prefill_in_them():
+    # Two rows, each of 5 tokens: one from the prefill of 60 ms, four from steps of 10 ms.
+    assert whole_answers(5)(raw(2, 60, 10)) == pytest.approx(1000 * 2 * 5 / 100)
+
+
+def test_orchestration_is_all_but_the_model_server():
+    point = Point(0, OWN, http(100, {"model server": 5.0, "Ingress": 0.25, "raylet": 0.5}))
+    assert orchestration_ms(point) == 0.75
+    assert orchestration_ms(Point(0, OWN, http(100))) is None
+
+
+def test_a_lower_and_an_upper_bound_are_kept_or_not():
+    low, high = Expectation("", lambda _: None, at_least=2), Expectation("", lambda _: None, at_most=2)
+    assert [low.kept(1.9), low.kept(2), high.kept(2), high.kept(2.1)] == [False, True, True, False]
+
+
+def test_what_was_not_measured_is_neither_kept_nor_missed():
+    assert {finding.kept for finding in findings(Points([]))} == {None}
+    assert len(findings(Points([]))) == len(EXPECTED)
+
+
+def test_the_naive_loop_s_one_session_is_compared_with_sixteen():
+    measured = points((0, Spot("tensorloom-bf16", "W1", 16), 500), (0, Spot("naive", "W1", 1), 20))
+    (finding,) = [f for f in findings(measured) if f.value is not None]
+    assert (finding.value, finding.bound, finding.kept) == (25, ">= 20", True)
+
+
+def test_rows_are_medians_over_the_rounds_that_there_are():
+    measured = [
+        Point(0, OWN, http(10)),
+        Point(1, OWN, http(30)),
+        Point(2, OWN, http(20)),
+        Point(0, A, http(7)),
+    ]
+    own, other = rows(measured)
+    assert (own.engine, own.rounds, own.tokens_per_s, own.inter_token_ms) == ("own", 3, 20, SPREAD)
+    assert (other.engine, other.rounds, other.tokens_per_s) == ("a", 1, 7)
+
+
+def test_cpu_by_part_is_reduced_part_by_part():
+    cells = [Point(i, OWN, http(1, {"Ingress": spent})) for i, spent in enumerate((0.25, 0.5, 4.0))]
+    assert rows(cells)[0].cpu_ms_per_token == {"Ingress": 0.5}
