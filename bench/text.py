@@ -8,7 +8,8 @@ from bench.spread import Spread
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as their widest cell, flush right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = ("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return [line.rstrip() for line in lines]
 
 
 def labelled(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import openvino as ov
 import openvino_genai as genai
+from openvino_genai import py_openvino_genai
 
 from bench.latency import Chunk, Latencies, Trace, Window, latencies
 from bench.workers.answers import Question, own_output, prompts, serve
@@ -20,7 +21,7 @@ _MOST_SEQUENCES = 64
 class Request:
     """One that is under way, or was."""
 
-    handle: genai.GenerationHandle
+    handle: py_openvino_genai.GenerationHandle
     sent: float
     chunks: list[Chunk] = field(default_factory=list)
 
