@@ -27,9 +27,7 @@ class ResidentSteps:
         self._signatures = dict(loaded.signature_def)
         manifest = Manifest.from_json(self._call(names.MANIFEST_SIGNATURE, {})()[names.MANIFEST])
         assert manifest.pool is not None
-        blocks = manifest.pool.block_counts[-1]
-        self._prefill_name = names.prefill_signature(blocks)
-        self._decode_name = names.decode_signature(blocks)
+        self._blocks = manifest.pool.blocks
         self._epoch = 0
         self._slots = 0
 
@@ -38,7 +36,7 @@ class ResidentSteps:
         for first in range(0, batch, _PREFILLED_AT_ONCE):
             self._prefill(range(first, min(batch, first + _PREFILLED_AT_ONCE)), past)()
         return self._call(
-            self._decode_name,
+            names.DECODE_SIGNATURE,
             self._sampling(batch)
             | {
                 names.TOKENS: np.ones(batch, np.int32),
@@ -54,7 +52,7 @@ class ResidentSteps:
 
     def _prefill(self, rows: range, tokens: int) -> Callable[[], object]:
         return self._call(
-            self._prefill_name,
+            names.PREFILL_SIGNATURE,
             self._sampling(len(rows))
             | {
                 names.TOKENS: np.ones((len(rows), tokens), np.int32),
@@ -65,12 +63,15 @@ class ResidentSteps:
         )
 
     def _claim(self, slots: int) -> None:
+        """A pool whose every slot can hold the whole context."""
         if slots != self._slots:
             self._epoch += 1
             self._slots = slots
-            self._call(names.CLAIM_SIGNATURE, {names.EPOCH: np.int64(self._epoch), names.SLOTS: slots})()
+            feeds = {names.EPOCH: np.int64(self._epoch), names.SLOTS: np.full(self._blocks, slots, np.int32)}
+            self._call(names.CLAIM_SIGNATURE, feeds)()
 
     def _sampling(self, rows: int) -> dict[str, Any]:
+        """The likeliest token, and nothing else that sampling could do."""
         return {
             names.EPOCH: np.int64(self._epoch),
             names.TEMPERATURE: np.zeros(rows, np.float32),
@@ -78,6 +79,14 @@ class ResidentSteps:
             names.TOP_P: np.ones(rows, np.float32),
             names.MIN_P: np.zeros(rows, np.float32),
             names.UNIFORMS: np.zeros((rows, 1), np.float64),
+            names.EDIT_IDS: np.zeros((rows, 0), np.int32),
+            names.EDIT_COUNTS: np.zeros((rows, 0), np.int32),
+            names.EDIT_BIAS: np.zeros((rows, 0), np.float32),
+            names.PRESENCE: np.zeros(rows, np.float32),
+            names.FREQUENCY: np.zeros(rows, np.float32),
+            names.REPETITION: np.ones(rows, np.float32),
+            names.MASK: np.zeros((rows, 0), np.uint8),
+            names.LOGPROBS: np.int32(names.NO_LOGPROBS),
         }
 
     def _call(self, signature: str, feeds: dict[str, Any]) -> Callable[[], Any]:
