@@ -6,7 +6,7 @@ from bench.workers.answers import Question
 from bench.workers.batches import Arrived, measure
 from bench.workload import Workload
 
-ASKED = Workload("m", prompt_tokens=3, new_tokens=4, vocabulary=16)
+ASKED = Workload("m", prompt_tokens=6, new_tokens=4, vocabulary=50000)
 
 
 class Library:
