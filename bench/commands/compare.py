@@ -33,10 +33,12 @@ def _compare(arguments: argparse.Namespace) -> None:
         result.add(news)
         result.write(written)
 
+    engines = run.prepared(result.engines, setup, result.add)
+    if arguments.prepare:
+        print(f"ready: {', '.join(engine.name for engine in engines)}")
+        return
     try:
-        engines = run.prepared(result.engines, setup, record)
-        if not arguments.prepare:
-            run.run(result.plan, engines, setup, budget, record)
+        run.run(result.plan, engines, setup, budget, record)
     finally:
         _report(result, written)
 
