@@ -12,7 +12,7 @@ from bench.processes import ProcessEnded
 from bench.settings import SettingsError
 from bench.sse import ResponseError
 
-ENDING_S = 25
+ENDING_S = 40
 """Kept back for ending everything."""
 FAILURES = (
     SettingsError,

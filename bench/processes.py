@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-_GRACE_S = 15.0
+_GRACE_S = 30.0
 _LOG_TAIL = 2000
 _ENDING = (signal.SIGALRM, signal.SIGINT, signal.SIGTERM)
 
