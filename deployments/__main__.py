@@ -6,6 +6,7 @@ a greeting once it answers.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -50,6 +51,12 @@ def main(path: Path) -> int:
     config = yaml.safe_load(path.read_text())
     args = AppArgs.model_validate(config["applications"][0]["args"])
     http = config["http_options"]
+    if not _free(http["host"], http["port"]):
+        print(
+            f"{http['host']}:{http['port']} is in use; set another http_options.port in {path}",
+            file=sys.stderr,
+        )
+        return 1
     with haproxy.environment() as proxy:
         return _serve(path, {**_ENVIRONMENT, **proxy, **os.environ}, http, [m.name for m in args.models])
 
@@ -63,6 +70,17 @@ def _serve(path: Path, environment: dict[str, str], http: dict[str, Any], models
     greeting = threading.Thread(target=_greet, args=(url, models, serve), daemon=True)
     greeting.start()
     return serve.wait()
+
+
+def _free(host: str, port: int) -> bool:
+    """HAProxy would listen beside another application, and each would get some of the requests."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def _greet(url: str, models: list[str], serve: "subprocess.Popen[bytes]") -> None:

