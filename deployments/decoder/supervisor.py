@@ -23,6 +23,11 @@ _ENVIRONMENT = {
     "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
+_OVERRIDES = {
+    # One arena, as Python processes have it here, would be one lock for TensorFlow's threads; 0: as many as
+    # glibc likes.
+    "MALLOC_ARENA_MAX": "0",
+}
 _GRACE_S = 5.0
 """For a server to end by itself before it is killed."""
 
@@ -89,7 +94,7 @@ class Supervisor:
         self._socket(i).unlink(missing_ok=True)
         command = [sys.executable, tether.__file__, str(os.getpid()), *self._command(i)]
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, env={**_ENVIRONMENT, **os.environ}
+            *command, stdin=asyncio.subprocess.DEVNULL, env={**_ENVIRONMENT, **os.environ, **_OVERRIDES}
         )
         self._processes[i] = process
         return process
