@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -21,11 +22,15 @@ from deployments.decoder.pace import Pace
 from deployments.decoder.resident import ResidentEngine
 from deployments.decoder.room import Blocks, Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
+from deployments.decoder.sequence import Sequence
 from deployments.decoder.slots import SlotTable
 from deployments.decoder.state_store import StateStore
+from deployments.errors import TensorloomError
 from deployments.links.frames import LaneAddress
 from deployments.links.outlets import Outlets
 from deployments.messages import DecoderStatus, GenerateRequest, Servable, TokenChunk
+
+log = logging.getLogger(__name__)
 
 
 @serve.deployment
@@ -41,9 +46,20 @@ class Decoder:
             print(f"{model.name} cannot be served: {error}", file=sys.stderr)
             raise
         self._running = asyncio.create_task(self._loop.run())
+        await self._warm_up()
         self._numbers = itertools.count()
         self._outlets = Outlets()
         self._stream_interval_s = model.decoder.stream_interval_s
+
+    async def _warm_up(self) -> None:
+        """A model server's first calls take seconds, which no client should wait for."""
+        room = self._backend.servable.manifest.context_length - 1
+        outbox = self._loop.submit(Sequence("warm-up", prompt=(0,), max_tokens=min(2, room)))
+        try:
+            while (await outbox.take()).finish is None:
+                pass
+        except TensorloomError as error:
+            log.warning("%s cannot be warmed up: %s", self._backend.servable.id, error)
 
     async def servable(self) -> Servable:
         """The version that is served here, with manifest and tokenizer."""

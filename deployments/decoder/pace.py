@@ -7,6 +7,9 @@ from contextlib import contextmanager
 _WEIGHT = 0.3
 """Of the newest call in the running mean."""
 
+_LONGEST = 2
+"""How many times what is expected a call counts at most."""
+
 
 class Pace:
     """Learns how long a unit of work takes: a decode step, or a prompt token."""
@@ -35,4 +38,5 @@ class Pace:
         yield
         taken = time.perf_counter() - start
         if taken >= self._interval_s or 2 * units * self._unit_s >= self._interval_s:
-            self._unit_s += _WEIGHT * (taken / units - self._unit_s)
+            # One call that took very long, such as a server's first, says little of the next.
+            self._unit_s += _WEIGHT * (min(taken / units, _LONGEST * self._unit_s) - self._unit_s)
