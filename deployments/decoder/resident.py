@@ -103,7 +103,7 @@ class ResidentEngine:
 
     async def _call(self, batch: Batch, stable: bool) -> dict[str, Sampled]:
         """By owner."""
-        if batch.rows[0].sequence.state is State.PREFILLING:
+        if not batch.decoding:
             return await self._prefill(batch)
         if stable and (drafts := self._drafts(batch)):
             return await self._check(batch, drafts)
