@@ -15,18 +15,52 @@ LOW = -1e9
 """The score of a position that a token may not look at."""
 
 
-class Block(NamedTuple):
-    """One block of the call's first rows."""
+class Block(Protocol):
+    """One block of positions, of a call's rows."""
+
+    def scores(self, queries: tf.Tensor) -> tf.Tensor:
+        """(batch, heads, steps, block_size) of `queries` (batch, heads, steps, head_dim)."""
+
+    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
+        """(batch, heads, steps, head_dim): the values by their `weights`, which are shaped as the scores."""
+
+
+class Whole(NamedTuple):
+    """All rows have it; keys and values are (batch, heads, block_size, head_dim)."""
 
     keys: tf.Tensor
-    """(rows, heads, block_size, head_dim)."""
     values: tf.Tensor
-    whole: bool
-    """Whether these are all rows of the call; the others have nothing in this block."""
+
+    def scores(self, queries: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(queries, self.keys, transpose_b=True)
+
+    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(weights, self.values)
 
 
-Pick: TypeAlias = Callable[[tf.Tensor], Block]
-"""From a layer's units, one block of the call's rows."""
+class Part(NamedTuple):
+    """The first rows have it, or none; keys and values are (these, heads, block_size, head_dim)."""
+
+    keys: tf.Tensor
+    values: tf.Tensor
+    size: tf.Tensor
+    """Of these rows, for `tf.slice`: (4,)."""
+    others: tf.Tensor
+    """The rows after them, for `tf.pad`: (4, 2)."""
+
+    def scores(self, queries: tf.Tensor) -> tf.Tensor:
+        some = tf.matmul(self._these(queries), self.keys, transpose_b=True)
+        return tf.pad(some, self.others, constant_values=tf.constant(LOW, some.dtype))
+
+    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
+        return tf.pad(tf.matmul(self._these(weights), self.values), self.others)
+
+    def _these(self, rows: tf.Tensor) -> tf.Tensor:
+        return _sliced(rows, tf.constant([0, 0, 0, 0]), self.size)
+
+
+Read: TypeAlias = Callable[[tf.Tensor, int], list[Block]]
+"""From a layer's units, the first so many blocks of the call's rows."""
 
 
 class Rows(Protocol):
@@ -34,8 +68,11 @@ class Rows(Protocol):
 
     slots: tf.Tensor  # (batch,)
 
-    def pick(self, block: int, held: Held, reached: tf.Tensor) -> Pick:
-        """For `block`, where rows have places in blocks up to `reached` (batch,)."""
+    def counts(self, blocks: int) -> tuple[int, ...]:
+        """How many blocks may be read at a time, up to all. Each choice is a part of every layer's graph."""
+
+    def reader(self, held: Held, reached: tf.Tensor) -> Read:
+        """Where rows have places in blocks up to `reached` (batch,)."""
 
 
 class Leading:
@@ -45,11 +82,29 @@ class Leading:
         self.slots = tf.range(count)
         self._count = count
 
-    def pick(self, block: int, held: Held, reached: tf.Tensor) -> Pick:
-        whole = block == 0
-        count = self._count if whole else _last(reached >= block)
-        keys, values = held.spans(block)
-        return lambda units: Block(units[keys : keys + count], units[values : values + count], whole)
+    def counts(self, blocks: int) -> tuple[int, ...]:
+        # What is in the choices not taken costs time too: more than a block that no row has.
+        return choices(blocks, first=2, growth=4)
+
+    def reader(self, held: Held, reached: tf.Tensor) -> Read:
+        # Made once for all layers; and as two tensors, since a choice is handed each one by itself.
+        slices, others = [], []
+        for block in range(held.slots.shape[0]):
+            rows = _last(reached >= block) if block else self._count
+            slices += [_leading(first, 0) for first in held.spans(block)] + [_leading(rows, -1)]
+            others.append([[0, self._count - rows], [0, 0], [0, 0], [0, 0]])
+        slices, others = tf.stack(slices), tf.stack(others)
+
+        def read(units: tf.Tensor, count: int) -> list[Block]:
+            corners, pads = tf.unstack(slices), tf.unstack(others)
+            parts = []
+            for block in range(count):
+                keys, values, size = corners[3 * block : 3 * block + 3]
+                keys, values = (_sliced(units, corner, size) for corner in (keys, values))
+                parts.append(Part(keys, values, size, pads[block]))
+            return [Whole(parts[0].keys, parts[0].values), *parts[1:]]
+
+        return read
 
 
 class Gathered:
@@ -58,11 +113,21 @@ class Gathered:
     def __init__(self, slots: tf.Tensor) -> None:
         self.slots = slots
 
-    def pick(self, block: int, held: Held, reached: tf.Tensor) -> Pick:  # noqa: ARG002
-        # A row whose slot lacks the block has nothing there that it may look at.
-        slots = tf.minimum(self.slots, tf.maximum(held.slots[block] - 1, 0))
-        keys, values = (first + slots for first in held.spans(block))
-        return lambda units: Block(tf.gather(units, keys), tf.gather(units, values), whole=True)
+    def counts(self, blocks: int) -> tuple[int, ...]:
+        # Here a block too many is a copy too many.
+        return choices(blocks, first=1, growth=1.5)
+
+    def reader(self, held: Held, reached: tf.Tensor) -> Read:  # noqa: ARG002
+        units_of = []
+        for block in range(held.slots.shape[0]):
+            # A row whose slot lacks the block has nothing there that it may look at.
+            slots = tf.minimum(self.slots, tf.maximum(held.slots[block] - 1, 0))
+            units_of.append([first + slots for first in held.spans(block)])
+
+        def read(units: tf.Tensor, count: int) -> list[Block]:
+            return [Whole(*(tf.gather(units, rows) for rows in kinds)) for kinds in units_of[:count]]
+
+        return read
 
 
 class View:
@@ -91,8 +156,8 @@ class View:
         self._targets = self._pool_rows(blocks, places, kept)
         self._mask = _mask(places, self.layout.positions)
         self._reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
-        self._picks = [rows.pick(block, held, self._reached) for block in range(self.layout.blocks)]
-        self._counts = counts(self.layout.blocks)
+        self._read = rows.reader(held, self._reached)
+        self._counts = rows.counts(self.layout.blocks)
         self._branch = tf.searchsorted(self._counts, tf.reduce_max(self._reached)[None] + 1)[0]
 
     @property
@@ -111,8 +176,7 @@ class View:
 
     def _attend(self, count: int, units: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
         """Over the first `count` blocks."""
-        blocks = [pick(units) for pick in self._picks[:count]]
-        return attend(queries, blocks, self._mask[..., : count * self.layout.block_size])
+        return attend(queries, self._read(units, count), self._mask[..., : count * self.layout.block_size])
 
     def _pool_rows(self, blocks: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
         """Where the entries go, (batch * steps * KINDS * heads,)."""
@@ -123,11 +187,11 @@ class View:
         return tf.reshape(tf.where(kept[..., None, None], row, scratch), [-1])
 
 
-def counts(blocks: int) -> tuple[int, ...]:
-    """How many blocks may be read at a time. Each choice is a part of the graph, so they thin out."""
-    chosen = [1]
+def choices(blocks: int, first: int, growth: float) -> tuple[int, ...]:
+    """Numbers from `first` to `blocks`, each at most `growth` times the one before it, or one more."""
+    chosen = [min(first, blocks)]
     while chosen[-1] < blocks:
-        chosen.append(min(blocks, chosen[-1] + max(1, chosen[-1] // 2)))
+        chosen.append(min(blocks, max(chosen[-1] + 1, int(growth * chosen[-1]))))
     return tuple(chosen)
 
 
@@ -137,36 +201,27 @@ def attend(
     mask: tf.Tensor,  # (batch, 1, steps, positions)
 ) -> tf.Tensor:
     """(batch, heads, steps, head_dim): softmax over the positions of all blocks, in float32."""
-    scores = _joined([_scores(queries, block) for block in blocks])
+    scores = _joined([block.scores(queries) for block in blocks])
     weights = tf.nn.softmax(tf.cast(scores, tf.float32) + mask)
     parts = _split(tf.cast(weights, queries.dtype), len(blocks))
-    return tf.add_n([_mixed(part, block) for part, block in zip(parts, blocks, strict=True)])
-
-
-def _scores(queries: tf.Tensor, block: Block) -> tf.Tensor:
-    """(batch, heads, steps, block_size)."""
-    if block.whole:
-        return tf.matmul(queries, block.keys, transpose_b=True)
-    some = tf.matmul(queries[: tf.shape(block.keys)[0]], block.keys, transpose_b=True)
-    return _for_all(some, queries, LOW)
-
-
-def _mixed(weights: tf.Tensor, block: Block) -> tf.Tensor:
-    """(batch, heads, steps, head_dim)."""
-    if block.whole:
-        return tf.matmul(weights, block.values)
-    return _for_all(tf.matmul(weights[: tf.shape(block.values)[0]], block.values), weights, 0)
-
-
-def _for_all(some: tf.Tensor, like: tf.Tensor, fill: float) -> tf.Tensor:
-    """The first rows' values, and `fill` for the rest of the batch."""
-    missing = tf.shape(like)[0] - tf.shape(some)[0]
-    return tf.pad(some, [[0, missing], [0, 0], [0, 0], [0, 0]], constant_values=tf.cast(fill, some.dtype))
+    return tf.add_n([block.mixed(part) for block, part in zip(blocks, parts, strict=True)])
 
 
 def _last(chosen: tf.Tensor) -> tf.Tensor:
     """How many of the first entries reach the last that is true, ()."""
     return tf.reduce_max(tf.where(chosen, tf.range(tf.size(chosen)) + 1, 0))
+
+
+def _leading(number: tf.Tensor, rest: int) -> tf.Tensor:
+    """(4,): `number` for the first axis, `rest` for the others."""
+    return tf.stack([number, rest, rest, rest])
+
+
+def _sliced(values: tf.Tensor, begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Of the first axis."""
+    part = tf.slice(values, begin, size)
+    part.set_shape([None, *values.shape[1:]])
+    return part
 
 
 def _joined(parts: list[tf.Tensor]) -> tf.Tensor:

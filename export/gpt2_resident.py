@@ -14,7 +14,7 @@ from export.attention import View
 from export.checkpoint import Weights
 from export.gpt2 import ACTIVATIONS, Config
 from export.pool import KINDS, Layout
-from export.servable import Forward, Resident
+from export.servable import Resident
 
 BLOCK_SIZE = 128
 
@@ -31,12 +31,12 @@ def model(config: Config, weights: Weights, dtype: str, block_size: int = BLOCK_
         for name, value in fold(config, weights).items()
     }
 
-    def begin() -> Forward:
+    def forward(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: View) -> tf.Tensor:
         # Read each variable once: gathered and read apart, the embedding would be copied on every call.
         read = {name: tf.convert_to_tensor(variable) for name, variable in variables.items()}
-        return _Stack(config, read).logits
+        return _Stack(config, read).logits(tokens, starts, places, view)
 
-    return Resident(layout, begin)
+    return Resident(layout, forward)
 
 
 def fold(config: Config, weights: Weights) -> Weights:

@@ -73,7 +73,7 @@ class Signatures:
         view = View(self._pool, held, rows, starts, lengths, tf.shape(tokens)[1])
         chosen = Sampler.of(sampling)
         places, real = _last_places(tokens, lengths, chosen.steps)
-        logits = self._model.begin()(tokens, starts, tf.reshape(places, [-1]), view)
+        logits = self._model.forward(tokens, starts, tf.reshape(places, [-1]), view)
         each = tf.reshape(logits, [chosen.steps, tf.shape(tokens)[0], logits.shape[-1]])
         return sampler.outputs(chosen.along(each, real))
 
@@ -89,7 +89,7 @@ class Signatures:
         held = self._pool.check(epoch)
         with tf.control_dependencies(_within(held, tf.shape(tokens) - 1)):
             rows = steps.Rows(tf.identity(tokens), positions, budget)
-        step = steps.Step(self._model.begin(), self._pool, held, Sampler.of(sampling))
+        step = steps.Step(self._model.forward, self._pool, held, Sampler.of(sampling))
         return sampler.outputs(steps.run(step, rows, stop_tokens))
 
 

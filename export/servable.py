@@ -35,8 +35,8 @@ class Resident:
     """A model over a pool."""
 
     layout: Layout
-    begin: Callable[[], Forward]
-    """Called once in each signature, outside of its loop: reads the weights."""
+    forward: Forward
+    """Reads the weights itself, inside of a signature's loop: what a loop is handed costs it time."""
 
 
 @dataclass(frozen=True)

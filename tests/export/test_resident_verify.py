@@ -30,7 +30,7 @@ def _export(servable: Servable, base: Path) -> None:
 def _changed(servable: Servable, change: Change) -> Servable:
     model = servable.step
     assert isinstance(model, Resident)
-    return replace(servable, step=replace(model, begin=lambda: change(model.begin())))
+    return replace(servable, step=replace(model, forward=change(model.forward)))
 
 
 def test_another_models_choices_are_found(servable: Servable, tmp_path: Path) -> None:
