@@ -4,10 +4,10 @@ Knows Ray Serve's handles; does not know what the answers are for.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast
 
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
@@ -33,7 +33,18 @@ class Packable(Protocol):
 
 
 Chunk = TypeVar("Chunk", bound=Packable)
-Stream: TypeAlias = AsyncGenerator[Chunk, None]
+Out = TypeVar("Out", covariant=True)
+
+
+class Stream(Protocol[Out]):
+    """Ends by itself or by `aclose`, which may come before its first item was asked for."""
+
+    def __aiter__(self) -> AsyncIterator[Out]: ...
+
+    async def __anext__(self) -> Out: ...
+
+    async def aclose(self) -> None: ...
+
 
 Handle: TypeAlias = Any
 """A DeploymentHandle, whose methods are known only by name."""
@@ -57,23 +68,55 @@ def inbox() -> Inbox:
     return Inbox(host)
 
 
-async def items(response: Any, lane: Lane, unpacked: Callable[[Any], Chunk]) -> Stream[Chunk]:
+def items(response: Any, lane: Lane, unpacked: Callable[[Any], Chunk]) -> Stream[Chunk]:
     """What a call puts into `lane`, up to the finish; whoever stops listening before cancels the call."""
-    ended = asyncio.ensure_future(reply(response))
-    ended.add_done_callback(partial(_tell, lane))
-    try:
-        while (packed := await lane.take()) is not None:
-            chunk = unpacked(packed)
-            yield chunk
-            if chunk.finish:
-                return
-        await ended
-        raise errors.TensorloomError("A stream ended without its finish.")
-    except (GeneratorExit, asyncio.CancelledError):
-        response.cancel()
-        raise
-    finally:
-        lane.close()
+    return _Items(response, lane, unpacked)
+
+
+class _Items(Generic[Chunk]):
+    """Not a generator: one that was never begun would not notice that it is closed."""
+
+    def __init__(self, response: Any, lane: Lane, unpacked: Callable[[Any], Chunk]) -> None:
+        self._response = response
+        self._lane = lane
+        self._unpacked = unpacked
+        self._ended = asyncio.ensure_future(reply(response))
+        self._ended.add_done_callback(partial(_tell, lane))
+        self._open = True
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        if not self._open:
+            raise StopAsyncIteration
+        try:
+            chunk = await self._next()
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+        except Exception:
+            self._close()
+            raise
+        if chunk.finish:
+            self._close()
+        return chunk
+
+    async def aclose(self) -> None:
+        if self._open:
+            self._response.cancel()
+            self._close()
+
+    async def _next(self) -> Chunk:
+        packed = await self._lane.take()
+        if packed is None:
+            await self._ended
+            raise errors.TensorloomError("A stream ended without its finish.")
+        return self._unpacked(packed)
+
+    def _close(self) -> None:
+        self._open = False
+        self._lane.close()
 
 
 async def into(lane: LaneAddress, outlets: Outlets, chunks: Stream[Chunk]) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import secrets
 import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from deployments import streams
@@ -33,7 +35,7 @@ class Generation:
         """Of those of the prompt, how many were not computed anew."""
         return self.first.cached
 
-    async def chunks(self) -> streams.Stream[TextChunk]:
+    async def chunks(self) -> AsyncGenerator[TextChunk, None]:
         yield self.first
         async for chunk in self.rest:
             yield chunk
@@ -79,12 +81,16 @@ class Service:
     async def _begin(self, id_prefix: str, encoded: EncodedPrompt, options: Options) -> Generation:
         id_ = f"{id_prefix}-{secrets.token_hex(16)}"
         rest = await self._backends.generate(resolve(id_, encoded, options, secrets.randbits(64)))
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(rest.aclose)
+            first = await self._first(rest, encoded.servable.model)
+            stack.pop_all()
         return Generation(
             id=id_,
             model=encoded.servable.model,
             created=int(time.time()),
             prompt_tokens=len(encoded.ids),
-            first=await self._first(rest, encoded.servable.model),
+            first=first,
             rest=rest,
         )
 
@@ -107,6 +113,7 @@ class Service:
             return first.result()
         finally:
             first.cancel()
+            await asyncio.wait({first})
 
     async def cards(self) -> list[ModelCard]:
         return [await self.card(model) for model in self.models]
