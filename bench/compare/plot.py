@@ -24,7 +24,7 @@ def draw(plt: Pyplot, result: dict[str, Any], path: Path) -> None:
         panel.set_title(f"{name}: {lengths['prompt']} prompt tokens, {lengths['new']} new")
     day, cpu = result["finished"][:10], result["machine"]["cpu"]
     figure.suptitle(f"GPT-2's smallest shape, random weights; {cpu}, {day}")
-    figure.legend(known.values(), known.keys(), loc="outside right upper", fontsize=8)
+    figure.legend(known.values(), known.keys(), loc="outside center right", fontsize=8)
     figure.savefig(path, dpi=120)
 
 
