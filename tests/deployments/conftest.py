@@ -1,8 +1,8 @@
-"""One Ray and one Serve for all tests of the graph, with the fake decoder in it."""
+"""One Ray and one Serve for all tests of the graph, with the fake decoder in it; and one end of a link."""
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 # Serve reads them when it is imported.
@@ -16,6 +16,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.graph import bind
+from deployments.links.inbox import Inbox
 from tests.deployments.application import APP_ARGS, Application
 from tests.deployments.fakes import FakeDecoder
 
@@ -48,3 +49,10 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def inbox() -> AsyncIterator[Inbox]:
+    inbox = Inbox("127.0.0.1")
+    yield inbox
+    await inbox.close()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.links.frames import HEADER, LaneAddress, decode, encode
-from deployments.links.inbox import Inbox, Lane
+from deployments.links.inbox import Lane
 from deployments.links.outlets import LinkLostError, Outlets
 from deployments.messages import (
     FinishReason,
@@ -52,13 +52,6 @@ def test_chunks_come_out_of_a_frame_as_they_went_in(chunk):
     ((_, packed),) = decode(encode([(0, chunk.packed())])[HEADER.size :])
     assert type(chunk).unpacked(packed) == chunk
     assert repr(type(chunk).unpacked(packed)) == repr(chunk), "of the same types, too"
-
-
-@pytest.fixture
-async def inbox() -> AsyncIterator[Inbox]:
-    inbox = Inbox("127.0.0.1")
-    yield inbox
-    await inbox.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A call's stream: whenever nobody wants it any more, its call is cancelled and its lane is gone."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,13 +17,6 @@ LAST = TextChunk("b", 1, FinishReason.STOP)
 
 class Response(asyncio.Future[None]):
     """What a handle's call gives: one that ends when it is told, or cancelled."""
-
-
-@pytest.fixture
-async def inbox() -> AsyncIterator[Inbox]:
-    inbox = Inbox("127.0.0.1")
-    yield inbox
-    await inbox.close()
 
 
 @pytest.fixture
