@@ -5,6 +5,7 @@ Knows where a call's rows lie in the pool; knows neither weights nor where queri
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
@@ -96,13 +97,13 @@ class Leading:
         slices, others = tf.stack(slices), tf.stack(others)
 
         def read(units: tf.Tensor, count: int) -> list[Block]:
-            corners, pads = tf.unstack(slices), tf.unstack(others)
-            parts = []
-            for block in range(count):
-                keys, values, size = corners[3 * block : 3 * block + 3]
-                keys, values = (_sliced(units, corner, size) for corner in (keys, values))
-                parts.append(Part(keys, values, size, pads[block]))
-            return [Whole(parts[0].keys, parts[0].values), *parts[1:]]
+            corners = tf.unstack(slices)
+            each = zip(corners[::3], corners[1::3], corners[2::3], tf.unstack(others), strict=True)
+            first, *rest = (
+                Part(_sliced(units, keys, size), _sliced(units, values, size), size, missing)
+                for keys, values, size, missing in islice(each, count)
+            )
+            return [Whole(first.keys, first.values), *rest]
 
         return read
 
@@ -155,10 +156,10 @@ class View:
         kept = inside & held.has(blocks, rows.slots[:, None])
         self._targets = self._pool_rows(blocks, places, kept)
         self._mask = _mask(places, self.layout.positions)
-        self._reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
-        self._read = rows.reader(held, self._reached)
+        reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
+        self._read = rows.reader(held, reached)
         self._counts = rows.counts(self.layout.blocks)
-        self._branch = tf.searchsorted(self._counts, tf.reduce_max(self._reached)[None] + 1)[0]
+        self._branch = tf.searchsorted(self._counts, tf.reduce_max(reached)[None] + 1)[0]
 
     @property
     def layout(self) -> Layout:
