@@ -54,15 +54,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 # A servable that an older exporter wrote may break today's contract.
-EXPORTER := $(wildcard contract/*.py export/*.py export/reference/*.py)
+EXPORTER := $(wildcard contract/*.py export/*.py export/families/*.py export/reference/*.py)
 
 models/tales-gpt/1/saved_model.pb: demo/tales-gpt/model.safetensors $(EXPORTER) | $(INSTALLED)
 	rm -rf models/tales-gpt
-	$(BIN)/python -m export gpt2 demo/tales-gpt --out models --name tales-gpt --version 1 --state resident
+	$(BIN)/python -m export hf demo/tales-gpt --out models --name tales-gpt --version 1 --state resident
 
 models/tales-gpt-explicit/1/saved_model.pb: demo/tales-gpt/model.safetensors $(EXPORTER) | $(INSTALLED)
 	rm -rf models/tales-gpt-explicit
-	$(BIN)/python -m export gpt2 demo/tales-gpt --out models --name tales-gpt-explicit --version 1
+	$(BIN)/python -m export hf demo/tales-gpt --out models --name tales-gpt-explicit --version 1 --state explicit
 
 models/tales-lstm/1/saved_model.pb: demo/tales-lstm/model.safetensors $(EXPORTER) | $(INSTALLED)
 	rm -rf models/tales-lstm

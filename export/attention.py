@@ -1,16 +1,14 @@
-"""Attention over the pool: new keys and values go in, and each query looks at its own slot's positions.
+"""Attention of a call's queries over blocks of keys and values.
 
-Knows where a call's rows lie in the pool; knows neither weights nor where queries come from.
+Knows neither where these are kept nor where queries come from.
 """
 
-from collections.abc import Callable
-from functools import partial
-from itertools import islice
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
-from export.pool import Held, Layout, Pool
+from export.description import Attention
+from export.layers import soft_capped
 
 LOW = -1e9
 """The score of a position that a token may not look at."""
@@ -20,14 +18,14 @@ class Block(Protocol):
     """One block of positions, of a call's rows."""
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
-        """(batch, heads, steps, block_size) of `queries` (batch, heads, steps, head_dim)."""
+        """(batch, kv_heads, steps, block_size) of `queries` (batch, kv_heads, steps, head_dim)."""
 
     def mixed(self, weights: tf.Tensor) -> tf.Tensor:
-        """(batch, heads, steps, head_dim): the values by their `weights`, which are shaped as the scores."""
+        """(batch, kv_heads, steps, head_dim): the values by their `weights`, shaped as the scores."""
 
 
 class Whole(NamedTuple):
-    """All rows have it; keys and values are (batch, heads, block_size, head_dim)."""
+    """All rows have it; keys and values are (batch, kv_heads, block_size, head_dim)."""
 
     keys: tf.Tensor
     values: tf.Tensor
@@ -39,190 +37,57 @@ class Whole(NamedTuple):
         return tf.matmul(weights, self.values)
 
 
-class Part(NamedTuple):
-    """The first rows have it, or none; keys and values are (these, heads, block_size, head_dim)."""
+class Masks:
+    """What is added to the scores of a call's queries: very low where a token may not look."""
 
-    keys: tf.Tensor
-    values: tf.Tensor
-    size: tf.Tensor
-    """Of these rows, for `tf.slice`: (4,)."""
-    others: tf.Tensor
-    """The rows after them, for `tf.pad`: (4, 2)."""
+    def __init__(self, places: tf.Tensor, positions: tf.Tensor) -> None:
+        """Queries stand at `places` (batch, steps), what they may look at at `positions` ([batch,] any)."""
+        self._places = places[..., None]  # (batch, steps, 1)
+        self._positions = positions[..., None, :]  # (1, any) or (batch, 1, any)
+        self._made: dict[tuple[int | None, int], tf.Tensor] = {}
 
-    def scores(self, queries: tf.Tensor) -> tf.Tensor:
-        some = tf.matmul(self._these(queries), self.keys, transpose_b=True)
-        return tf.pad(some, self.others, constant_values=tf.constant(LOW, some.dtype))
+    def of(self, attention: Attention) -> tf.Tensor:
+        """(batch, 1, group * steps, any), or (batch, 1, 1, any) of one step; made once for like layers."""
+        repeats = 1 if self._places.shape[1] == 1 else attention.group
+        key = attention.window, repeats
+        if key not in self._made:
+            mask = self._mask(attention.window)
+            self._made[key] = mask if repeats == 1 else tf.tile(mask, [1, 1, repeats, 1])
+        return self._made[key]
 
-    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
-        return tf.pad(tf.matmul(self._these(weights), self.values), self.others)
-
-    def _these(self, rows: tf.Tensor) -> tf.Tensor:
-        return _sliced(rows, tf.constant([0, 0, 0, 0]), self.size)
-
-
-Read: TypeAlias = Callable[[tf.Tensor, int], list[Block]]
-"""From a layer's units, the first so many blocks of the call's rows."""
-
-
-class Rows(Protocol):
-    """Where the rows of a call lie in the pool."""
-
-    slots: tf.Tensor  # (batch,)
-
-    def counts(self, blocks: int) -> tuple[int, ...]:
-        """How many blocks may be read at a time, up to all. Each choice is a part of every layer's graph."""
-
-    def reader(self, held: Held, reached: tf.Tensor) -> Read:
-        """Where rows have places in blocks up to `reached` (batch,)."""
+    def _mask(self, window: int | None) -> tf.Tensor:
+        seen = self._positions <= self._places
+        if window is not None:
+            seen &= self._positions > self._places - window
+        return tf.where(seen, 0.0, LOW)[:, None]
 
 
-class Leading:
-    """Slots 0 to `count` - 1, without a copy."""
-
-    def __init__(self, count: tf.Tensor) -> None:
-        self.slots = tf.range(count)
-        self._count = count
-
-    def counts(self, blocks: int) -> tuple[int, ...]:
-        # What is in the choices not taken costs time too: more than a block that no row has.
-        return choices(blocks, first=2, growth=4)
-
-    def reader(self, held: Held, reached: tf.Tensor) -> Read:
-        # Made once for all layers; and as two tensors, since a choice is handed each one by itself.
-        slices, others = [], []
-        for block in range(held.slots.shape[0]):
-            rows = _last(reached >= block) if block else self._count
-            slices += [_leading(first, 0) for first in held.spans(block)] + [_leading(rows, -1)]
-            others.append([[0, self._count - rows], [0, 0], [0, 0], [0, 0]])
-        slices, others = tf.stack(slices), tf.stack(others)
-
-        def read(units: tf.Tensor, count: int) -> list[Block]:
-            corners = tf.unstack(slices)
-            each = zip(corners[::3], corners[1::3], corners[2::3], tf.unstack(others), strict=True)
-            first, *rest = (
-                Part(_sliced(units, keys, size), _sliced(units, values, size), size, missing)
-                for keys, values, size, missing in islice(each, count)
-            )
-            return [Whole(first.keys, first.values), *rest]
-
-        return read
+def group(queries: tf.Tensor, attention: Attention) -> tf.Tensor:
+    """(batch, heads, steps, head_dim) to (batch, kv_heads, group * steps, head_dim)."""
+    if attention.group == 1:
+        return queries
+    batch, steps = (queries.shape[axis] or tf.shape(queries)[axis] for axis in (0, 2))
+    return tf.reshape(queries, [batch, attention.kv_heads, attention.group * steps, attention.head_dim])
 
 
-class Gathered:
-    """Any slots, copied."""
-
-    def __init__(self, slots: tf.Tensor) -> None:
-        self.slots = slots
-
-    def counts(self, blocks: int) -> tuple[int, ...]:
-        # Here a block too many is a copy too many.
-        return choices(blocks, first=1, growth=1.5)
-
-    def reader(self, held: Held, reached: tf.Tensor) -> Read:  # noqa: ARG002
-        units_of = []
-        for block in range(held.slots.shape[0]):
-            # A row whose slot lacks the block has nothing there that it may look at.
-            slots = tf.minimum(self.slots, tf.maximum(held.slots[block] - 1, 0))
-            units_of.append([first + slots for first in held.spans(block)])
-
-        def read(units: tf.Tensor, count: int) -> list[Block]:
-            return [Whole(*(tf.gather(units, rows) for rows in kinds)) for kinds in units_of[:count]]
-
-        return read
-
-
-class View:
-    """What a call with `tokens` (batch, steps) sees of the pool: its rows' slots.
-
-    Row i holds `starts[i]` tokens and gets `lengths[i]` more; what lies beyond these, or beyond the slot, is
-    not kept. About as many blocks are read as the longest row fills.
-    """
-
-    def __init__(
-        self,
-        pool: Pool,
-        held: Held,
-        rows: Rows,
-        starts: tf.Tensor,  # (batch,)
-        lengths: tf.Tensor,  # (batch,)
-        steps: tf.Tensor,  # ()
-    ) -> None:
-        self._pool = pool
-        self._held = held
-        self._rows = rows
-        places = starts[:, None] + tf.range(steps)  # (batch, steps)
-        blocks = tf.minimum(places // self.layout.block_size, self.layout.blocks - 1)
-        inside = (tf.range(steps) < lengths[:, None]) & (places < self.layout.positions)
-        kept = inside & held.has(blocks, rows.slots[:, None])
-        self._targets = self._pool_rows(blocks, places, kept)
-        self._mask = _mask(places, self.layout.positions)
-        reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
-        self._read = rows.reader(held, reached)
-        self._counts = rows.counts(self.layout.blocks)
-        self._branch = tf.searchsorted(self._counts, tf.reduce_max(reached)[None] + 1)[0]
-
-    @property
-    def layout(self) -> Layout:
-        return self._pool.layout
-
-    def attend(self, layer: int, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
-        """(batch, heads, steps, head_dim) for `queries` of that shape, already scaled.
-
-        `entries` (batch * steps, KINDS, heads, head_dim): the keys and values of the same tokens.
-        """
-        flat = tf.reshape(entries, [-1, self.layout.head_dim])
-        units = self._pool.write(layer, self._targets, flat)
-        branches = [partial(self._attend, count, units, queries) for count in self._counts]
-        return tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
-
-    def _attend(self, count: int, units: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
-        """Over the first `count` blocks."""
-        return attend(queries, self._read(units, count), self._mask[..., : count * self.layout.block_size])
-
-    def _pool_rows(self, blocks: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-        """Where the entries go, (batch * steps * KINDS * heads,)."""
-        size, heads = self.layout.block_size, tf.range(self.layout.heads)
-        unit = self._held.unit(blocks, self._rows.slots[:, None])  # (batch, steps, KINDS)
-        row = unit[..., None] * self.layout.unit_rows + heads * size + (places % size)[..., None, None]
-        scratch = self._held.scratch * self.layout.unit_rows
-        return tf.reshape(tf.where(kept[..., None, None], row, scratch), [-1])
-
-
-def choices(blocks: int, first: int, growth: float) -> tuple[int, ...]:
-    """Numbers from `first` to `blocks`, each at most `growth` times the one before it, or one more."""
-    chosen = [min(first, blocks)]
-    while chosen[-1] < blocks:
-        chosen.append(min(blocks, max(chosen[-1] + 1, int(growth * chosen[-1]))))
-    return tuple(chosen)
+def ungroup(mixed: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+    """What `group` made of `queries`, shaped as these again."""
+    if mixed.shape[1] == queries.shape[1]:
+        return mixed
+    return tf.ensure_shape(tf.reshape(mixed, tf.shape(queries)), queries.shape)
 
 
 def attend(
-    queries: tf.Tensor,  # (batch, heads, steps, head_dim)
+    queries: tf.Tensor,  # (batch, kv_heads, group * steps, head_dim)
     blocks: list[Block],
-    mask: tf.Tensor,  # (batch, 1, steps, positions)
+    mask: tf.Tensor,  # (batch, 1, 1 or group * steps, positions)
+    soft_cap: float | None = None,
 ) -> tf.Tensor:
-    """(batch, heads, steps, head_dim): softmax over the positions of all blocks, in float32."""
-    scores = _joined([block.scores(queries) for block in blocks])
-    weights = tf.nn.softmax(tf.cast(scores, tf.float32) + mask)
+    """Shaped as `queries`: softmax over the positions of all blocks, in float32."""
+    scores = tf.cast(_joined([block.scores(queries) for block in blocks]), tf.float32)
+    weights = tf.nn.softmax(soft_capped(scores, soft_cap) + mask)
     parts = _split(tf.cast(weights, queries.dtype), len(blocks))
     return tf.add_n([block.mixed(part) for block, part in zip(blocks, parts, strict=True)])
-
-
-def _last(chosen: tf.Tensor) -> tf.Tensor:
-    """How many of the first entries reach the last that is true, ()."""
-    return tf.reduce_max(tf.where(chosen, tf.range(tf.size(chosen)) + 1, 0))
-
-
-def _leading(number: tf.Tensor, rest: int) -> tf.Tensor:
-    """(4,): `number` for the first axis, `rest` for the others."""
-    return tf.stack([number, rest, rest, rest])
-
-
-def _sliced(values: tf.Tensor, begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Of the first axis."""
-    part = tf.slice(values, begin, size)
-    part.set_shape([None, *values.shape[1:]])
-    return part
 
 
 def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
@@ -231,8 +96,3 @@ def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
 
 def _split(weights: tf.Tensor, count: int) -> list[tf.Tensor]:
     return tf.split(weights, count, -1) if count > 1 else [weights]
-
-
-def _mask(places: tf.Tensor, positions: int) -> tf.Tensor:
-    """What is added to the scores, (batch, 1, steps, positions): very low where a token may not look."""
-    return tf.where(tf.range(positions) <= places[:, None, :, None], 0.0, LOW)

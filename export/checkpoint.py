@@ -1,15 +1,14 @@
 """A checkpoint directory in Hugging Face's layout: JSON files and safetensors. Knows no model family."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from tqdm import tqdm
 
 from export.errors import ShapeError, SourceError, UnsupportedError
 
@@ -17,7 +16,10 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+DTYPES = ("F64", "F32", "F16", "BF16")
+
 Weights = dict[str, npt.NDArray[np.float32]]
+Shape: TypeAlias = tuple[int, ...]
 
 
 class Checkpoint:
@@ -32,14 +34,15 @@ class Checkpoint:
     def config(self) -> dict[str, Any]:
         return self.json(CONFIG)
 
-    def require_type(self, family: str, supported: tuple[str, ...]) -> None:
-        """UnsupportedError unless the configuration is of `family`."""
+    def model_type(self, supported: Collection[str]) -> str:
+        """What the configuration says; UnsupportedError for another than the supported."""
         given = self.config.get("model_type")
-        if given != family:
+        if given not in supported:
             raise UnsupportedError(
-                f"{self.directory / CONFIG}: model_type {given!r} is not {family!r}; "
+                f"{self.directory / CONFIG}: model_type {given!r} is not supported; "
                 f"supported are {', '.join(supported)}"
             )
+        return str(given)
 
     def size(self, key: str) -> int:
         """A positive whole number of the configuration."""
@@ -70,27 +73,29 @@ class Checkpoint:
         except OSError as error:
             raise SourceError(f"{self.directory / name} cannot be read: {error.strerror}") from error
 
-    def weights(
-        self, shapes: Mapping[str, tuple[int, ...]], prefix: str, ignored: tuple[str, ...]
-    ) -> Weights:
-        """The tensors that `shapes` names, as float32.
+    def tensors(self, needs: Mapping[str, Shape], prefix: str, ignored: tuple[str, ...]) -> "TensorFiles":
+        """The tensors that `needs` names, to be read one by one.
 
         Names in the files may begin with `prefix`; those that end in one of `ignored` carry no weights of
-        their own. Raises SourceError for a missing or a surplus tensor, ShapeError for one of another shape.
+        their own. Raises SourceError for a missing or a surplus tensor, ShapeError for one of another shape,
+        UnsupportedError for one that does not hold floating numbers.
         """
         files = self._files()
         known = {name.removeprefix(prefix): name for name in files}
-        surplus = [name for name in known if name not in shapes and not name.endswith(ignored)]
+        surplus = [name for name in known if name not in needs and not name.endswith(ignored)]
         if surplus:
             raise SourceError(f"{self.directory}: tensor {surplus[0]} has no place in the configured model")
-        if missing := [name for name in shapes if name not in known]:
+        if missing := [name for name in needs if name not in known]:
             raise SourceError(f"{self.directory}: tensor {missing[0]} is missing")
-        return {
-            name: self._tensor(files[known[name]], known[name], shape)
-            for name, shape in tqdm(
-                shapes.items(), desc="reading weights", unit="tensor", leave=False, disable=None
-            )
-        }
+        found = TensorFiles({name: (files[known[name]], known[name]) for name in needs})
+        for name, shape in needs.items():
+            found.check(name, shape)
+        return found
+
+    def weights(self, shapes: Mapping[str, Shape], prefix: str, ignored: tuple[str, ...]) -> Weights:
+        """As `tensors`, all at once and as float32."""
+        files = self.tensors(shapes, prefix, ignored)
+        return {name: files.read(name, shape).astype(np.float32) for name, shape in shapes.items()}
 
     def _files(self) -> dict[str, Path]:
         """Which file holds each tensor."""
@@ -109,17 +114,40 @@ class Checkpoint:
             raise SourceError(f"{path} is missing")
         return path
 
-    def _tensor(self, path: Path, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        with _opened(path) as file:
-            try:
-                value = np.asarray(file.get_tensor(name))
-            except SafetensorError as error:
-                raise SourceError(f"{path}: tensor {name} cannot be read: {error}") from error
-        if value.shape != shape:
-            raise ShapeError(
-                f"{path}: tensor {name} has shape {value.shape}; the configuration asks for {shape}"
+
+class TensorFiles:
+    """Tensors in safetensors files, each read when it is asked for."""
+
+    def __init__(self, places: Mapping[str, tuple[Path, str]]) -> None:
+        """`places` has for each name the file, and the name there."""
+        self._places = places
+        self._open: dict[Path, Any] = {}
+
+    def check(self, name: str, shape: Shape) -> None:
+        """ShapeError or UnsupportedError where the file says something else; reads no numbers."""
+        path, there = self._places[name]
+        header = self._file(path).get_slice(there)
+        given = tuple(header.get_shape())
+        if given != shape:
+            raise ShapeError(f"{path}: tensor {there} has shape {given}; the configuration asks for {shape}")
+        if header.get_dtype() not in DTYPES:
+            raise UnsupportedError(
+                f"{path}: tensor {there} is of {header.get_dtype()}; implemented are {', '.join(DTYPES)}"
             )
-        return value.astype(np.float32)
+
+    def read(self, name: str, shape: Shape) -> npt.NDArray[Any]:
+        path, there = self._places[name]
+        try:
+            value: npt.NDArray[Any] = self._file(path).get_tensor(there)
+        except SafetensorError as error:
+            raise SourceError(f"{path}: tensor {there} cannot be read: {error}") from error
+        assert value.shape == shape, "checked before"
+        return value
+
+    def _file(self, path: Path) -> Any:
+        if path not in self._open:
+            self._open[path] = _opened(path)
+        return self._open[path]
 
 
 def _opened(path: Path) -> Any:

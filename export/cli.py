@@ -1,4 +1,4 @@
-"""The command line: `python -m export <family> <source> --out <base>`; one line on stderr where it fails."""
+"""The command line: `python -m export <kind> <source> --out <base>`; one line on stderr where it fails."""
 
 import argparse
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import ContractError
-from contract.manifest import EXPLICIT, STATE_LAYOUTS
+from contract.manifest import EXPLICIT, RESIDENT, STATE_LAYOUTS
 from export import quiet
 from export.errors import ExportError, VersionError
 
@@ -35,13 +35,15 @@ def export(args: argparse.Namespace) -> Path:
         raise VersionError(f"{name!r} cannot be a model's name; letters, digits, '_', '-' and '.' can")
     # TensorFlow takes seconds to import: not before the arguments are known to be good.
     quiet.import_tensorflow()
-    from export import families, keras, resident_verify, verify, write
+    from export import hf, keras, lstm, resident_verify, verify, write
 
     write.target_of(args.out / name, args.version)
-    if args.family == "keras":
+    if args.kind == "keras":
         servable = keras.load(args.source, name)
+    elif args.kind == "lstm":
+        servable = lstm.load(Path(args.source), name)
     else:
-        servable = families.load(args.family, Path(args.source), name, args.dtype, args.state)
+        servable = hf.load(Path(args.source), name, args.dtype, args.state, args.context, args.ignore)
     check = verify.verify if args.state == EXPLICIT else resident_verify.verify
     target = write.write(servable, args.out, args.version, lambda path: check(path, servable))
     logger.info("published %s", target)
@@ -54,23 +56,29 @@ def _default_name(source: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m export", description="Turn a model into a servable.")
-    families = parser.add_subparsers(dest="family", required=True, metavar="family")
-    gpt2 = _family(families, "gpt2", "a Hugging Face GPT-2 checkpoint", "the checkpoint's directory")
-    gpt2.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
-    gpt2.add_argument(
-        "--state", choices=STATE_LAYOUTS, default=EXPLICIT, help="where sessions' state lies (explicit)"
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="kind")
+    hf = _kind(kinds, "hf", "a checkpoint in Hugging Face's layout", "the checkpoint's directory")
+    hf.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
+    hf.add_argument(
+        "--state", choices=STATE_LAYOUTS, default=RESIDENT, help="where sessions' state lies (resident)"
     )
-    lstm = _family(families, "lstm", "embedding, LSTM layers and a dense layer", "the checkpoint's directory")
-    lstm.set_defaults(dtype="float32", state=EXPLICIT)
-    keras = _family(
-        families, "keras", "your own model", "module:function that returns an export.keras.UserModel"
+    hf.add_argument("--context", type=int, help="tokens of the longest text; by default the checkpoint's")
+    hf.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a key of config.json that is not known and does not change the model's results",
     )
+    lstm = _kind(kinds, "lstm", "embedding, LSTM layers and a dense layer", "the checkpoint's directory")
+    lstm.set_defaults(state=EXPLICIT)
+    keras = _kind(kinds, "keras", "your own model", "module:function that returns an export.keras.UserModel")
     keras.set_defaults(state=EXPLICIT)
     return parser
 
 
-def _family(families, name: str, description: str, source: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
-    parser: argparse.ArgumentParser = families.add_parser(name, help=description, description=description)
+def _kind(kinds, name: str, description: str, source: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    parser: argparse.ArgumentParser = kinds.add_parser(name, help=description, description=description)
     parser.add_argument("source", help=source)
     parser.add_argument("--out", type=Path, default=Path("models"), help="the base directory (models)")
     parser.add_argument("--name", help="the model's name; by default the source's")

@@ -1,19 +1,19 @@
 """LSTM language model: an embedding, n LSTM layers and a dense layer in Keras, with h and c as state."""
 
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from contract.manifest import StateTensor
+from contract.manifest import Manifest, StateTensor
+from export import decode, language
 from export.checkpoint import Checkpoint, Weights
 from export.reference import lstm as plain
-from export.servable import Reference, Step
+from export.servable import Reference, Servable, Step
 
 MODEL_TYPE = "lstm"
-DTYPES = ("float32",)
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ def read_weights(checkpoint: Checkpoint, config: Config) -> Weights:
     return checkpoint.weights(shapes(config), prefix="", ignored=())
 
 
-def state(config: Config, dtype: str) -> tuple[StateTensor, ...]:
+def state(config: Config) -> tuple[StateTensor, ...]:
     """h and c of each layer."""
     return tuple(
-        StateTensor(f"{kind}_{i}", dtype, (config.hidden_size,))
+        StateTensor(f"{kind}_{i}", "float32", (config.hidden_size,))
         for i in range(config.n_layer)
         for kind in ("h", "c")
     )
 
 
 def reference(config: Config, weights: Weights) -> Reference:
-    return partial(plain.logits, config, weights)
+    return lambda texts: [plain.logits(config, weights, ids) for ids in texts]
 
 
-def step(config: Config, weights: Weights, dtype: str) -> Step:  # noqa: ARG001 - float32 is the only dtype
+def step(config: Config, weights: Weights) -> Step:
     """The `step` function over Keras layers of its own."""
     layers = Layers(config)
     for name, variable in layers.variables.items():
@@ -109,3 +109,24 @@ class Layers:
             layer.build((None, None, width))
             width = config.hidden_size
         self.dense.build((None, None, width))
+
+
+def load(directory: Path, name: str) -> Servable:
+    """The checkpoint in `directory` as a servable; SourceError where it is none."""
+    checkpoint = Checkpoint(directory)
+    checkpoint.model_type((MODEL_TYPE,))
+    config = read_config(checkpoint)
+    words = language.read(checkpoint, config.vocab_size)
+    weights = read_weights(checkpoint, config)
+    manifest = Manifest(
+        name=name,
+        family=MODEL_TYPE,
+        vocabulary_size=config.vocab_size,
+        context_length=config.context_length,
+        state=state(config),
+        decode_steps=decode.MAX_STEPS,
+        special_tokens=words.special_tokens,
+        generation=words.generation,
+        chat_template=words.chat_template,
+    )
+    return Servable(manifest, words.tokenizer, step(config, weights), reference(config, weights))

@@ -4,11 +4,11 @@ The variables are named by handles inside the graphs: the claim makes them, at t
 and no version directory holds them. Knows neither attention nor sampling.
 
 One variable for each layer, of rows (head_dim,). They stand for
-(blocks, keys | values, the block's slots, heads, block_size) and end with one unit of scratch,
-(heads, block_size): there goes what must not be kept, since a scatter cannot leave rows out. So one scatter
-writes a layer's keys and values, and one block of the first slots is a slice of the leading axis, which
-shares the variable's memory. Few sessions use their whole context, so later blocks may have fewer slots than
-earlier ones:
+(blocks, keys | values, the block's slots, kv_heads, block_size) and end with one unit of scratch,
+(kv_heads, block_size): there goes what must not be kept, since a scatter cannot leave rows out. So one
+scatter writes a layer's keys and values, and one block of the first slots is a slice of the leading axis,
+which shares the variable's memory. Few sessions use their whole context, so later blocks may have fewer
+slots than earlier ones:
 
     block 0   slot 0  slot 1  slot 2  slot 3
     block 1   slot 0  slot 1
@@ -32,7 +32,7 @@ class Layout:
     """What a slot holds. A unit is one block of one slot's keys, or values, in one layer."""
 
     layers: int
-    heads: int
+    kv_heads: int
     head_dim: int
     dtype: str
     block_size: int
@@ -44,7 +44,7 @@ class Layout:
 
     @property
     def unit_rows(self) -> int:
-        return self.heads * self.block_size
+        return self.kv_heads * self.block_size
 
     @property
     def bytes_per_block(self) -> int:
@@ -115,7 +115,7 @@ class Pool:
             return self._read(handle)
 
     def read(self, layer: int) -> tf.Tensor:
-        """(units, heads, block_size, head_dim), without a copy.
+        """(units, kv_heads, block_size, head_dim), without a copy.
 
         Nothing may hold on to it when the next write comes: that would copy the variable.
         """
@@ -150,7 +150,7 @@ class Pool:
         # A scatter makes reads copy from then on, unless they are told not to.
         with tf.control_dependencies([tf.raw_ops.DisableCopyOnRead(resource=handle)]):
             flat = tf.raw_ops.ReadVariableOp(resource=handle, dtype=layout.dtype)
-        return tf.reshape(flat, [-1, layout.heads, layout.block_size, layout.head_dim])
+        return tf.reshape(flat, [-1, layout.kv_heads, layout.block_size, layout.head_dim])
 
     def _zeros(self, rows: tf.Tensor) -> tf.Tensor:
         """The layer's own: of equal `tf.zeros` there is one in the end, copied by the first write to each."""

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from contract import manifest, names
 from export import sampler, steps
-from export.attention import Gathered, View
 from export.pool import Held, Pool
+from export.pool_view import Gathered, View
 from export.sampler import Sampler
 from export.servable import Resident, Servable
 

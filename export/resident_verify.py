@@ -6,7 +6,7 @@ each of them it tells how far below its own choice they are. Runs the servable b
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -71,7 +71,9 @@ def measure(stepper: PoolStepper, reference: Reference) -> dict[str, Figures]:
     stepper.claim(2 * len(prompts))
     judge = _Judge(reference, prompts)
     progress = tqdm(WAYS.items(), desc="verifying", unit="way", leave=False, disable=None)
-    return {way: judge.figures(run(stepper, prompts)) for way, run in progress}
+    chosen = {way: run(stepper, prompts) for way, run in progress}
+    judge.ask(chosen.values())
+    return {way: judge.figures(each) for way, each in chosen.items()}
 
 
 def _prompts(manifest: Manifest) -> list[Ids]:
@@ -135,16 +137,16 @@ class _Judge:
         self._prompts = prompts
         self._known: dict[tuple[int, ...], np.ndarray] = {}
 
-    def figures(self, chosen: Chosen) -> Figures:
-        below = [self._below(i, tokens) for i, tokens in enumerate(chosen)]
-        together = np.concatenate(below)
-        return Figures(float(np.max(together)), float((together == 0).mean()))
+    def ask(self, answers: Iterable[Chosen]) -> None:
+        """The reference of all of them, each once: it may read its weights anew whenever it is asked."""
+        new = {(i, *tokens) for chosen in answers for i, tokens in enumerate(chosen)} - self._known.keys()
+        keys = sorted(new)
+        texts = [np.concatenate([self._prompts[i], np.array(t[:-1], np.int32)]) for i, *t in keys]
+        for (prompt, *tokens), logits in zip(keys, self._reference(texts), strict=True):
+            last = logits[-len(tokens) :]
+            self._known[(prompt, *tokens)] = last.max(axis=1) - last[np.arange(len(tokens)), tokens]
 
-    def _below(self, prompt: int, tokens: list[int]) -> np.ndarray:
-        """How far each of `tokens` lies below the reference's likeliest, (tokens,)."""
-        key = (prompt, *tokens)
-        if key not in self._known:
-            ids = np.concatenate([self._prompts[prompt], np.array(tokens[:-1], np.int32)])
-            logits = self._reference(ids)[-len(tokens) :]
-            self._known[key] = logits.max(axis=1) - logits[np.arange(len(tokens)), tokens]
-        return self._known[key]
+    def figures(self, chosen: Chosen) -> Figures:
+        """How the answers went, about which the reference was asked."""
+        together = np.concatenate([self._known[(i, *tokens)] for i, tokens in enumerate(chosen)])
+        return Figures(float(np.max(together)), float((together == 0).mean()))

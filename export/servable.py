@@ -1,6 +1,6 @@
 """A model that is ready to be written: what every family hands to the writer and the verifier."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,15 +12,15 @@ from contract.manifest import Manifest
 from export.pool import Layout
 
 if TYPE_CHECKING:
-    from export.attention import View
+    from export.pool_view import View
 
 Tensors: TypeAlias = Mapping[str, Any]
 
 Step: TypeAlias = Callable[..., dict[str, tf.Tensor]]
 """Called by keyword with `tokens`, `lengths` and each state tensor; returns `logits` and the state."""
 
-Reference: TypeAlias = Callable[[npt.NDArray[np.int32]], npt.NDArray[np.floating]]
-"""Logits (time, vocabulary) at every position of ids (time,), computed in some other way."""
+Reference: TypeAlias = Callable[[Sequence[npt.NDArray[np.int32]]], Sequence[npt.NDArray[np.floating]]]
+"""For each of some texts' ids (time,), logits (time, vocabulary) computed in some other way."""
 
 
 Forward: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, "View"], tf.Tensor]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from export.attention import Leading, View
 from export.pool import Held, Pool
+from export.pool_view import Leading, View
 from export.sampler import Progress, Sampler
 from export.servable import Forward
 

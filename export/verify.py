@@ -103,7 +103,7 @@ def measure(stepper: Stepper, reference: Reference | None) -> Figures:
     trials = _trials(stepper.manifest)
     progress = tqdm(trials, desc="verifying", unit="prompt", leave=False, disable=None)
     singles = [_decode(stepper, [trial])[0] for trial in progress]
-    expected = [] if reference is None else [_expected(reference, trial) for trial in trials]
+    expected = [] if reference is None else _expected(reference, trials)
     return Figures(
         reference=_largest(_differences([run.logits for run in singles], expected)) if expected else None,
         agreement=_agreement([run.logits for run in singles], expected) if expected else None,
@@ -136,8 +136,9 @@ def _decode(stepper: Stepper, trials: Sequence[_Trial]) -> list[_Run]:
     ]
 
 
-def _expected(reference: Reference, trial: _Trial) -> Array:
-    return reference(trial.ids)[trial.prompt - 1 :]
+def _expected(reference: Reference, trials: Sequence[_Trial]) -> list[Array]:
+    answers = reference([trial.ids for trial in trials])
+    return [logits[trial.prompt - 1 :] for trial, logits in zip(trials, answers, strict=True)]
 
 
 def _decode_error(stepper: Stepper, trials: Sequence[_Trial], singles: Sequence[_Run]) -> float:

@@ -9,7 +9,9 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from export import gpt2, lstm
+from export import lstm
+from export.families import gpt2
+from export.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
 END = "<|endoftext|>"
@@ -35,7 +37,6 @@ LSTM = {
     "eos_token_id": 256,
 }
 
-GPT2_CONFIG = gpt2.Config(vocab_size=260, n_positions=64, n_embd=24, n_layer=2, n_head=3, n_inner=96)
 LSTM_CONFIG = lstm.Config(vocab_size=260, embedding_size=12, hidden_size=20, n_layer=2, context_length=256)
 
 
@@ -58,6 +59,13 @@ def write(directory: Path, config: dict[str, Any], shapes: dict[str, tuple[int, 
     save_file(weights, directory / "model.safetensors")
     tokenizer(directory / "tokenizer.json")
     return directory
+
+
+def gpt2_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Of the tensors that a GPT-2 checkpoint has."""
+    settings = Settings(config, "config.json")
+    sources = gpt2.sources(gpt2.describe(settings, gpt2.context(settings)), settings)
+    return {name: shape for source in sources.values() for name, shape in source.needs.items()}
 
 
 def golden(directory: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from export import quiet
 
 quiet.import_tensorflow()
 
-from export import families, gpt2, lstm, resident_verify, verify, write  # noqa: E402
+from export import hf, lstm, resident_verify, verify, write  # noqa: E402
 from export.servable import Servable  # noqa: E402
 from export.stepper import Stepper  # noqa: E402
 from tests.export import checkpoints, residents  # noqa: E402
@@ -43,7 +43,7 @@ def publish_resident(tmp_path_factory: pytest.TempPathFactory) -> Publish:
 
 @pytest.fixture
 def gpt2_checkpoint(tmp_path: Path) -> Path:
-    return checkpoints.write(tmp_path / "gpt2", checkpoints.GPT2, gpt2.shapes(checkpoints.GPT2_CONFIG))
+    return checkpoints.write(tmp_path / "gpt2", checkpoints.GPT2, checkpoints.gpt2_shapes(checkpoints.GPT2))
 
 
 @pytest.fixture
@@ -66,20 +66,20 @@ def answers(golden: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def golden_stepper(golden: str, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / golden, golden)
-    return Stepper(publish(families.load("gpt2", directory, golden, "float32")))
+    return Stepper(publish(hf.load(directory, golden, "float32")))
 
 
 @pytest.fixture(scope="session")
 def bfloat16_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "half", "small")
-    return Stepper(publish(families.load("gpt2", directory, "half", "bfloat16")))
+    return Stepper(publish(hf.load(directory, "half", "bfloat16")))
 
 
 @pytest.fixture(scope="session")
 def lstm_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     shapes = lstm.shapes(checkpoints.LSTM_CONFIG)
     directory = checkpoints.write(tmp_path_factory.mktemp("lstm") / "lstm", checkpoints.LSTM, shapes)
-    return Stepper(publish(families.load("lstm", directory, "lstm", "float32")))
+    return Stepper(publish(lstm.load(directory, "lstm")))
 
 
 @pytest.fixture(scope="session")
@@ -98,4 +98,4 @@ def pools(publish_resident: Publish, tmp_path_factory: pytest.TempPathFactory) -
 def explicit(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     """The model of `pools` with explicit state."""
     directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "explicit", "small")
-    return Stepper(publish(families.load("gpt2", directory, "explicit", "float32")))
+    return Stepper(publish(hf.load(directory, "explicit", "float32")))

@@ -1,12 +1,11 @@
 """Resident servables of the golden checkpoints, in blocks so small that short texts span several."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from export import families, gpt2, gpt2_resident, resident
+from export import hf
 from export.pool_stepper import GREEDY, Ids, PoolStepper, Sampling
 from export.servable import Servable
 from tests.export import checkpoints
@@ -18,11 +17,7 @@ SLOTS = 6
 def golden(directory: Path, name: str, dtype: str = "float32", block_size: int = BLOCK_SIZE) -> Servable:
     """Of the golden checkpoint `name`, copied to `directory`."""
     checkpoints.golden(directory, name)
-    servable = families.load("gpt2", directory, name, dtype, "resident")
-    checkpoint = families.Checkpoint(directory)
-    config = gpt2.read_config(checkpoint)
-    model = gpt2_resident.model(config, gpt2.read_weights(checkpoint, config), dtype, block_size)
-    return replace(servable, step=model, manifest=replace(servable.manifest, pool=resident.describe(model)))
+    return hf.load(directory, name, dtype, "resident", block_size=block_size)
 
 
 def ids(seed: int, length: int) -> Ids:

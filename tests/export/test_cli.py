@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from export import cli
+from export import cli, hf
 from tests.export import checkpoints
 
 Run = Callable[..., str]
@@ -37,12 +37,12 @@ def _tensor(directory: Path, name: str, value: np.ndarray | None) -> None:
     save_file(tensors, path)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "lstm"])
+@pytest.mark.parametrize(("kind", "checkpoint"), [("hf", "gpt2_checkpoint"), ("lstm", "lstm_checkpoint")])
 def test_an_export_is_published_under_its_name(
-    family: str, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, checkpoint: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    source = request.getfixturevalue(f"{family}_checkpoint")
-    argv = [family, str(source), "--out", str(tmp_path / "models"), "--name", "mine", "--version", "7"]
+    source = str(request.getfixturevalue(checkpoint))
+    argv = [kind, source, "--out", str(tmp_path / "models"), "--name", "mine", "--version", "7"]
     assert cli.main(argv) == 0
     assert (tmp_path / "models" / "mine" / "7" / "saved_model.pb").exists()
 
@@ -53,32 +53,48 @@ def test_the_name_is_the_directorys_by_default(lstm_checkpoint: Path, tmp_path: 
 
 
 def test_a_directory_that_is_not_there(failure: Run, tmp_path: Path) -> None:
-    assert failure("gpt2", tmp_path / "none").endswith("none is not a directory")
+    assert failure("hf", tmp_path / "none").endswith("none is not a directory")
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
 def test_a_missing_file(file: str, failure: Run, gpt2_checkpoint: Path) -> None:
     (gpt2_checkpoint / file).unlink()
-    assert failure("gpt2", gpt2_checkpoint) == f"error: {gpt2_checkpoint / file} is missing"
+    assert failure("hf", gpt2_checkpoint) == f"error: {gpt2_checkpoint / file} is missing"
 
 
 def test_a_missing_shard(failure: Run, gpt2_checkpoint: Path) -> None:
     index = {"weight_map": {"wte.weight": "model-00001-of-00002.safetensors"}}
     (gpt2_checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert failure("gpt2", gpt2_checkpoint).endswith("model-00001-of-00002.safetensors is missing")
+    assert failure("hf", gpt2_checkpoint).endswith("model-00001-of-00002.safetensors is missing")
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
 def test_a_file_that_is_not_what_it_claims(file: str, failure: Run, gpt2_checkpoint: Path) -> None:
     (gpt2_checkpoint / file).write_text("{")
-    assert f"{file} is not" in failure("gpt2", gpt2_checkpoint)
+    assert f"{file} is not" in failure("hf", gpt2_checkpoint)
 
 
 def test_another_model_type_lists_the_supported(failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", model_type="llama")
-    assert failure("gpt2", gpt2_checkpoint).endswith(
-        "model_type 'llama' is not 'gpt2'; supported are gpt2, lstm"
-    )
+    checkpoints.edit(gpt2_checkpoint, "config.json", model_type="bert")
+    assert "model_type 'bert' is not supported; supported are gpt2, " in failure("hf", gpt2_checkpoint)
+
+
+def test_an_unknown_key_is_refused_unless_it_is_ignored(failure: Run, gpt2_checkpoint: Path) -> None:
+    checkpoints.edit(gpt2_checkpoint, "config.json", new_trick=3)
+    assert "new_trick = 3 is not known for this model_type" in failure("hf", gpt2_checkpoint)
+    assert hf.load(gpt2_checkpoint, "tiny", "float32", ignored=["new_trick"]).manifest.name == "tiny"
+
+
+@pytest.mark.parametrize("context", [0, 65])
+def test_a_context_that_the_checkpoint_was_not_made_for(
+    context: int, failure: Run, gpt2_checkpoint: Path
+) -> None:
+    message = f"context {context} is not between 1 and the 64 tokens of the checkpoint"
+    assert message in failure("hf", gpt2_checkpoint, "--context", context)
+
+
+def test_a_shorter_context_needs_fewer_positions(gpt2_checkpoint: Path) -> None:
+    assert hf.load(gpt2_checkpoint, "tiny", "float32", context=40).manifest.context_length == 40
 
 
 @pytest.mark.parametrize(
@@ -89,31 +105,30 @@ def test_another_model_type_lists_the_supported(failure: Run, gpt2_checkpoint: P
         ("reorder_and_upcast_attn", True),
         ("scale_attn_weights", False),
         ("add_cross_attention", True),
-        ("tie_word_embeddings", False),
     ],
 )
 def test_a_setting_that_is_not_implemented(
     key: str, value: object, failure: Run, gpt2_checkpoint: Path
 ) -> None:
     checkpoints.edit(gpt2_checkpoint, "config.json", **{key: value})
-    assert f"{key} = {value!r} is not implemented" in failure("gpt2", gpt2_checkpoint)
+    assert f"{key} = {value!r} is not implemented" in failure("hf", gpt2_checkpoint)
 
 
 @pytest.mark.parametrize("value", [None, 0, "24", 2.5, True])
 def test_a_size_that_is_none(value: object, failure: Run, gpt2_checkpoint: Path) -> None:
     checkpoints.edit(gpt2_checkpoint, "config.json", n_embd=value)
-    assert f"n_embd must be a positive integer, not {value!r}" in failure("gpt2", gpt2_checkpoint)
+    assert f"n_embd must be a positive integer, not {value!r}" in failure("hf", gpt2_checkpoint)
 
 
 def test_heads_that_do_not_divide_the_width(failure: Run, gpt2_checkpoint: Path) -> None:
     checkpoints.edit(gpt2_checkpoint, "config.json", n_head=5)
-    assert "n_embd = 24 is not a multiple of n_head = 5" in failure("gpt2", gpt2_checkpoint)
+    assert "n_embd = 24 is not a multiple of n_head = 5" in failure("hf", gpt2_checkpoint)
 
 
 def test_a_tensor_of_another_shape(failure: Run, gpt2_checkpoint: Path) -> None:
     _tensor(gpt2_checkpoint, "h.1.mlp.c_fc.weight", np.zeros((24, 95), np.float32))
     message = "tensor h.1.mlp.c_fc.weight has shape (24, 95); the configuration asks for (24, 96)"
-    assert failure("gpt2", gpt2_checkpoint).endswith(message)
+    assert failure("hf", gpt2_checkpoint).endswith(message)
 
 
 def test_a_missing_tensor(failure: Run, lstm_checkpoint: Path) -> None:
@@ -123,19 +138,19 @@ def test_a_missing_tensor(failure: Run, lstm_checkpoint: Path) -> None:
 
 def test_a_layer_more_than_configured(failure: Run, gpt2_checkpoint: Path) -> None:
     _tensor(gpt2_checkpoint, "h.2.ln_1.weight", np.ones(24, np.float32))
-    assert "tensor h.2.ln_1.weight has no place in the configured model" in failure("gpt2", gpt2_checkpoint)
+    assert "tensor h.2.ln_1.weight has no place in the configured model" in failure("hf", gpt2_checkpoint)
 
 
 def test_a_vocabulary_smaller_than_the_tokenizers(failure: Run, gpt2_checkpoint: Path) -> None:
     checkpoints.edit(gpt2_checkpoint, "config.json", vocab_size=256)
-    assert failure("gpt2", gpt2_checkpoint).endswith(
+    assert failure("hf", gpt2_checkpoint).endswith(
         "gives ids up to 256, but the model's vocabulary has 256 entries"
     )
 
 
 def test_a_special_token_outside_the_vocabulary(failure: Run, gpt2_checkpoint: Path) -> None:
     checkpoints.edit(gpt2_checkpoint, "generation_config.json", eos_token_id=50256)
-    assert "special token id 50256 is outside the vocabulary" in failure("gpt2", gpt2_checkpoint)
+    assert "special token id 50256 is outside the vocabulary" in failure("hf", gpt2_checkpoint)
 
 
 def test_a_version_that_exists(

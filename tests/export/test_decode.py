@@ -11,7 +11,7 @@ import tensorflow as tf
 from contract.manifest import Manifest, StateTensor
 from contract.names import FAILED, NO_TOKEN
 from deployments.decoder.philox import uniforms
-from export import decode, families, signature
+from export import decode, hf, signature
 from export.pool_stepper import NO_STOP, Sampling
 from export.servable import Servable, Step
 from export.stepper import Decoded, State, Stepper
@@ -24,7 +24,7 @@ LENGTHS = (1, 7, 33)
 @pytest.fixture(scope="session")
 def gpt2_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "gpt2", "small")
-    return Stepper(publish(families.load("gpt2", directory, "gpt2", "float32")))
+    return Stepper(publish(hf.load(directory, "gpt2", "float32")))
 
 
 @pytest.fixture(params=["gpt2_stepper", "lstm_stepper"])

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -10,11 +11,15 @@ import pytest
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from export import families
+from export import hf, lstm
 from export.demo import checkpoint, corpus, optimize, tokenize
+from export.servable import Servable
 
 DEMO = Path(__file__).parents[2] / "demo"
-FAMILIES = {"tales-gpt": "gpt2", "tales-lstm": "lstm"}
+LOADERS: dict[str, Callable[[Path, str], Servable]] = {
+    "tales-gpt": lambda directory, name: hf.load(directory, name, "float32"),
+    "tales-lstm": lstm.load,
+}
 
 
 @pytest.fixture(scope="module")
@@ -117,22 +122,22 @@ def test_the_template_writes_a_talk_as_the_corpus_does() -> None:
     )
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", LOADERS)
 def test_the_committed_checkpoints_are_read_by_the_exporters(name: str) -> None:
-    servable = families.load(FAMILIES[name], DEMO / name, name, "float32")
+    servable = LOADERS[name](DEMO / name, name)
     assert servable.manifest.special_tokens.eos == (0,)
     assert servable.manifest.chat_template == checkpoint.CHAT_TEMPLATE
     assert servable.manifest.generation.temperature == 0.8
     assert servable.manifest.generation.max_tokens == 200
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", LOADERS)
 def test_the_committed_models_know_their_tales(name: str) -> None:
-    servable = families.load(FAMILIES[name], DEMO / name, name, "float32")
+    servable = LOADERS[name](DEMO / name, name)
     assert servable.reference is not None
     tokenizer = Tokenizer.from_buffer(servable.tokenizer)
     losses = [
-        _loss(servable.reference(ids)[:-1], ids[1:])
+        _loss(servable.reference([ids])[0][:-1], ids[1:])
         for ids in (np.array(tokenizer.encode(text).ids) for text in corpus.documents(seed=0, count=8))
     ]
     assert np.mean(losses) < 0.6

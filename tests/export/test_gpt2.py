@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from export import families, gpt2
-from export.reference import gpt2 as plain
+from export import hf
+from export.checkpoint import Checkpoint
+from export.reference.transformer import Reference
 from export.stepper import Stepper
 from tests.export import checkpoints
 
@@ -42,9 +43,8 @@ def test_greedy_decoding_chooses_the_librarys_64_ids(
 
 
 def test_the_plain_reference_gives_the_librarys_logits(golden: str, answers: dict[str, Any]) -> None:
-    checkpoint = families.Checkpoint(checkpoints.GOLDEN / golden)
-    config = gpt2.read_config(checkpoint)
-    logits = plain.logits(config, gpt2.read_weights(checkpoint, config), answers["prompt_130"])
+    model, sources, read = hf.described(Checkpoint(checkpoints.GOLDEN / golden))
+    (logits,) = Reference(model, sources, read)([answers["prompt_130"]])
     assert np.abs(logits - answers["logits_130"]).max() <= 1e-4
 
 
@@ -90,11 +90,11 @@ def test_a_full_context_can_be_used(golden_stepper: Stepper) -> None:
 
 def test_shards_half_precision_and_bare_names_read_as_the_same_weights(gpt2_checkpoint: Path) -> None:
     before = _weights(gpt2_checkpoint)
-    halves = {name: value.astype(np.float16) for name, value in before.items()}
-    _shard(gpt2_checkpoint, {f"transformer.{name}": value for name, value in halves.items()})
+    tensors = load_file(gpt2_checkpoint / "model.safetensors")
+    _shard(gpt2_checkpoint, {f"transformer.{name}": v.astype(np.float16) for name, v in tensors.items()})
     after = _weights(gpt2_checkpoint)
     assert after.keys() == before.keys()
-    assert all(np.array_equal(after[name], halves[name].astype(np.float32)) for name in before)
+    assert all(np.array_equal(after[name], before[name].astype(np.float16)) for name in before)
 
 
 def test_buffers_and_the_tied_head_are_no_weights(gpt2_checkpoint: Path) -> None:
@@ -103,12 +103,12 @@ def test_buffers_and_the_tied_head_are_no_weights(gpt2_checkpoint: Path) -> None
     tensors["h.0.attn.bias"] = np.ones((1, 1, 64, 64), np.float32)
     tensors["lm_head.weight"] = tensors["wte.weight"]
     save_file(tensors, path)
-    assert "lm_head.weight" not in _weights(gpt2_checkpoint)
+    assert "head.kernel" not in _weights(gpt2_checkpoint)
 
 
 def _weights(directory: Path) -> dict[str, Any]:
-    checkpoint = families.Checkpoint(directory)
-    return gpt2.read_weights(checkpoint, gpt2.read_config(checkpoint))
+    _, sources, read = hf.described(Checkpoint(directory))
+    return {name: source.read(read) for name, source in sources.items()}
 
 
 def _shard(directory: Path, tensors: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import load_file, save_file
 
 from deployments.decoder.engine import Engine, StepRejectedError
 from deployments.decoder.explicit import ExplicitEngine
@@ -25,11 +26,11 @@ from deployments.decoder.state_store import StateStore
 from deployments.decoder.token_mask import pack
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, SamplingParams, TokenLogprobs
-from export import families, gpt2, gpt2_resident, resident, write
+from export import hf, write
 from export.pool_stepper import PoolStepper
 from export.stepper import Stepper
 from tests.deployments.decoder.sessions import running
-from tests.export import residents
+from tests.export import checkpoints, residents
 
 SLOTS = 8
 VOCABULARY = 300
@@ -170,15 +171,10 @@ async def test_a_row_that_is_no_numbers_any_more_fails_alone_and_spoils_no_slot(
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> PoolStepper:
     """A model whose logits are no numbers from one place of a text on."""
-    directory = tmp_path_factory.mktemp("golden") / "broken"
-    servable = residents.golden(directory, "small")
-    checkpoint = families.Checkpoint(directory)
-    config = gpt2.read_config(checkpoint)
-    weights = dict(gpt2.read_weights(checkpoint, config))
-    places = np.array(weights["wpe.weight"])
-    places[BROKEN_PLACE] = np.nan
-    weights["wpe.weight"] = places
-    model = gpt2_resident.model(config, weights, "float32", residents.BLOCK_SIZE)
-    manifest = replace(servable.manifest, pool=resident.describe(model))
-    broken = replace(servable, step=model, manifest=manifest)
+    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "broken", "small")
+    path = directory / "model.safetensors"
+    tensors = load_file(path)
+    tensors["transformer.wpe.weight"][BROKEN_PLACE] = np.nan
+    save_file(tensors, path)
+    broken = hf.load(directory, "broken", "float32", "resident", block_size=residents.BLOCK_SIZE)
     return PoolStepper(write.write(broken, tmp_path_factory.mktemp("models"), None, lambda _: None))

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import families, lstm
+from export import lstm
+from export.checkpoint import Checkpoint
 from export.reference import lstm as plain
 from export.stepper import Stepper
 from tests.export import checkpoints
@@ -16,7 +17,7 @@ def _ids(length: int, seed: int = 0) -> np.ndarray:
 
 
 def test_logits_are_those_of_plain_numpy(lstm_stepper: Stepper, lstm_checkpoint: Path) -> None:
-    checkpoint = families.Checkpoint(lstm_checkpoint)
+    checkpoint = Checkpoint(lstm_checkpoint)
     weights = lstm.read_weights(checkpoint, checkpoints.LSTM_CONFIG)
     ids = _ids(40)
     expected = plain.logits(checkpoints.LSTM_CONFIG, weights, ids)
@@ -60,7 +61,7 @@ def test_any_number_of_layers_is_exported(layers: int, tmp_path: Path, publish) 
     config = lstm.Config(vocab_size=257, embedding_size=8, hidden_size=9, n_layer=layers, context_length=32)
     raw = {**checkpoints.LSTM, **config.__dict__}
     directory = checkpoints.write(tmp_path / "source", raw, lstm.shapes(config))
-    stepper = Stepper(publish(families.load("lstm", directory, "lstm", "float32")))
+    stepper = Stepper(publish(lstm.load(directory, "lstm")))
     assert len(stepper.manifest.state) == 2 * layers
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import cli, families, resident_verify, write
-from export.attention import View
+from export import cli, resident_verify, write
+from export.pool_view import View
 from export.errors import VerificationError
 from export.resident_verify import Figures
 from export.servable import Forward, Resident, Servable
@@ -73,11 +73,6 @@ def test_choices_that_are_no_numbers_are_found_in_any_dtype() -> None:
 
 
 def test_the_command_line_exports_resident_state(gpt2_checkpoint: Path, tmp_path: Path) -> None:
-    argv = ["gpt2", str(gpt2_checkpoint), "--out", str(tmp_path / "models"), "--state", "resident"]
+    argv = ["hf", str(gpt2_checkpoint), "--out", str(tmp_path / "models"), "--state", "resident"]
     assert cli.main(argv) == 0
     assert (tmp_path / "models" / "gpt2" / "1" / "saved_model.pb").exists()
-
-
-def test_only_some_families_have_resident_state(lstm_checkpoint: Path) -> None:
-    with pytest.raises(families.UnsupportedError, match="resident state is not implemented for lstm"):
-        families.load("lstm", lstm_checkpoint, "tiny", "float32", "resident")

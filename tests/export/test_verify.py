@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import families, verify, write
+from export import hf, verify, write
 from export.errors import VerificationError
 from export.servable import Servable
 
@@ -18,7 +18,7 @@ Change = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 @pytest.fixture
 def servable(gpt2_checkpoint: Path) -> Servable:
-    return families.load("gpt2", gpt2_checkpoint, "tiny", "float32")
+    return hf.load(gpt2_checkpoint, "tiny", "float32")
 
 
 def _export(servable: Servable, base: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_sound_servable_passes(servable: Servable, tmp_path: Path) -> None:
 def test_another_models_logits_are_found(servable: Servable, tmp_path: Path) -> None:
     reference = servable.reference
     assert reference is not None
-    wrong = replace(servable, reference=lambda ids: reference(ids) + 0.001)
+    wrong = replace(servable, reference=lambda texts: [each + 0.001 for each in reference(texts)])
     with pytest.raises(
         VerificationError, match=r"^reference: max abs error 1\.\d\de-03 is above 1\.\d\de-04$"
     ):
@@ -89,7 +89,7 @@ def test_logits_that_are_no_numbers_are_found_in_any_dtype(servable: Servable, t
 
 def test_inexact_servables_are_only_measured(gpt2_checkpoint: Path, tmp_path: Path, caplog: Any) -> None:
     caplog.set_level("INFO", logger="export")
-    _export(families.load("gpt2", gpt2_checkpoint, "half", "bfloat16"), tmp_path)
+    _export(hf.load(gpt2_checkpoint, "half", "bfloat16"), tmp_path)
     assert "greedy agreement" in caplog.text
     assert "reference" in caplog.text
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from contract.manifest import Manifest
-from export import families, verify, write
+from export import lstm, verify, write
 from export.errors import VerificationError, VersionError
 from export.servable import Servable
 from export.stepper import Stepper
@@ -15,7 +15,7 @@ from export.stepper import Stepper
 
 @pytest.fixture
 def servable(lstm_checkpoint: Path) -> Servable:
-    return families.load("lstm", lstm_checkpoint, "tiny", "float32")
+    return lstm.load(lstm_checkpoint, "tiny")
 
 
 def test_versions_count_up_from_one(servable: Servable, tmp_path: Path) -> None:

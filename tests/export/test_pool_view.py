@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.attention import choices
+from export.pool_view import choices
 
 
 @pytest.mark.parametrize(

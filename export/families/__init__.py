@@ -1,0 +1,15 @@
+"""The families that are read from Hugging Face checkpoints: one file each, with the same names in each.
+
+MODEL_TYPE    of its config.json
+PREFIX        of its tensors' names, which may be missing
+NOT_WEIGHTS   how the names of tensors end that carry no weights
+context       how many positions the checkpoint was made for
+describe      the model, from its settings
+sources       where each of its weights comes from
+"""
+
+from types import ModuleType
+
+from export.families import gpt2, llama
+
+FAMILIES: dict[str, ModuleType] = {module.MODEL_TYPE: module for module in (gpt2, llama)}

@@ -1,0 +1,71 @@
+"""Arranges weights for fewer operations, without another result but by rounding.
+
+Scale and offset of a layer norm go into the product that follows it, and so does the scale of the scores; a
+product without a bias gets zeros, since only one with a bias is fused, and may keep its matrix packed.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from export.description import ATTENTION_NORM, FEED_FORWARD_NORM, Experts, Layer, Transformer
+from export.source import Array, Sources, together, zeros
+
+
+def fold(model: Transformer, sources: Sources) -> tuple[Transformer, Sources]:
+    """`model` as it is with the folded `sources`."""
+    folded = dict(sources)
+    layers = tuple(_layer(f"layers.{i}", layer, model, folded) for i, layer in enumerate(model.layers))
+    _head_bias(model, folded)
+    return replace(model, layers=layers), folded
+
+
+def _layer(prefix: str, layer: Layer, model: Transformer, sources: Sources) -> Layer:
+    """The layer as it is then; changes `sources`."""
+    attention = layer.attention
+    width = attention.width + 2 * attention.kv_width
+    sources.setdefault(f"{prefix}.qkv.bias", zeros(width))
+    sources.setdefault(f"{prefix}.attention_output.bias", zeros(model.width))
+    if not isinstance(layer.feed_forward, Experts):
+        inner = layer.feed_forward.width * (1 + layer.feed_forward.gated)
+        sources.setdefault(f"{prefix}.inner.bias", zeros(inner))
+        sources.setdefault(f"{prefix}.outer.bias", zeros(model.width))
+    if model.norm.kind == "layer" and not layer.parallel:
+        for norm, product in ((ATTENTION_NORM, "qkv"), (FEED_FORWARD_NORM, "inner")):
+            if norm in layer.norms and f"{prefix}.{product}.bias" in sources:
+                _norm(f"{prefix}.{norm}", f"{prefix}.{product}", sources)
+    if attention.query_key_norm is not None or attention.scale == 1:
+        return layer
+    for part in ("kernel", "bias"):
+        _scale(f"{prefix}.qkv.{part}", attention.width, attention.scale, sources)
+    return replace(layer, attention=replace(attention, scale=1.0))
+
+
+def _norm(norm: str, product: str, sources: Sources) -> None:
+    scale, kernel = sources.pop(f"{norm}.scale"), sources[f"{product}.kernel"]
+    if f"{norm}.offset" in sources:
+        offset = sources.pop(f"{norm}.offset")
+        bias = sources[f"{product}.bias"]
+        sources[f"{product}.bias"] = together(
+            lambda b, o, k: _float(b) + _float(o) @ _float(k), bias, offset, kernel
+        )
+    sources[f"{product}.kernel"] = together(lambda k, s: _float(k) * _float(s)[:, None], kernel, scale)
+
+
+def _scale(name: str, width: int, scale: float, sources: Sources) -> None:
+    """The queries, which come first."""
+
+    def scaled(value: Array) -> Array:
+        queries, rest = np.split(_float(value), [width], axis=-1)
+        return np.concatenate([queries * np.float32(scale), rest], axis=-1)
+
+    sources[name] = sources[name].then(scaled)
+
+
+def _head_bias(model: Transformer, sources: Sources) -> None:
+    sources.setdefault("head.bias", zeros(model.vocabulary_size))
+
+
+def _float(value: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return value.astype(np.float32)

@@ -1,0 +1,54 @@
+"""A described model's weights as variables, each made from its source when its turn comes.
+
+Their names: `embedding`, `positions`, `head.kernel` (vocabulary, width), `head.bias`, `final_norm.scale`, and
+for each layer `layers.<i>.`
+
+    qkv.kernel (width, queries | keys | values)      attention_output.kernel (heads * head_dim, width)
+    inner.kernel (width, inner), gated: gate | up    outer.kernel (inner, width)
+    router.kernel (width, experts), and then inner and outer with the experts as first axis
+    query_norm, key_norm, and the norms that the layer names: .scale and, if there is one, .offset
+
+Products may have a `.bias`. Norms are float32; what enters products, and is added to them, has the dtype
+that was asked for.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from export.source import Read, Sources
+
+NORM_PARTS = (".scale", ".offset")
+
+
+def stored_dtype(name: str, dtype: str) -> str:
+    return "float32" if name.endswith(NORM_PARTS) else dtype
+
+
+def variables(sources: Sources, read: Read, dtype: str) -> dict[str, tf.Variable]:
+    """By name."""
+    progress = tqdm(sources.items(), desc="reading weights", unit="weight", leave=False, disable=None)
+    return {
+        name: tf.Variable(source.read(read).astype(stored_dtype(name, dtype)), name=name)
+        for name, source in progress
+    }
+
+
+class Scope:
+    """Weights whose names begin with one prefix."""
+
+    def __init__(self, weights: Mapping[str, Any], prefix: str = "") -> None:
+        self._weights = weights
+        self._prefix = prefix
+
+    def within(self, name: str) -> "Scope":
+        return Scope(self._weights, f"{self._prefix}{name}.")
+
+    def __getitem__(self, name: str) -> Any:
+        return self._weights[self._prefix + name]
+
+    def get(self, name: str) -> Any | None:
+        """None where the model has no such weight."""
+        return self._weights.get(self._prefix + name)
