@@ -32,35 +32,37 @@ class Settings:
         self._path = path
         self._known = set(HARMLESS) | set(ignored)
 
-    def size(self, key: str, default: int | None = None) -> int:
-        """A positive whole number; `default` where it is null or absent."""
-        value = self._get(key, default)
+    def size(self, key: str, absent: int | None = None, null: int | None = None) -> int:
+        """A positive whole number; `absent` where there is no key, `null` (or `absent`) where it is null."""
+        value = self._get(key, absent, absent if null is None else null)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise SourceError(f"{self._path}: {key} must be a positive integer, not {value!r}")
         return value
 
-    def optional_size(self, key: str) -> int | None:
-        return None if self._get(key, None) is None else self.size(key)
+    def optional_size(self, key: str, absent: int | None = None) -> int | None:
+        """As `size`; null is None."""
+        return None if self._get(key, absent, None) is None else self.size(key, absent)
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """A finite number; `default` where it is null or absent."""
-        value = self._get(key, default)
+    def number(self, key: str, absent: float | None = None) -> float:
+        """A finite number; `absent` where there is none."""
+        value = self._get(key, absent, absent)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise SourceError(f"{self._path}: {key} must be a number, not {value!r}")
         return float(value)
 
-    def optional_number(self, key: str) -> float | None:
-        return None if self._get(key, None) is None else self.number(key)
+    def optional_number(self, key: str, absent: float | None = None) -> float | None:
+        """As `number`; null is None."""
+        return None if self._get(key, absent, None) is None else self.number(key, absent)
 
-    def flag(self, key: str, default: bool) -> bool:
-        value = self._get(key, default)
+    def flag(self, key: str, absent: bool) -> bool:
+        value = self._get(key, absent, absent)
         if not isinstance(value, bool):
             raise SourceError(f"{self._path}: {key} must be true or false, not {value!r}")
         return value
 
     def names(self, key: str, allowed: Collection[str]) -> tuple[str, ...] | None:
         """A list of words, or None; UnsupportedError for another word than `allowed`."""
-        value = self._get(key, None)
+        value = self._get(key, None, None)
         if value is None:
             return None
         if not isinstance(value, list):
@@ -72,17 +74,15 @@ class Settings:
 
     def integers(self, key: str) -> tuple[int, ...] | None:
         """A list of whole numbers, or None."""
-        value = self._get(key, None)
+        value = self._get(key, None, None)
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(each, int) for each in value):
             raise SourceError(f"{self._path}: {key} must be a list of integers, not {value!r}")
         return tuple(value)
 
-    def activation(
-        self, key: str, default: str | None = None
-    ) -> Literal["gelu", "gelu_tanh", "relu", "silu"]:
-        value = self._get(key, default)
+    def activation(self, key: str, absent: str | None = None) -> Literal["gelu", "gelu_tanh", "relu", "silu"]:
+        value = self._get(key, absent, absent)
         if value not in ACTIVATIONS:
             raise UnsupportedError(
                 f"{key} = {value!r} is not implemented; supported: {', '.join(ACTIVATIONS)}"
@@ -91,7 +91,7 @@ class Settings:
 
     def only(self, key: str, value: Any) -> None:
         """UnsupportedError where the setting has another value than the one that is implemented."""
-        given = self._get(key, value)
+        given = self._get(key, value, value)
         if given != value:
             raise UnsupportedError(f"{key} = {given!r} is not implemented; it must be {value!r}")
 
@@ -128,7 +128,7 @@ class Settings:
                 f"if it does not change the model's results, export with --ignore {unknown[0]}"
             )
 
-    def _get(self, key: str, default: Any) -> Any:
+    def _get(self, key: str, absent: Any, null: Any) -> Any:
         self._known.add(key)
-        value = self.raw.get(key)
-        return default if value is None else value
+        value = self.raw.get(key, absent)
+        return null if value is None else value

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from export import cli, resident_verify, write
-from export.pool_view import View
 from export.errors import VerificationError
+from export.pool_view import View
 from export.resident_verify import Figures
 from export.servable import Forward, Resident, Servable
 from tests.export import residents
