@@ -77,9 +77,7 @@ def _context(family: ModuleType, settings: Settings, asked: int | None) -> int:
     """As asked for; UnsupportedError where that is more than the checkpoint was made for."""
     most: int = family.context(settings)
     if asked is not None and not 1 <= asked <= most:
-        raise UnsupportedError(
-            f"context {asked} is not possible: the checkpoint was made for 1 to {most} tokens"
-        )
+        raise UnsupportedError(f"context {asked} is not between 1 and the {most} tokens of the checkpoint")
     return asked or most
 
 
