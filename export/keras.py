@@ -30,8 +30,8 @@ class UserModel:
     special_tokens: SpecialTokens = field(default_factory=SpecialTokens)
     generation: GenerationDefaults = field(default_factory=GenerationDefaults)
     chat_template: str | None = None
-    reference: Reference | None = None
-    """Logits at every position computed in some other way, for the verifier; None: compared with itself."""
+    reference: Callable[[Any], Any] | None = None
+    """Logits (time, vocabulary) of ids (time,) computed in some other way; None: compared with itself."""
 
 
 def load(source: str, name: str) -> Servable:
@@ -49,7 +49,13 @@ def load(source: str, name: str) -> Servable:
         generation=model.generation,
         chat_template=model.chat_template,
     )
-    return Servable(manifest, data, model.step, model.reference)
+    return Servable(manifest, data, model.step, _reference(model))
+
+
+def _reference(model: UserModel) -> Reference | None:
+    """Of several texts."""
+    one = model.reference
+    return None if one is None else lambda texts: [one(ids) for ids in texts]
 
 
 def _function(source: str) -> Callable[[], Any]:

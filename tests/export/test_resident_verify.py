@@ -34,7 +34,7 @@ def _changed(servable: Servable, change: Change) -> Servable:
 
 
 def test_another_models_choices_are_found(servable: Servable, tmp_path: Path) -> None:
-    wrong = replace(servable, reference=lambda ids: np.eye(300)[np.full(len(ids), 7)])
+    wrong = replace(servable, reference=lambda texts: [np.eye(300)[np.full(len(ids), 7)] for ids in texts])
     with pytest.raises(VerificationError, match=r"^alone: a chosen token lies 1.00e\+00 below"):
         _export(wrong, tmp_path / "models")
     assert not (tmp_path / "models" / "small").exists()
