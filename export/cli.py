@@ -35,7 +35,7 @@ def export(args: argparse.Namespace) -> Path:
         raise VersionError(f"{name!r} cannot be a model's name; letters, digits, '_', '-' and '.' can")
     # TensorFlow takes seconds to import: not before the arguments are known to be good.
     quiet.import_tensorflow()
-    from export import hf, keras, lstm, resident_verify, verify, write
+    from export import hf, hub, keras, lstm, resident_verify, verify, write
 
     write.target_of(args.out / name, args.version)
     if args.kind == "keras":
@@ -43,7 +43,8 @@ def export(args: argparse.Namespace) -> Path:
     elif args.kind == "lstm":
         servable = lstm.load(Path(args.source), name)
     else:
-        servable = hf.load(Path(args.source), name, args.dtype, args.state, args.context, args.ignore)
+        source = hub.directory(args.source, args.revision)
+        servable = hf.load(source, name, args.dtype, args.state, args.context, args.ignore)
     check = verify.verify if args.state == EXPLICIT else resident_verify.verify
     target = write.write(servable, args.out, args.version, lambda path: check(path, servable))
     logger.info("published %s", target)
@@ -57,7 +58,8 @@ def _default_name(source: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m export", description="Turn a model into a servable.")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="kind")
-    hf = _kind(kinds, "hf", "a checkpoint in Hugging Face's layout", "the checkpoint's directory")
+    hf = _kind(kinds, "hf", "a checkpoint in Hugging Face's layout", "its directory, or its id on the hub")
+    hf.add_argument("--revision", help="of the repository on the hub; by default its main branch")
     hf.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
     hf.add_argument(
         "--state", choices=STATE_LAYOUTS, default=RESIDENT, help="where sessions' state lies (resident)"

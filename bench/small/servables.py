@@ -43,7 +43,7 @@ def base_path(cache: Cache, variant: Variant) -> Path:
 
     def export(path: Path) -> None:
         print(f"exporting {variant.name}, which takes minutes", file=sys.stderr)
-        arguments = ["gpt2", source, "--out", path.parent, "--name", variant.name, "--version", "1"]
+        arguments = ["hf", source, "--out", path.parent, "--name", variant.name, "--version", "1"]
         arguments += ["--dtype", variant.dtype, "--state", variant.state]
         command = [sys.executable, "-m", "export", *map(str, arguments)]
         finished(command, path.with_suffix(".log"))
@@ -60,7 +60,7 @@ def _exporter_key() -> str:
     """Changes with whatever `make` would export anew for."""
     return _digest(
         path
-        for pattern in ("contract/*.py", "export/*.py", "export/reference/*.py")
+        for pattern in ("contract/*.py", "export/*.py", "export/families/*.py", "export/reference/*.py")
         for path in ROOT.glob(pattern)
     )
 
