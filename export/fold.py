@@ -33,7 +33,7 @@ def _layer(prefix: str, layer: Layer, model: Transformer, sources: Sources) -> L
         sources.setdefault(f"{prefix}.outer.bias", zeros(model.width))
     if model.norm.kind == "layer" and not layer.parallel:
         for norm, product in ((ATTENTION_NORM, "qkv"), (FEED_FORWARD_NORM, "inner")):
-            if norm in layer.norms and f"{prefix}.{product}.bias" in sources:
+            if f"{prefix}.{norm}.scale" in sources and f"{prefix}.{product}.bias" in sources:
                 _norm(f"{prefix}.{norm}", f"{prefix}.{product}", sources)
     if attention.query_key_norm is not None or attention.scale == 1:
         return layer

@@ -18,27 +18,35 @@ ACTIVATIONS = {
 
 
 class Turns(NamedTuple):
-    """How far each row's position turns the pairs of a head; each (rows, 1, pairs) float32."""
+    """By what a head is multiplied, and by what the head with its halves exchanged, to turn it.
+
+    Each (rows, 1, head_dim) float32; the dimensions that do not turn are multiplied by 1, and by 0.
+    """
 
     cosines: tf.Tensor
     sines: tf.Tensor
+    pairs: int
 
 
-def turns(rope: Rope, positions: tf.Tensor) -> Turns:
+def turns(rope: Rope, positions: tf.Tensor, head_dim: int) -> Turns:
     """At `positions` (rows,)."""
-    frequencies = tf.constant(rope.frequencies, tf.float32)
-    angles = tf.cast(positions, tf.float32)[:, None, None] * frequencies
-    return Turns(tf.cos(angles) * rope.scale, tf.sin(angles) * rope.scale)
+    angles = tf.cast(positions, tf.float32)[:, None, None] * tf.constant(rope.frequencies, tf.float32)
+    cosines, sines = tf.cos(angles) * rope.scale, tf.sin(angles) * rope.scale
+    pairs = len(rope.frequencies)
+    rest = [[0, 0], [0, 0], [0, head_dim - 2 * pairs]]
+    return Turns(
+        tf.pad(tf.concat([cosines, cosines], -1), rest, constant_values=1.0),
+        tf.pad(tf.concat([-sines, sines], -1), rest),
+        pairs,
+    )
 
 
 def turned(heads: tf.Tensor, by: Turns) -> tf.Tensor:
     """`heads` (rows, any, head_dim), turned."""
-    pairs = by.cosines.shape[-1]
-    one, other, rest = tf.split(heads, [pairs, pairs, heads.shape[-1] - 2 * pairs], axis=-1)
-    one, other = tf.cast(one, tf.float32), tf.cast(other, tf.float32)
-    halves = (one * by.cosines - other * by.sines, other * by.cosines + one * by.sines)
-    parts = [tf.cast(half, heads.dtype) for half in halves]
-    return tf.concat([*parts, rest] if rest.shape[-1] else parts, axis=-1)
+    x = tf.cast(heads, tf.float32)
+    one, other, rest = tf.split(x, [by.pairs, by.pairs, x.shape[-1] - 2 * by.pairs], axis=-1)
+    exchanged = tf.concat([other, one, rest] if rest.shape[-1] else [other, one], axis=-1)
+    return tf.cast(x * by.cosines + exchanged * by.sines, heads.dtype)
 
 
 def norm(own: Scope, kind: Norm, x: tf.Tensor) -> tf.Tensor:

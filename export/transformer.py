@@ -57,7 +57,7 @@ class Stack:
         """The last layer's output."""
         steps = tokens.shape[1] or tf.shape(tokens)[1]
         positions = tf.reshape(starts[:, None] + tf.range(tf.shape(tokens)[1]), [-1])
-        turns = {rope: layers.turns(rope, positions) for rope in self._model.ropes}
+        turns = {rope: layers.turns(rope, positions, self._model.head_dim) for rope in self._model.ropes}
         x = self._embed(tf.reshape(tokens, [-1]), positions)
         for i in range(len(self._model.layers)):
             x = self._layer(i, x, steps, turns, view)
