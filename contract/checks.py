@@ -40,6 +40,10 @@ class Reader:
     def integers(self, key: str) -> tuple[int, ...]:
         return tuple(self._typed(key, item, int) for item in self._typed(key, self._take(key), list))
 
+    def strings(self, key: str) -> dict[str, str]:
+        items = self._typed(key, self._take(key), dict)
+        return {name: self._typed(f"{key}.{name}", item, str) for name, item in items.items()}
+
     def object(self, key: str) -> "Reader":
         return Reader(f"{self._path}.{key}", self._take(key))
 

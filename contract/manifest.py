@@ -6,6 +6,7 @@ that contradicts another is a ManifestError that names it, so that a loop never 
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -110,6 +111,8 @@ class SpecialTokens:
     eos: tuple[int, ...] = ()
     """Each ends a generation and is not part of its text."""
     pad: int | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """By the names that chat templates use, such as `eos_token`; one without an entry is undefined there."""
 
     @property
     def all(self) -> tuple[int, ...]:
@@ -280,6 +283,7 @@ def _special_tokens(reader: Reader) -> SpecialTokens:
         bos=reader.optional_integer("bos"),
         eos=reader.integers("eos"),
         pad=reader.optional_integer("pad"),
+        texts=reader.strings("texts"),
     )
     reader.finish()
     return tokens

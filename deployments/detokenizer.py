@@ -16,6 +16,7 @@ from deployments.links.outlets import Outlets
 from deployments.messages import GenerateRequest, Servable, TextChunk, TokenChunk
 from deployments.servables import ServableCache
 from deployments.text_assembler import TextAssembler
+from deployments.token_decoder import TokenDecoder
 from deployments.token_texts import TokenTexts
 
 
@@ -23,7 +24,7 @@ from deployments.token_texts import TokenTexts
 class Vocabulary:
     """What one servable's tokens stand for."""
 
-    tokenizer: Tokenizer
+    decoder: TokenDecoder
     texts: TokenTexts
     eos: frozenset[int]
 
@@ -31,11 +32,11 @@ class Vocabulary:
     def of(servable: Servable) -> "Vocabulary":
         tokenizer = Tokenizer.from_buffer(servable.tokenizer)
         eos = frozenset(servable.manifest.special_tokens.eos)
-        return Vocabulary(tokenizer, TokenTexts(tokenizer), eos)
+        return Vocabulary(TokenDecoder(tokenizer), TokenTexts(tokenizer), eos)
 
     def assembler(self, request: GenerateRequest) -> TextAssembler:
         texts = None if request.sampling.logprobs is None else self.texts
-        return TextAssembler(self.tokenizer, request.stop, self._ends(request), texts)
+        return TextAssembler(self.decoder, request.prompt_ids, request.stop, self._ends(request), texts)
 
     def _ends(self, request: GenerateRequest) -> frozenset[int]:
         return frozenset(request.sampling.stop_token_ids).union(() if request.ignore_eos else self.eos)

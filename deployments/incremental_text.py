@@ -1,36 +1,56 @@
 """Token ids, one by one, as text: no delta ends inside a character, and the deltas join to the whole.
 
-Pure; does not know stop strings or requests.
+The whole is what the ids add to the prompt's text, since decoders may drop the white space with which a text
+begins. A delta holds only what no later token can change. Pure; does not know stop strings or requests.
 """
 
-from tokenizers import Tokenizer
-from tokenizers.decoders import DecodeStream
+from collections.abc import Sequence
+
+from deployments.token_decoder import BROKEN, TokenDecoder
 
 
 class IncrementalText:
     """The text of one generation."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
-        self._ids: list[int] = []
-        self._released = 0
+    def __init__(self, decoder: TokenDecoder, prompt: Sequence[int] = ()) -> None:
+        self._decoder = decoder
+        self._window = decoder.beginning(prompt)
+        """Tokens that are decoded together; those before no longer matter."""
+        self._shown = len(decoder.decode(self._window))
+        """Characters of the window's text that are in deltas, or are the prompt's."""
+        self._length = 0
 
     @property
     def length(self) -> int:
-        """Characters so far."""
-        return self._released
+        """Characters so far, with those that a later token could still change."""
+        whole = self._decoder.decode(self._window).rstrip(BROKEN)
+        return self._length + max(0, len(whole) - self._shown)
 
     def push(self, token: int) -> str:
-        """The text that `token` completes; empty while a character is incomplete."""
-        self._ids.append(token)
-        text = self._stream.step(self._tokenizer, token) or ""
-        self._released += len(text)
-        return text
+        """The text that `token` settles; empty while a later one can still change it."""
+        if not self._decoder.shown(token):
+            return ""
+        self._window.append(token)
+        if self._decoder.is_byte(token):
+            return ""
+        text = self._decoder.decode(self._window)
+        delta = self._release(text.removesuffix(BROKEN))
+        if not text.endswith(BROKEN):
+            self._shorten(token)
+        return delta
 
     def flush(self) -> str:
         """The rest, once no more tokens come: a character that was never completed, as the whole shows it."""
-        whole: str = self._tokenizer.decode(self._ids, skip_special_tokens=True)
-        rest = whole[self._released :]
-        self._released = len(whole)
-        return rest
+        return self._release(self._decoder.decode(self._window))
+
+    def _release(self, text: str) -> str:
+        delta = text[self._shown :]
+        self._shown += len(delta)
+        self._length += len(delta)
+        return delta
+
+    def _shorten(self, token: int) -> None:
+        """To its last token, unless a decoder would then take it for the beginning of a text."""
+        if text := self._decoder.decode([token]):
+            self._window = [token]
+            self._shown = len(text)

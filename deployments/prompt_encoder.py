@@ -19,7 +19,9 @@ class PromptEncoder:
         self._servable = servable.id
         self._manifest = servable.manifest
         self._tokenizer = Tokenizer.from_buffer(servable.tokenizer)
-        self._template = self._chat_template(servable.manifest.chat_template)
+        source = servable.manifest.chat_template
+        texts = servable.manifest.special_tokens.texts
+        self._template = None if source is None else ChatTemplate(source, texts)
 
     def encode(self, prompt: Prompt) -> EncodedPrompt:
         """RequestError where this model cannot take the prompt, or answer it within its context."""
@@ -43,7 +45,7 @@ class PromptEncoder:
 
     @_ids.register
     def _(self, prompt: TextPrompt) -> tuple[int, ...]:
-        return self._text_ids(prompt.text, add_special_tokens=True)
+        return self._text_ids(prompt.text, "prompt", add_special_tokens=True)
 
     @_ids.register
     def _(self, prompt: TokenPrompt) -> tuple[int, ...]:
@@ -61,10 +63,18 @@ class PromptEncoder:
             raise RequestError(
                 f"The model {prompt.model!r} has no chat template; use /v1/completions.", "messages"
             )
-        return self._text_ids(self._template.render(prompt.messages), add_special_tokens=False)
+        return self._text_ids(self._template.render(prompt.messages), "messages", add_special_tokens=False)
 
-    def _text_ids(self, text: str, add_special_tokens: bool) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+    def _text_ids(self, text: str, param: str, add_special_tokens: bool) -> tuple[int, ...]:
+        try:
+            ids = self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        # The library raises bare exceptions, where a vocabulary has no token for what is unknown to it.
+        except Exception as error:
+            raise RequestError(f"The model's tokenizer cannot encode this text: {error}", param) from error
+        if (highest := max(ids, default=-1)) >= self._manifest.vocabulary_size:
+            token = self._tokenizer.id_to_token(highest)
+            raise RequestError(f"The model does not have the token {token!r} of this text.", param)
+        return tuple(ids)
 
     def _beginning(self) -> tuple[int, ...]:
         special = self._manifest.special_tokens
@@ -72,13 +82,3 @@ class PromptEncoder:
             if token is not None:
                 return (token,)
         raise RequestError("The prompt is empty, and this model has no token to begin with.", "prompt")
-
-    def _chat_template(self, source: str | None) -> ChatTemplate | None:
-        if source is None:
-            return None
-        special = self._manifest.special_tokens
-        eos = special.eos[0] if special.eos else None
-        return ChatTemplate(source, bos_token=self._token_text(special.bos), eos_token=self._token_text(eos))
-
-    def _token_text(self, token: int | None) -> str:
-        return "" if token is None else self._tokenizer.id_to_token(token) or ""

@@ -5,28 +5,29 @@ Does not know where tokens come from, nor where text goes.
 
 from collections.abc import Collection, Sequence
 
-from tokenizers import Tokenizer
-
 from deployments.incremental_text import IncrementalText
 from deployments.messages import FinishReason, TextChunk, TextLogprobs, TokenChunk, TokenLogprobs
 from deployments.stop_strings import StopStrings
+from deployments.token_decoder import TokenDecoder
 from deployments.token_texts import TokenTexts
 
 
 class TextAssembler:
     """Turns token chunks into text chunks; `eos` are the ids that end a generation without a text.
 
-    With `texts`, chunks bring log-probabilities, which are told with the tokens that they belong to.
+    The text goes on from that of `prompt`. With `texts`, chunks bring log-probabilities, which are told with
+    the tokens that they belong to.
     """
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
+        decoder: TokenDecoder,
+        prompt: Sequence[int],
         stops: Sequence[str],
         eos: Collection[int],
         texts: TokenTexts | None = None,
     ) -> None:
-        self._text = IncrementalText(tokenizer)
+        self._text = IncrementalText(decoder, prompt)
         self._stops = StopStrings(stops)
         self._eos = eos
         self._texts = texts

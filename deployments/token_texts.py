@@ -4,18 +4,13 @@ A token that is a part of a character has no text; it is shown as OpenAI's API d
 does not know generations.
 """
 
-import re
-
 from tokenizers import Tokenizer, pre_tokenizers
 
 from deployments.messages import TokenLogprobs, TokenText
+from deployments.token_decoder import BROKEN, BYTE
 
-BROKEN = "\N{REPLACEMENT CHARACTER}"
 LEAST = -9999.0
 """Stands for an impossible token's log-probability: JSON has no -inf."""
-
-_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
-"""A token for a byte, in vocabularies that fall back on these."""
 
 
 class TokenTexts:
@@ -50,7 +45,7 @@ class TokenTexts:
 
 def _raw(piece: str) -> bytes | None:
     """The bytes of a vocabulary's entry, where it is written as bytes."""
-    if match := _BYTE.fullmatch(piece):
+    if match := BYTE.fullmatch(piece):
         return bytes.fromhex(match[1])
     values = [_BYTES.get(character) for character in piece]
     return None if None in values else bytes(value for value in values if value is not None)

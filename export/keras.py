@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
-from export import decode, language
+from export import decode, special_tokens, tokenizer
 from export.errors import SourceError
 from export.servable import Reference, Servable, Step
 
@@ -37,7 +39,7 @@ class UserModel:
 def load(source: str, name: str) -> Servable:
     """The servable that `source`, as `module:function`, describes."""
     model = _called(_function(source), source)
-    data = _tokenizer(Path(model.tokenizer), model.vocabulary_size)
+    words, data = _tokenizer(Path(model.tokenizer), model.vocabulary_size)
     manifest = Manifest(
         name=name,
         family="keras",
@@ -45,7 +47,7 @@ def load(source: str, name: str) -> Servable:
         context_length=model.context_length,
         state=model.state,
         decode_steps=decode.MAX_STEPS,
-        special_tokens=model.special_tokens,
+        special_tokens=special_tokens.with_texts(model.special_tokens, words),
         generation=model.generation,
         chat_template=model.chat_template,
     )
@@ -86,9 +88,10 @@ def _called(function: Callable[[], Any], source: str) -> UserModel:
     return model
 
 
-def _tokenizer(path: Path, vocabulary_size: int) -> bytes:
+def _tokenizer(path: Path, vocabulary_size: int) -> tuple[Tokenizer, bytes]:
     if not path.is_file():
         raise SourceError(f"{path} is missing")
     data = path.read_bytes()
-    language.parse(data, str(path), vocabulary_size)
-    return data
+    parsed = tokenizer.parse(data, path)
+    tokenizer.check(parsed, path, vocabulary_size)
+    return parsed, tokenizer.prepare(parsed, data)

@@ -15,7 +15,7 @@ EXPLICIT = Manifest(
         StateTensor("position", "int32", ()),
         StateTensor("keys", "bfloat16", (0, 2, 3), growth_axis=0),
     ),
-    special_tokens=SpecialTokens(bos=1, eos=(2, 3)),
+    special_tokens=SpecialTokens(bos=1, eos=(2, 3), texts={"eos_token": "</s>"}),
     chat_template="{{ messages }}",
     decode_steps=8,
 )
@@ -63,6 +63,7 @@ def test_a_manifest_survives_json(manifest):
         ("vocabulary_size", True, "manifest.vocabulary_size must be int, not bool"),
         ("vocabulary_size", 0, "vocabulary_size 0 must be at least 1"),
         ("special_tokens.eos", [10], "special token id 10 is outside the vocabulary of 10"),
+        ("special_tokens.texts.eos_token", 2, "special_tokens.texts.eos_token must be str, not int"),
         ("state.1.growth_axis", 1, r"keys: shape \(0, 2, 3\) is 0 along an axis that does not grow"),
         ("state.1.growth_axis", None, "is 0 along an axis that does not grow"),
         ("state.1.dtype", "float7", "dtype 'float7' is not one of"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from deployments.messages import FinishReason, TextChunk, TokenChunk, TokenLogprobs
 from deployments.text_assembler import TextAssembler
+from deployments.token_decoder import TokenDecoder
 from deployments.token_texts import TokenTexts
 from tests.deployments.fakes import BOS, EOS, byte_tokenizer
 
@@ -16,7 +17,7 @@ STOP, LENGTH = FinishReason.STOP, FinishReason.LENGTH
 
 def assembled(chunks: Sequence[TokenChunk], stops: Sequence[str] = (), eos: int = EOS) -> list[TextChunk]:
     """The chunks up to the one with `finish`."""
-    assembler, out = TextAssembler(byte_tokenizer(), stops, {eos}), []
+    assembler, out = TextAssembler(TokenDecoder(byte_tokenizer()), (), stops, {eos}), []
     for chunk in chunks:
         if text := assembler.push(chunk):
             out.append(text)
@@ -78,7 +79,7 @@ def test_a_character_that_stays_broken_can_complete_a_stop_string() -> None:
 def told(chunks: Sequence[TokenChunk], stops: Sequence[str] = ()) -> list[list[tuple[str, int]]]:
     """By text chunk, the tokens with their places, of a request that asks for probabilities."""
     tokenizer = byte_tokenizer()
-    assembler = TextAssembler(tokenizer, stops, {EOS}, TokenTexts(tokenizer))
+    assembler = TextAssembler(TokenDecoder(tokenizer), (), stops, {EOS}, TokenTexts(tokenizer))
     texts = [text for chunk in chunks if (text := assembler.push(chunk))]
     return [[(each.token.text, each.offset) for each in text.logprobs or ()] for text in texts]
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from deployments.incremental_text import IncrementalText
+from deployments.token_decoder import TokenDecoder
 from tests.deployments.fakes import byte_tokenizer
 
 LINES = ["Once upon a time there was a small café.", "Es war einmal ein kleines Café.", "日本語 und 🙂🙃"] * 4
@@ -29,7 +30,7 @@ def trained_tokenizer() -> Tokenizer:
 
 
 def deltas(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
-    text = IncrementalText(tokenizer)
+    text = IncrementalText(TokenDecoder(tokenizer))
     return [*(text.push(token) for token in ids), text.flush()]
 
 

@@ -68,7 +68,7 @@ def test_the_prompt_may_fill_the_context_but_for_one_token() -> None:
 
 
 def template(source: str) -> ChatTemplate:
-    return ChatTemplate(source, bos_token="<b>", eos_token="<e>")
+    return ChatTemplate(source, {"bos_token": "<b>", "eos_token": "<e>"})
 
 
 def test_a_template_has_the_variables_and_functions_that_templates_use() -> None:

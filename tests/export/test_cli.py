@@ -142,10 +142,10 @@ def test_a_layer_more_than_configured(failure: Run, gpt2_checkpoint: Path) -> No
 
 
 def test_a_vocabulary_smaller_than_the_tokenizers(failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", vocab_size=256)
-    _tensor(gpt2_checkpoint, "wte.weight", np.zeros((256, 24), np.float32))
+    checkpoints.edit(gpt2_checkpoint, "config.json", vocab_size=255)
+    _tensor(gpt2_checkpoint, "wte.weight", np.zeros((255, 24), np.float32))
     assert failure("hf", gpt2_checkpoint).endswith(
-        "gives ids up to 256, but the model's vocabulary has 256 entries"
+        "gives ids up to 255, but the model's vocabulary has 255 entries"
     )
 
 

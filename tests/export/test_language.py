@@ -33,13 +33,14 @@ def test_nothing_said_is_nothing_assumed(directory: Path) -> None:
 @pytest.mark.parametrize("token", [END, {"content": END, "lstrip": False}])
 def test_a_special_token_may_be_given_by_its_text(token: Any, directory: Path) -> None:
     checkpoints.edit(directory, "tokenizer_config.json", eos_token=token, bos_token=token)
-    assert _read(directory).special_tokens == SpecialTokens(bos=256, eos=(256,))
+    texts = {"bos_token": END, "eos_token": END}
+    assert _read(directory).special_tokens == SpecialTokens(bos=256, eos=(256,), texts=texts)
 
 
 def test_an_id_counts_before_a_text(directory: Path) -> None:
     checkpoints.edit(directory, "tokenizer_config.json", eos_token=END)
     checkpoints.edit(directory, "config.json", eos_token_id=3, pad_token_id=4)
-    assert _read(directory).special_tokens == SpecialTokens(eos=(3,), pad=4)
+    assert _read(directory).special_tokens == SpecialTokens(eos=(3,), pad=4, texts={"eos_token": END})
 
 
 def test_generation_config_may_name_several_ends(directory: Path) -> None:
