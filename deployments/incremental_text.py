@@ -22,9 +22,8 @@ class IncrementalText:
 
     @property
     def length(self) -> int:
-        """Characters so far, with those that a later token could still change."""
-        whole = self._decoder.decode(self._window).rstrip(BROKEN)
-        return self._length + max(0, len(whole) - self._shown)
+        """Characters so far, with whole ones that are held back."""
+        return self._length + max(0, len(self._whole_characters()) - self._shown)
 
     def push(self, token: int) -> str:
         """The text that `token` settles; empty while a later one can still change it."""
@@ -42,6 +41,14 @@ class IncrementalText:
     def flush(self) -> str:
         """The rest, once no more tokens come: a character that was never completed, as the whole shows it."""
         return self._release(self._decoder.decode(self._window))
+
+    def _whole_characters(self) -> str:
+        """Of the window's text."""
+        for end in range(len(self._window), 0, -1):
+            text = self._decoder.decode(self._window[:end])
+            if not text.endswith(BROKEN):
+                return text
+        return ""
 
     def _release(self, text: str) -> str:
         delta = text[self._shown :]

@@ -3,7 +3,7 @@
 The tokenizer has one token for each byte, with the byte as its id, and `<bos>` = 256, `<eos>` = 257. So the
 prompt "ab" is (97, 98). The fake decoder answers with the prompt itself, one token per chunk, and then
 <eos>: for "ab" the chunks are (97,), (98,) and (257,) with finish "stop"; with max_tokens = 1 the only chunk
-is (97,) with finish "length". The chat template joins the contents of the messages.
+is (97,) with finish "length". The chat template joins the contents of the messages, and refuses nobody's.
 
 Where it is asked for log-probabilities, token t had -0.5, and t, t + 1, t + 2, ... were the likeliest in its
 place, with -0.5, -1.5, -2.5, ...
@@ -47,7 +47,7 @@ from deployments.messages import (
 BOS, EOS = 256, 257
 CONTEXT_LENGTH = 64
 TEMPLATE = (
-    "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+    "{% for m in messages %}{% if m.name == 'nobody' %}{{ raise_exception('who is it?') }}{% endif %}"
     "{{ m.content }}{% endfor %}"
 )
 

@@ -354,6 +354,13 @@ async def test_a_chat_needs_a_model_with_a_template() -> None:
     assert "has no chat template" in error["message"]
 
 
+async def test_what_the_template_refuses_is_the_requests_error_with_the_templates_reason() -> None:
+    messages = [{"role": "user", "content": "hi", "name": "nobody"}]
+    error = await refused(CHAT, {**CONVERSATION, "messages": messages})
+    assert error["param"] == "messages"
+    assert "chat template refuses: who is it?" in error["message"]
+
+
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
 async def test_content_may_be_a_list_of_text_parts(role: str) -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]

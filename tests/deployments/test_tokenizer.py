@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, models, processors
 
 from contract.manifest import SpecialTokens
 from deployments.chat_template import ChatTemplate
@@ -67,6 +67,25 @@ def test_the_prompt_may_fill_the_context_but_for_one_token() -> None:
         encoder.encode(TextPrompt("echo", "a" * 70))
 
 
+def test_a_text_that_the_tokenizer_cannot_encode_is_the_requests_error() -> None:
+    fake = servable()
+    strict = Tokenizer(models.Unigram([("a", -1.0)]))
+    encoder = PromptEncoder(replace(fake, tokenizer=strict.to_str().encode()))
+    with pytest.raises(RequestError, match="cannot encode this text") as refusal:
+        encoder.encode(TextPrompt("echo", "ab"))
+    assert refusal.value.param == "prompt"
+
+
+def test_a_token_of_the_tokenizer_that_the_model_lacks_is_refused_by_its_text() -> None:
+    fake = servable()
+    wider = Tokenizer.from_buffer(fake.tokenizer)
+    wider.add_special_tokens(["<image>"])
+    encoder = PromptEncoder(replace(fake, tokenizer=wider.to_str().encode()))
+    with pytest.raises(RequestError, match="does not have the token '<image>'") as refusal:
+        encoder.encode(ChatPrompt("echo", (ChatMessage("user", "a<image>"),)))
+    assert refusal.value.param == "messages"
+
+
 def template(source: str) -> ChatTemplate:
     return ChatTemplate(source, {"bos_token": "<b>", "eos_token": "<e>"})
 
@@ -91,9 +110,28 @@ def test_a_message_has_a_name_only_where_one_was_given() -> None:
     assert json.loads(second)["name"] == "ada"
 
 
+def test_json_in_a_template_is_not_escaped_for_html() -> None:
+    text = ChatMessage("user", "<'é'>")
+    assert template("{{ messages[0].content | tojson }}").render([text]) == "\"<'é'>\""
+    assert template("{{ 'é' | tojson(ensure_ascii=true) }}").render([HELLO]) == '"\\u00e9"'
+
+
+def test_a_template_has_no_tools_no_documents_and_no_token_without_a_text() -> None:
+    source = (
+        "{{ tools is none }} {{ documents is none }} {{ pad_token is defined }} {{ bos_token is defined }}"
+    )
+    assert template(source).render([HELLO]) == "True True False True"
+
+
+def test_a_template_may_mark_what_the_assistant_says() -> None:
+    source = "{% for m in messages %}{%- generation -%}\n {{ m.content }}\n{% endgeneration %}{% endfor %}."
+    assert template(source).render([HELLO, HELLO]) == "hi\nhi\n."
+
+
 @pytest.mark.parametrize(
     "source",
     [
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
         "{{ raise_exception('roles must alternate') }}",
         "{{ messages.append(1) }}",
         "{{ messages.__class__.__mro__ }}",

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from contract.manifest import GenerationDefaults, SpecialTokens
 from export import language
 from export.checkpoint import Checkpoint
+from export.errors import SourceError, UnsupportedError
 from tests.export import checkpoints
 from tests.export.checkpoints import END
 
@@ -21,6 +23,10 @@ def directory(tmp_path: Path) -> Path:
 
 def _read(directory: Path) -> language.Language:
     return language.read(Checkpoint(directory), 257)
+
+
+def _tokenizer(directory: Path) -> Tokenizer:
+    return Tokenizer.from_buffer(_read(directory).tokenizer)
 
 
 def test_nothing_said_is_nothing_assumed(directory: Path) -> None:
@@ -82,3 +88,103 @@ def test_of_several_templates_the_default_is_taken(directory: Path) -> None:
     templates = [{"name": "tools", "template": "a"}, {"name": "default", "template": "b"}]
     checkpoints.edit(directory, "tokenizer_config.json", chat_template=templates)
     assert _read(directory).chat_template == "b"
+
+
+def test_templates_may_lie_in_a_directory(directory: Path) -> None:
+    checkpoints.edit(directory, "tokenizer_config.json", chat_template="old")
+    (directory / "additional_chat_templates").mkdir()
+    (directory / "additional_chat_templates" / "default.jinja").write_text("further")
+    (directory / "additional_chat_templates" / "tool_use.jinja").write_text("other")
+    assert _read(directory).chat_template == "further"
+
+
+def test_without_a_default_template_there_is_no_chat_and_that_is_told(directory: Path, caplog: Any) -> None:
+    caplog.set_level("INFO", logger="export")
+    checkpoints.edit(directory, "tokenizer_config.json", chat_template=[{"name": "rag", "template": "a"}])
+    assert _read(directory).chat_template is None
+    assert "no chat: of the templates rag, none is named default" in caplog.text
+
+
+def test_a_template_that_is_no_text_is_named(directory: Path) -> None:
+    checkpoints.edit(directory, "tokenizer_config.json", chat_template=3)
+    with pytest.raises(SourceError, match="chat_template must be a text"):
+        _read(directory)
+
+
+def test_templates_find_tokens_by_every_name_that_the_configuration_has(directory: Path) -> None:
+    named = {"unk_token": END, "image_token": "<i>", "extra_special_tokens": {"call_token": "<c>"}}
+    checkpoints.edit(directory, "tokenizer_config.json", bos_token=None, add_bos_token=True, **named)
+    expected = {"unk_token": END, "image_token": "<i>", "call_token": "<c>"}
+    assert _read(directory).special_tokens.texts == expected
+
+
+def test_an_older_file_names_tokens_where_no_added_ones_are_listed(directory: Path) -> None:
+    checkpoints.edit(directory, "special_tokens_map.json", eos_token={"content": END, "lstrip": False})
+    assert _read(directory).special_tokens.eos == (256,)
+    checkpoints.edit(directory, "tokenizer_config.json", added_tokens_decoder={})
+    assert _read(directory).special_tokens.eos == ()
+
+
+def test_tokens_that_the_file_lacks_are_added_after_its_own(directory: Path) -> None:
+    plain = {"content": "ab", "special": False, "normalized": True}
+    checkpoints.edit(
+        directory, "tokenizer_config.json", eos_token="</s>", added_tokens_decoder={"900": plain}
+    )
+    assert _tokenizer(directory).encode("ab</s>c").ids == [257, 258, 66]
+
+
+def test_added_tokens_may_lie_beyond_the_models_vocabulary_and_that_is_told(
+    directory: Path, caplog: Any
+) -> None:
+    caplog.set_level("INFO", logger="export")
+    checkpoints.edit(directory, "tokenizer_config.json", additional_special_tokens=["<image>"])
+    assert _tokenizer(directory).token_to_id("<image>") == 257
+    assert "1 added tokens that the model lacks, such as '<image>', are refused" in caplog.text
+
+
+@pytest.mark.parametrize("token", [5, {"text": "a"}, ["a"]])
+def test_what_is_no_token_is_named(token: Any, directory: Path) -> None:
+    checkpoints.edit(directory, "tokenizer_config.json", bos_token=token)
+    with pytest.raises(SourceError, match="is not a token"):
+        _read(directory)
+
+
+@pytest.mark.parametrize("key", ["split_special_tokens", "fix_mistral_regex"])
+def test_a_setting_that_would_give_other_ids_is_refused(key: str, directory: Path) -> None:
+    checkpoints.edit(directory, "tokenizer_config.json", **{key: True})
+    with pytest.raises(UnsupportedError, match=f"{key} true is not implemented"):
+        _read(directory)
+
+
+def test_without_tokenizer_json_the_way_to_it_is_told(directory: Path) -> None:
+    (directory / "tokenizer.json").rename(directory / "tokenizer.model")
+    with pytest.raises(
+        SourceError, match=r"AutoTokenizer makes it out of tokenizer\.model, with save_pretrained"
+    ):
+        _read(directory)
+
+
+def test_settings_that_no_request_defaults_to_are_told_where_they_would_matter(
+    directory: Path, caplog: Any
+) -> None:
+    caplog.set_level("INFO", logger="export")
+    settings = {"num_beams": 4, "typical_p": 1.0, "max_length": 512, "top_h": None, "use_cache": True}
+    checkpoints.edit(directory, "generation_config.json", **settings)
+    assert _read(directory).generation == GenerationDefaults()
+    assert "not applied: max_length 512, num_beams 4 of generation_config.json" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [("temperature", "0.7", "number"), ("top_k", 50.0, "whole number"), ("top_p", True, "number")],
+)
+def test_a_default_of_another_kind_is_named(key: str, value: Any, kind: str, directory: Path) -> None:
+    checkpoints.edit(directory, "generation_config.json", **{key: value})
+    with pytest.raises(SourceError, match=f"{key} must be a {kind}, not {value!r}"):
+        _read(directory)
+
+
+def test_null_in_the_generation_configuration_hides_no_id(directory: Path) -> None:
+    checkpoints.edit(directory, "config.json", eos_token_id=3)
+    checkpoints.edit(directory, "generation_config.json", eos_token_id=None)
+    assert _read(directory).special_tokens.eos == (3,)

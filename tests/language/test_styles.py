@@ -1,0 +1,133 @@
+"""Prompts and chats become the ids that the transformers library gives for the same checkpoint."""
+
+import functools
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from deployments import chat_template
+from deployments.errors import RequestError
+from deployments.messages import ChatMessage, ChatPrompt, TextPrompt
+from deployments.prompt_encoder import PromptEncoder
+from tests.language.styles import GOLDEN, STYLES, golden, servable, tokenizer, words
+from tests.reference.texts import CHATS, CORPUS, random_texts
+
+CHATTING = [style for style in STYLES if golden(style)["chats"]]
+
+
+@pytest.fixture(autouse=True)
+def _a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one on which the library was asked."""
+
+    class Fixed(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # noqa: ARG003
+            return datetime(2024, 7, 26)
+
+    monkeypatch.setattr(chat_template, "datetime", Fixed)
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_texts_become_the_ids_of_the_reference(style: str) -> None:
+    for text, ids in zip(CORPUS, golden(style)["ids"], strict=True):
+        assert tokenizer(style).encode(text).ids == ids, text
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_random_texts_do_too(style: str) -> None:
+    expected = golden(style)["random"]
+    for text, ids in zip(random_texts(len(expected)), expected, strict=True):
+        assert digest(tokenizer(style).encode(text).ids) == ids, repr(text)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_ids_become_the_texts_of_the_reference(style: str) -> None:
+    for ids, text in zip(golden(style)["ids"], golden(style)["texts"], strict=True):
+        assert digest(tokenizer(style).decode(ids, skip_special_tokens=True)) == text
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_prompt_is_encoded_as_the_tokenizer_does(style: str) -> None:
+    encoder = PromptEncoder(servable(style))
+    for text, ids in zip(CORPUS, golden(style)["ids"], strict=True):
+        if ids:
+            assert encoder.encode(TextPrompt(style, text)).ids == tuple(ids)
+
+
+@pytest.mark.parametrize("style", CHATTING)
+@pytest.mark.parametrize("number", range(len(CHATS)))
+def test_chats_become_the_text_and_ids_of_the_reference(style: str, number: int) -> None:
+    messages = tuple(ChatMessage(**message) for message in CHATS[number])
+    answer = golden(style)["chats"][number]
+    encoder = PromptEncoder(servable(style))
+    if "error" in answer:
+        with pytest.raises(RequestError) as refusal:
+            encoder.encode(ChatPrompt(style, messages))
+        assert refusal.value.message == f"The model's chat template refuses: {answer['error']}"
+        return
+    source, texts = words(style).chat_template, words(style).special_tokens.texts
+    assert source is not None
+    assert chat_template.ChatTemplate(source, texts).render(messages) == answer["text"]
+    # Of nothing a model cannot make more: then the beginning stands in.
+    if answer["text"]:
+        assert digest(list(encoder.encode(ChatPrompt(style, messages)).ids)) == answer["ids"]
+
+
+@functools.cache
+def _own(style: str) -> Tokenizer:
+    own = Tokenizer.from_file(str(GOLDEN / style / "tokenizer.json"))
+    own.no_truncation()
+    own.no_padding()
+    return own
+
+
+@pytest.mark.parametrize("style", STYLES)
+@settings(max_examples=50)
+@given(text=st.text(max_size=80))
+def test_any_text_becomes_the_ids_of_the_checkpoints_own_file(style: str, text: str) -> None:
+    """Where the files beside it do not change them."""
+    assert tokenizer(style).encode(text).ids == _own(style).encode(text).ids
+
+
+@pytest.mark.parametrize("style", ["gpt2", "llama3", "smollm", "llama2", "mistral", "gemma"])
+@settings(max_examples=50)
+@given(text=st.text(max_size=80))
+def test_any_text_comes_back(style: str, text: str) -> None:
+    """Of tokenizers that neither normalize nor have special tokens that a short random text holds."""
+    ids = tokenizer(style).encode(text, add_special_tokens=False).ids
+    back = tokenizer(style).decode(ids, skip_special_tokens=True)
+    assert back == (text.replace("▁", " ") if style in ("llama2", "mistral", "gemma") else text)
+
+
+def test_a_padding_id_below_zero_is_none() -> None:
+    assert words("llama2").special_tokens.pad is None
+
+
+def test_a_template_names_the_tokens_of_the_tokenizer_and_not_those_that_end_a_generation() -> None:
+    special = words("llama3").special_tokens
+    assert special.eos == (403, 406)
+    assert special.texts["eos_token"] == "<|eot_id|>" != tokenizer("llama3").id_to_token(special.eos[0])
+
+
+def test_tokens_that_only_the_configuration_knows_are_in_the_servable() -> None:
+    assert tokenizer("phi").encode("<|assistant|>  \nx<|image|>").ids[0] == 421
+    assert tokenizer("phi").id_to_token(tokenizer("phi").encode("<|image|>").ids[0]) == "<|image|>"
+
+
+def test_cutting_and_padding_are_not_in_the_servable() -> None:
+    assert tokenizer("unigram").truncation is tokenizer("unigram").padding is None
+
+
+@pytest.mark.parametrize("style", ["gpt2", "llama2"])
+def test_a_file_that_needs_no_change_travels_byte_by_byte(style: str) -> None:
+    assert words(style).tokenizer == (GOLDEN / style / "tokenizer.json").read_bytes()
