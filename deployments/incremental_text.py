@@ -27,15 +27,17 @@ class IncrementalText:
 
     def push(self, token: int) -> str:
         """The text that `token` settles; empty while a later one can still change it."""
-        if not self._decoder.shown(token):
+        kind = self._decoder.kind(token)
+        if not kind.shown:
             return ""
         self._window.append(token)
-        if self._decoder.is_byte(token):
+        if kind.byte:
             return ""
         text = self._decoder.decode(self._window)
         delta = self._release(text.removesuffix(BROKEN))
-        if not text.endswith(BROKEN):
-            self._shorten(token)
+        # Alone, a token without a text could not show a decoder that the text has begun.
+        if kind.text and not text.endswith(BROKEN):
+            self._window, self._shown = [token], len(kind.text)
         return delta
 
     def flush(self) -> str:
@@ -55,9 +57,3 @@ class IncrementalText:
         self._shown += len(delta)
         self._length += len(delta)
         return delta
-
-    def _shorten(self, token: int) -> None:
-        """To its last token, unless a decoder would then take it for the beginning of a text."""
-        if text := self._decoder.decode([token]):
-            self._window = [token]
-            self._shown = len(text)

@@ -5,12 +5,24 @@ Does not know generations.
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
 BROKEN = "\N{REPLACEMENT CHARACTER}"
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 """A token for a byte, in vocabularies that fall back on these."""
+
+
+class Kind(NamedTuple):
+    """Of one id."""
+
+    shown: bool
+    """Special tokens are not, nor are ids that the tokenizer does not have."""
+    byte: bool
+    """Runs of them are decoded together: where one breaks a character, all of the run is broken."""
+    text: str
+    """Decoded alone, as the beginning of a text."""
 
 
 class TokenDecoder:
@@ -20,37 +32,29 @@ class TokenDecoder:
         self._tokenizer = tokenizer
         added = tokenizer.get_added_tokens_decoder()
         self._special = frozenset(token for token, text in added.items() if text.special)
-        self._kinds: dict[int, tuple[bool, bool]] = {}
+        self._kinds: dict[int, Kind] = {}
 
     def decode(self, ids: Sequence[int]) -> str:
         """All of `ids`, without special tokens."""
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
 
-    def shown(self, token: int) -> bool:
-        """Special tokens are not, nor are ids that the tokenizer does not have."""
-        return self._kind(token)[0]
-
-    def is_byte(self, token: int) -> bool:
-        """Runs of them are decoded together: where one breaks a character, all of the run is broken."""
-        return self._kind(token)[1]
-
-    def beginning(self, prompt: Sequence[int]) -> list[int]:
-        """The last token of `prompt` that is whole characters, with which a text has begun; or nothing."""
-        for token in reversed(prompt):
-            if self.shown(token) and not self.is_byte(token):
-                text = self.decode([token])
-                if text and BROKEN not in text:
-                    return [token]
-        return []
-
-    def _kind(self, token: int) -> tuple[bool, bool]:
+    def kind(self, token: int) -> Kind:
         if (kind := self._kinds.get(token)) is None:
             kind = self._kinds[token] = self._look(token)
         return kind
 
-    def _look(self, token: int) -> tuple[bool, bool]:
+    def beginning(self, prompt: Sequence[int]) -> list[int]:
+        """The last token of `prompt` that is whole characters, with which a text has begun; or nothing."""
+        for token in reversed(prompt):
+            _, byte, text = self.kind(token)
+            if text and not byte and BROKEN not in text:
+                return [token]
+        return []
+
+    def _look(self, token: int) -> Kind:
         piece = self._tokenizer.id_to_token(token)
         if piece is None or token in self._special:
-            return False, False
-        return True, bool(BYTE.fullmatch(piece)) and self.decode([token]) != piece
+            return Kind(shown=False, byte=False, text="")
+        text = self.decode([token])
+        return Kind(True, bool(BYTE.fullmatch(piece)) and text != piece, text)

@@ -44,8 +44,9 @@ def read(checkpoint: Checkpoint) -> NamedTokens:
 def _named(config: Mapping[str, Any]) -> dict[str, AddedToken]:
     values = {name: config.get(name) for name in NAMES}
     values |= {name: value for name, value in config.items() if name.endswith("_token") and _is_token(value)}
-    if isinstance(further := config.get("extra_special_tokens"), dict):
-        values |= further
+    for key in ("extra_special_tokens", "model_specific_special_tokens"):
+        if isinstance(further := config.get(key), dict):
+            values |= further
     return {name: _token(value) for name, value in values.items() if value is not None}
 
 

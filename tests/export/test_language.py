@@ -113,8 +113,9 @@ def test_a_template_that_is_no_text_is_named(directory: Path) -> None:
 
 def test_templates_find_tokens_by_every_name_that_the_configuration_has(directory: Path) -> None:
     named = {"unk_token": END, "image_token": "<i>", "extra_special_tokens": {"call_token": "<c>"}}
+    named["model_specific_special_tokens"] = {"sound_token": "<s>"}
     checkpoints.edit(directory, "tokenizer_config.json", bos_token=None, add_bos_token=True, **named)
-    expected = {"unk_token": END, "image_token": "<i>", "call_token": "<c>"}
+    expected = {"unk_token": END, "image_token": "<i>", "call_token": "<c>", "sound_token": "<s>"}
     assert _read(directory).special_tokens.texts == expected
 
 
