@@ -31,10 +31,11 @@ def _layer(prefix: str, layer: Layer, model: Transformer, sources: Sources) -> L
         inner = layer.feed_forward.width * (1 + layer.feed_forward.gated)
         sources.setdefault(f"{prefix}.inner.bias", zeros(inner))
         sources.setdefault(f"{prefix}.outer.bias", zeros(model.width))
-    if model.norm.kind == "layer" and not layer.parallel:
-        for norm, product in ((ATTENTION_NORM, "qkv"), (FEED_FORWARD_NORM, "inner")):
-            if f"{prefix}.{norm}.scale" in sources and f"{prefix}.{product}.bias" in sources:
-                _norm(f"{prefix}.{norm}", f"{prefix}.{product}", sources)
+    if model.norm.kind == "layer":
+        for norm, products in _readers(layer).items():
+            names = [f"{prefix}.{product}" for product in products]
+            if all(f"{name}.bias" in sources for name in names):
+                _norm(f"{prefix}.{norm}", names, sources)
     if attention.query_key_norm is not None or attention.scale == 1:
         return layer
     for part in ("kernel", "bias"):
@@ -42,15 +43,29 @@ def _layer(prefix: str, layer: Layer, model: Transformer, sources: Sources) -> L
     return replace(layer, attention=replace(attention, scale=1.0))
 
 
-def _norm(norm: str, product: str, sources: Sources) -> None:
-    scale, kernel = sources.pop(f"{norm}.scale"), sources[f"{product}.kernel"]
-    if f"{norm}.offset" in sources:
-        offset = sources.pop(f"{norm}.offset")
-        bias = sources[f"{product}.bias"]
-        sources[f"{product}.bias"] = together(
-            lambda b, o, k: _float(b) + _float(o) @ _float(k), bias, offset, kernel
-        )
-    sources[f"{product}.kernel"] = together(lambda k, s: _float(k) * _float(s)[:, None], kernel, scale)
+def _readers(layer: Layer) -> dict[str, tuple[str, ...]]:
+    """Which products read what a norm gives."""
+    if layer.parallel and FEED_FORWARD_NORM not in layer.norms:
+        return {ATTENTION_NORM: ("qkv", "inner")}
+    return {ATTENTION_NORM: ("qkv",), FEED_FORWARD_NORM: ("inner",)}
+
+
+def _norm(norm: str, products: list[str], sources: Sources) -> None:
+    scale, offset = sources.pop(f"{norm}.scale", None), sources.pop(f"{norm}.offset", None)
+    for product in products:
+        bias, kernel = f"{product}.bias", f"{product}.kernel"
+        if offset is not None:
+            sources[bias] = together(_offset, sources[bias], offset, sources[kernel])
+        if scale is not None:
+            sources[kernel] = together(_rows_scaled, sources[kernel], scale)
+
+
+def _offset(bias: Array, offset: Array, kernel: Array) -> Array:
+    return _float(bias) + _float(offset) @ _float(kernel)
+
+
+def _rows_scaled(kernel: Array, scale: Array) -> Array:
+    return _float(kernel) * _float(scale)[:, None]
 
 
 def _scale(name: str, width: int, scale: float, sources: Sources) -> None:
