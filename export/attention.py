@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
-from export.description import Attention
+from export.description import Alibi, Attention
 from export.layers import soft_capped
 
 LOW = -1e9
@@ -38,36 +38,51 @@ class Whole(NamedTuple):
 
 
 class Masks:
-    """What is added to the scores of a call's queries: very low where a token may not look."""
+    """What is added to the scores of a call's queries: very low where a token may not look, else its bias."""
 
     def __init__(self, places: tf.Tensor, positions: tf.Tensor) -> None:
         """Queries stand at `places` (batch, steps), what they may look at at `positions` ([batch,] any)."""
         self._places = places[..., None]  # (batch, steps, 1)
         self._positions = positions[..., None, :]  # (1, any) or (batch, 1, any)
-        self._made: dict[tuple[int | None, int], tf.Tensor] = {}
+        self._made: dict[tuple[int | None, Alibi | None, int], tf.Tensor] = {}
 
     def of(self, attention: Attention) -> tf.Tensor:
-        """(batch, 1, group * steps, any), or (batch, 1, 1, any) of one step; made once for like layers."""
+        """(batch, 1, group * steps, any), or (batch, 1, 1, any) of one step; made once for like layers.
+
+        With alibi, (batch, kv_heads, group * steps, any).
+        """
         repeats = 1 if self._places.shape[1] == 1 else attention.group
-        key = attention.window, repeats
+        key = attention.window, attention.alibi, repeats
         if key not in self._made:
-            mask = self._mask(attention.window)
-            self._made[key] = mask if repeats == 1 else tf.tile(mask, [1, 1, repeats, 1])
+            biases = 0.0 if attention.alibi is None else self._biases(attention.alibi)
+            mask = tf.where(self._seen(attention.window), biases, LOW)
+            if attention.alibi is not None:
+                mask = group(mask, attention)
+            elif repeats > 1:
+                mask = tf.tile(mask, [1, 1, repeats, 1])
+            self._made[key] = mask
         return self._made[key]
 
-    def _mask(self, window: int | None) -> tf.Tensor:
+    def _seen(self, window: int | None) -> tf.Tensor:
+        """(batch, 1, steps, any)"""
         seen = self._positions <= self._places
         if window is not None:
             seen &= self._positions > self._places - window
-        return tf.where(seen, 0.0, LOW)[:, None]
+        return seen[:, None]
+
+    def _biases(self, alibi: Alibi) -> tf.Tensor:
+        """([batch,] heads, 1, any)"""
+        slopes = tf.constant(alibi.slopes, tf.bfloat16)[:, None, None]
+        products = slopes * tf.cast(self._positions[..., None, :, :], tf.bfloat16)
+        return tf.cast(products, tf.float32) * alibi.scale
 
 
-def group(queries: tf.Tensor, attention: Attention) -> tf.Tensor:
-    """(batch, heads, steps, head_dim) to (batch, kv_heads, group * steps, head_dim)."""
+def group(values: tf.Tensor, attention: Attention) -> tf.Tensor:
+    """(batch, heads, steps, any) to (batch, kv_heads, group * steps, any)."""
     if attention.group == 1:
-        return queries
-    batch, steps = (queries.shape[axis] or tf.shape(queries)[axis] for axis in (0, 2))
-    return tf.reshape(queries, [batch, attention.kv_heads, attention.group * steps, attention.head_dim])
+        return values
+    batch, steps, size = (values.shape[axis] or tf.shape(values)[axis] for axis in (0, 2, 3))
+    return tf.reshape(values, [batch, attention.kv_heads, attention.group * steps, size])
 
 
 def ungroup(mixed: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:

@@ -5,8 +5,8 @@ and offsets, is told by the weights that there are.
 
 The residual stream `x` goes through each layer as
 
-    x = x + attention_output_norm(attention(attention_norm(x)))
-    x = x + feed_forward_output_norm(feed_forward(feed_forward_norm(x)))
+    x = attention_sum_norm(x + attention_output_norm(attention(attention_norm(x))))
+    x = feed_forward_sum_norm(x + feed_forward_output_norm(feed_forward(feed_forward_norm(x))))
 
 where a layer has only the norms that it names. In a parallel layer both read the same `x`.
 """
@@ -23,10 +23,13 @@ ATTENTION_NORM = "attention_norm"
 ATTENTION_OUTPUT_NORM = "attention_output_norm"
 FEED_FORWARD_NORM = "feed_forward_norm"
 FEED_FORWARD_OUTPUT_NORM = "feed_forward_output_norm"
+ATTENTION_SUM_NORM = "attention_sum_norm"
+FEED_FORWARD_SUM_NORM = "feed_forward_sum_norm"
 
 BEFORE = (ATTENTION_NORM, FEED_FORWARD_NORM)
 AFTER = (ATTENTION_OUTPUT_NORM, FEED_FORWARD_OUTPUT_NORM)
 AROUND = BEFORE + AFTER
+OF_SUMS = (ATTENTION_SUM_NORM, FEED_FORWARD_SUM_NORM)
 SHARED = (ATTENTION_NORM,)
 """Of a parallel layer whose feed-forward reads what its attention reads."""
 
@@ -35,6 +38,18 @@ SHARED = (ATTENTION_NORM,)
 class Norm:
     kind: Literal["layer", "rms"]
     epsilon: float
+
+
+@dataclass(frozen=True)
+class Alibi:
+    """Positions as a bias of scores: head h's at key position j get `scale * slopes[h] * j`.
+
+    Slopes, positions and their product are rounded to bfloat16, whatever the model's dtype: far positions
+    share a bias.
+    """
+
+    slopes: tuple[float, ...]
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,7 @@ class Attention:
     scale: float
     """Of the scores."""
     rope: Rope | None = None
+    alibi: Alibi | None = None
     window: int | None = None
     """How many positions a token sees, its own among them; None: all before it."""
     soft_cap: float | None = None
@@ -98,6 +114,9 @@ class Layer:
     norms: tuple[str, ...] = BEFORE
     parallel: bool = False
 
+    def __post_init__(self) -> None:
+        assert not (self.parallel and set(OF_SUMS) & set(self.norms)), "a parallel layer has one sum"
+
 
 @dataclass(frozen=True)
 class Transformer:
@@ -112,6 +131,9 @@ class Transformer:
     """Whether the embedding is the head too."""
     learned_positions: bool = False
     """One vector for each position of the context, added to the embedding."""
+    embedding_width: int | None = None
+    """Of the embedding and the head, where projections stand between these and the layers."""
+    final_norm: bool = True
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     """Of what attention and feed-forward add."""

@@ -14,8 +14,10 @@ from export import layers
 from export.description import (
     ATTENTION_NORM,
     ATTENTION_OUTPUT_NORM,
+    ATTENTION_SUM_NORM,
     FEED_FORWARD_NORM,
     FEED_FORWARD_OUTPUT_NORM,
+    FEED_FORWARD_SUM_NORM,
     Attention,
     Experts,
     Layer,
@@ -69,6 +71,8 @@ class Stack:
         x = tf.gather(table, tokens)
         if model.embedding_scale != 1:
             x *= tf.constant(model.embedding_scale, table.dtype)
+        if model.embedding_width is not None:
+            x = layers.dense(self._weights, "input_projection", x)
         x = tf.cast(x, tf.float32)
         if model.learned_positions:
             places = tf.minimum(positions, model.context_length - 1)
@@ -83,13 +87,14 @@ class Stack:
         mixed = self._attend(index, normed, steps, turns, view)
         mixed = self._added(layer, own, ATTENTION_OUTPUT_NORM, mixed)
         if not layer.parallel:
-            x += mixed
+            x = self._normed(layer, own, ATTENTION_SUM_NORM, x + mixed)
         if FEED_FORWARD_NORM in layer.norms or not layer.parallel:
             normed = self._normed(layer, own, FEED_FORWARD_NORM, x)
         fed = _feed_forward(layer, own, normed)
         if layer.parallel:
             x += mixed
-        return x + self._added(layer, own, FEED_FORWARD_OUTPUT_NORM, fed)
+        x += self._added(layer, own, FEED_FORWARD_OUTPUT_NORM, fed)
+        return self._normed(layer, own, FEED_FORWARD_SUM_NORM, x)
 
     def _attend(
         self, index: int, x: tf.Tensor, steps: int | tf.Tensor, turns: dict[Rope, Turns], view: View
@@ -122,7 +127,10 @@ class Stack:
     def _head(self, x: tf.Tensor) -> tf.Tensor:
         model = self._model
         table = self._weights["embedding" if model.tied else "head.kernel"]
-        x = layers.norm(self._weights.within("final_norm"), model.norm, x)
+        if model.final_norm:
+            x = layers.norm(self._weights.within("final_norm"), model.norm, x)
+        if model.embedding_width is not None:
+            x = layers.dense(self._weights, "output_projection", x)
         product = tf.matmul(tf.cast(x, table.dtype), table, transpose_b=True)
         bias = self._weights.get("head.bias")
         logits = tf.cast(product if bias is None else tf.nn.bias_add(product, bias), tf.float32)

@@ -1,7 +1,8 @@
 """A described model's weights as variables, each made from its source when its turn comes.
 
-Their names: `embedding`, `positions`, `head.kernel` (vocabulary, width), `head.bias`, `final_norm.scale`, and
-for each layer `layers.<i>.`
+Their names: `embedding`, `positions`, `head.kernel` (vocabulary, width), `head.bias`, `final_norm.scale`,
+`input_projection.kernel` (embedding, width), `output_projection.kernel` (width, embedding), and for each
+layer `layers.<i>.`
 
     qkv.kernel (width, queries | keys | values)      attention_output.kernel (heads * head_dim, width)
     inner.kernel (width, inner), gated: gate | up    outer.kernel (inner, width)

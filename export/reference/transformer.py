@@ -9,12 +9,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from ml_dtypes import bfloat16
 
 from export.description import (
     ATTENTION_NORM,
     ATTENTION_OUTPUT_NORM,
+    ATTENTION_SUM_NORM,
     FEED_FORWARD_NORM,
     FEED_FORWARD_OUTPUT_NORM,
+    FEED_FORWARD_SUM_NORM,
+    Alibi,
     Attention,
     Experts,
     FeedForward,
@@ -53,6 +57,7 @@ class Reference:
         # Rounded as the table is, where that is coarser.
         scale = np.array(self._model.embedding_scale).astype(table.dtype)
         xs = [table[ids].astype(np.float64) * np.float64(scale) for ids in texts]
+        xs = self._projected("input_projection", xs)
         if self._model.learned_positions:
             places = self._raw("positions")
             xs = [x + places[: len(x)].astype(np.float64) for x in xs]
@@ -60,13 +65,20 @@ class Reference:
 
     def _logits(self, xs: list[Array]) -> list[Array]:
         model, own = self._model, self._weights("final_norm.")
-        xs = [_norm(own, "", model.norm, x) for x in xs]
+        xs = [_norm(own, "", model.norm, x) for x in xs] if model.final_norm else xs
+        xs = self._projected("output_projection", xs)
         table = self._raw("embedding" if model.tied else "head.kernel")
         pieces = [table[i : i + PIECE].astype(np.float64).T for i in range(0, len(table), PIECE)]
         bias = self._sources.get("head.bias")
         offset = 0.0 if bias is None else bias.read(self._read).astype(np.float64)
         each = (np.concatenate([x @ piece for piece in pieces], axis=1) + offset for x in xs)
         return [_capped(logits * model.logit_scale, model.logit_soft_cap) for logits in each]
+
+    def _projected(self, name: str, xs: list[Array]) -> list[Array]:
+        if self._model.embedding_width is None:
+            return xs
+        own = self._weights(f"{name}.")
+        return [x @ own["kernel"] for x in xs]
 
     def _raw(self, name: str) -> npt.NDArray[Any]:
         return self._sources[name].read(self._read)
@@ -91,11 +103,13 @@ class _Block:
         layer, scale = self._layer, self._model.residual_scale
         read = self._normed(ATTENTION_NORM, x)
         mixed = scale * self._normed(ATTENTION_OUTPUT_NORM, self._attention(read))
+        summed = self._normed(ATTENTION_SUM_NORM, x + mixed)
         if layer.parallel:
             read = self._normed(FEED_FORWARD_NORM, x) if FEED_FORWARD_NORM in layer.norms else read
         else:
-            read = self._normed(FEED_FORWARD_NORM, x + mixed)
-        return x + mixed + scale * self._normed(FEED_FORWARD_OUTPUT_NORM, self._feed_forward(read))
+            read = self._normed(FEED_FORWARD_NORM, summed)
+        fed = scale * self._normed(FEED_FORWARD_OUTPUT_NORM, self._feed_forward(read))
+        return self._normed(FEED_FORWARD_SUM_NORM, summed + fed)
 
     def _normed(self, name: str, x: Array) -> Array:
         return _norm(self._own, f"{name}.", self._model.norm, x) if name in self._layer.norms else x
@@ -107,7 +121,7 @@ class _Block:
         q, k = self._looking("query_norm.", q), self._looking("key_norm.", k)
         mask = _mask(len(x), attention.window)
         mixed = [
-            _attended(attention, q[head], k[head // attention.group], v[head // attention.group], mask)
+            _attended(attention, head, q[head], k[head // attention.group], v[head // attention.group], mask)
             for head in range(attention.heads)
         ]
         return _dense(self._own, "attention_output", np.concatenate(mixed, axis=1))
@@ -148,10 +162,19 @@ def _fed(own: dict[str, Array], kind: FeedForward, x: Array) -> Array:
     return _dense(own, "outer", activation(gate) * up)
 
 
-def _attended(attention: Attention, q: Array, k: Array, v: Array, mask: Array) -> Array:
+def _attended(attention: Attention, head: int, q: Array, k: Array, v: Array, mask: Array) -> Array:
     """One head, (time, head_dim) each."""
     scores = _capped(q @ k.T * attention.scale, attention.soft_cap)
+    if attention.alibi is not None:
+        scores += _biases(attention.alibi, head, len(k))
     return _softmax(scores + mask) @ v
+
+
+def _biases(alibi: Alibi, head: int, time: int) -> Array:
+    """(time,)"""
+    products = np.arange(time).astype(bfloat16) * bfloat16(alibi.slopes[head])
+    out: Array = products.astype(np.float64) * alibi.scale
+    return out
 
 
 def _mask(time: int, window: int | None) -> Array:
