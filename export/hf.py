@@ -56,7 +56,9 @@ def load(
         generation=words.generation,
         chat_template=words.chat_template,
     )
-    return Servable(manifest, words.tokenizer, step, Reference(model, sources, read), dtype == "float32")
+    return Servable(
+        manifest, words.tokenizer, step, Reference(model, sources, read, dtype), dtype == "float32"
+    )
 
 
 def described(

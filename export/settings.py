@@ -23,6 +23,9 @@ ACTIVATIONS: Mapping[str, Literal["gelu", "gelu_tanh", "relu", "silu"]] = {
 }
 """By the names of Hugging Face."""
 
+FULL, SLIDING = "full_attention", "sliding_attention"
+"""Layer types, by the names of Hugging Face: only the latter has a window."""
+
 
 class Settings:
     """One config.json; `path` is for messages, `ignored` are keys that the user vouches for."""
@@ -71,6 +74,13 @@ class Settings:
             if each not in allowed:
                 raise UnsupportedError(f"{key} has {each!r}; implemented are {', '.join(allowed)}")
         return tuple(value)
+
+    def layer_types(self, layers: int) -> tuple[str, ...] | None:
+        """FULL or SLIDING of each layer, or None where nothing is said."""
+        types = self.names("layer_types", (FULL, SLIDING))
+        if types is not None and len(types) != layers:
+            raise SourceError(f"{self._path}: layer_types must have {layers} entries, not {len(types)}")
+        return types
 
     def integers(self, key: str) -> tuple[int, ...] | None:
         """A list of whole numbers, or None."""

@@ -10,8 +10,31 @@ sources       where each of its weights comes from
 
 from types import ModuleType
 
-from export.families import falcon, gpt2, gpt_neox, llama, opt, phi, stablelm, starcoder2
+from export.families import (
+    falcon,
+    gemma,
+    gemma2,
+    gpt2,
+    gpt_neox,
+    llama,
+    opt,
+    phi,
+    stablelm,
+    starcoder2,
+)
 
 FAMILIES: dict[str, ModuleType] = {
-    module.MODEL_TYPE: module for module in (falcon, gpt2, gpt_neox, llama, opt, phi, stablelm, starcoder2)
+    module.MODEL_TYPE: module
+    for module in (
+        falcon,
+        gemma,
+        gemma2,
+        gpt2,
+        gpt_neox,
+        llama,
+        opt,
+        phi,
+        stablelm,
+        starcoder2,
+    )
 }

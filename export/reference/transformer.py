@@ -37,12 +37,13 @@ PIECE = 4096
 
 
 class Reference:
-    """The model that `sources` give when they are read."""
+    """The model that `sources` give when they are read, as one that computes in `dtype` means it."""
 
-    def __init__(self, model: Transformer, sources: Sources, read: Read) -> None:
+    def __init__(self, model: Transformer, sources: Sources, read: Read, dtype: str = "float32") -> None:
         self._model = model
         self._sources = sources
         self._read = read
+        self._dtype = dtype
 
     def __call__(self, texts: Sequence[Ids]) -> list[Array]:
         """For each of `texts` (time,) logits (time, vocabulary)."""
@@ -54,8 +55,8 @@ class Reference:
 
     def _embedded(self, texts: Sequence[Ids]) -> list[Array]:
         table = self._raw("embedding")
-        # Rounded as the table is, where that is coarser.
-        scale = np.array(self._model.embedding_scale).astype(table.dtype)
+        # All embeddings feel its rounding alike, so that it is a part of the model.
+        scale = np.array(self._model.embedding_scale).astype(self._dtype)
         xs = [table[ids].astype(np.float64) * np.float64(scale) for ids in texts]
         xs = self._projected("input_projection", xs)
         if self._model.learned_positions:
