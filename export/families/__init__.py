@@ -20,6 +20,7 @@ from export.families import (
     llama,
     opt,
     phi,
+    phi3,
     stablelm,
     starcoder2,
 )
@@ -36,6 +37,7 @@ FAMILIES: dict[str, ModuleType] = {
         llama,
         opt,
         phi,
+        phi3,
         stablelm,
         starcoder2,
     )
