@@ -1,9 +1,19 @@
 """Llama 2 and 3: RMS norms, rotary positions, gated feed-forward; grouped heads.
 
-Mistral, Qwen, Granite and others are this with other settings: they use `layer_sources` and `end_sources`.
+Mistral, Qwen, Granite and others are this with other settings: they use what is below `sources`.
 """
 
-from export.description import Attention, FeedForward, Layer, Norm, Transformer
+from collections.abc import Collection, Mapping
+
+from export.description import (
+    ATTENTION_NORM,
+    FEED_FORWARD_NORM,
+    Attention,
+    FeedForward,
+    Layer,
+    Norm,
+    Transformer,
+)
 from export.settings import Settings
 from export.source import Sources, joined, linear, tensor
 
@@ -11,46 +21,89 @@ MODEL_TYPE = "llama"
 PREFIX = "model."
 NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
+NORMS = {ATTENTION_NORM: "input_layernorm", FEED_FORWARD_NORM: "post_attention_layernorm"}
+ATTENTION = ("qkv", "attention_output")
+"""Products that have biases together."""
+FEED_FORWARD = ("inner", "outer")
+
 
 def context(settings: Settings) -> int:
     return settings.size("max_position_embeddings", 2048)
 
 
 def describe(settings: Settings, context: int) -> Transformer:
+    settings.only("rope_interleaved", False)
+    settings.unused("is_llama_config")
+    layer = Layer(attention(settings, context), feed_forward(settings))
+    return transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+
+
+def sources(model: Transformer, settings: Settings) -> Sources:
+    return all_sources(model, biases(settings))
+
+
+def attention(
+    settings: Settings, context: int, kv_heads: int | None = None, head_dim: int | None = None
+) -> Attention:
+    """`kv_heads` and `head_dim` are those of configurations without the keys."""
     heads = settings.size("num_attention_heads")
-    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_size", "num_attention_heads")
-    attention = Attention(
+    head_dim = settings.optional_size("head_dim", head_dim)
+    head_dim = head_dim or settings.divided("hidden_size", "num_attention_heads")
+    return Attention(
         heads,
-        settings.size("num_key_value_heads", heads),
+        settings.size("num_key_value_heads", kv_heads or heads, null=heads),
         head_dim,
         scale=head_dim**-0.5,
         rope=settings.rope(head_dim, context),
     )
-    feed_forward = FeedForward(
+
+
+def feed_forward(settings: Settings) -> FeedForward:
+    return FeedForward(
         settings.size("intermediate_size"), settings.activation("hidden_act", "silu"), gated=True
     )
+
+
+def transformer(
+    settings: Settings,
+    context: int,
+    layers: tuple[Layer, ...],
+    epsilon: float = 1e-6,
+    tied: bool = False,
+) -> Transformer:
+    """`epsilon` and `tied` are those of configurations without the keys."""
     return Transformer(
         vocabulary_size=settings.size("vocab_size"),
         context_length=context,
         width=settings.size("hidden_size"),
-        norm=Norm("rms", settings.number("rms_norm_eps", 1e-6)),
-        layers=(Layer(attention, feed_forward),) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", False),
+        norm=norm(settings, epsilon),
+        layers=layers,
+        tied=settings.flag("tie_word_embeddings", tied),
     )
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:
-    attention = settings.flag("attention_bias", False)
-    feed_forward = settings.flag("mlp_bias", False)
+def norm(settings: Settings, epsilon: float = 1e-6) -> Norm:
+    return Norm("rms", settings.number("rms_norm_eps", epsilon))
+
+
+def biases(settings: Settings) -> tuple[str, ...]:
+    """The products that have some."""
+    groups = {"attention_bias": ATTENTION, "mlp_bias": FEED_FORWARD}
+    return tuple(name for key, names in groups.items() if settings.flag(key, False) for name in names)
+
+
+def all_sources(
+    model: Transformer, biases: Collection[str] = (), norms: Mapping[str, str] = NORMS
+) -> Sources:
+    """Every weight but those of experts; `biases` names products, `norms` has their own names."""
     found = end_sources(model)
     for i, layer in enumerate(model.layers):
-        found |= layer_sources(i, layer, model.width, ("qkv", "attention_output") if attention else ())
-        found |= feed_forward_sources(i, layer, model.width, feed_forward)
-        found |= norm_sources(i, NORMS, model.width)
+        found |= layer_sources(i, layer, model.width, biases)
+        found |= norm_sources(i, norms, model.width)
+        found |= query_key_norm_sources(i, layer.attention)
+        if isinstance(layer.feed_forward, FeedForward):
+            found |= feed_forward_sources(i, layer, model.width, "inner" in biases)
     return found
-
-
-NORMS = {"attention_norm": "input_layernorm", "feed_forward_norm": "post_attention_layernorm"}
 
 
 def end_sources(model: Transformer) -> Sources:
@@ -64,7 +117,7 @@ def end_sources(model: Transformer) -> Sources:
     return found
 
 
-def norm_sources(index: int, names: dict[str, str], width: int) -> Sources:
+def norm_sources(index: int, names: Mapping[str, str], width: int) -> Sources:
     """The norms of a layer, by their names here and there."""
     return {
         f"layers.{index}.{name}.scale": tensor(f"layers.{index}.{own}.weight", width)
@@ -72,7 +125,19 @@ def norm_sources(index: int, names: dict[str, str], width: int) -> Sources:
     }
 
 
-def layer_sources(index: int, layer: Layer, width: int, biases: tuple[str, ...] = ()) -> Sources:
+def query_key_norm_sources(index: int, attention: Attention) -> Sources:
+    """The norms of queries and keys, where there are any."""
+    if attention.query_key_norm is None:
+        return {}
+    one = attention.head_dim
+    sizes = (attention.width, attention.kv_width) if attention.whole_norm else (one, one)
+    return {
+        f"layers.{index}.{name}_norm.scale": tensor(f"layers.{index}.self_attn.{name[0]}_norm.weight", size)
+        for name, size in zip(("query", "key"), sizes, strict=True)
+    }
+
+
+def layer_sources(index: int, layer: Layer, width: int, biases: Collection[str] = ()) -> Sources:
     """Attention's products; those that `biases` names have some."""
     here, there, attention = f"layers.{index}", f"layers.{index}.self_attn", layer.attention
     parts = {"q": attention.width, "k": attention.kv_width, "v": attention.kv_width}
