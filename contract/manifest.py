@@ -15,7 +15,7 @@ import numpy as np
 from contract import names
 from contract.checks import Reader, require
 from contract.dtypes import dtype_of_name
-from contract.errors import ManifestError
+from contract.errors import ManifestError, TensorError
 
 CONTRACT_VERSION = 1
 
@@ -41,7 +41,10 @@ class StateTensor:
         require(bool(self.name), "a state tensor needs a name")
         require(self.name not in names.RESERVED, f"state tensor name {self.name!r} is reserved")
         self._check_shape()
-        dtype_of_name(self.dtype)
+        try:
+            dtype_of_name(self.dtype)
+        except TensorError as error:
+            raise ManifestError(f"{self.name}: {error}") from None
 
     def _check_shape(self) -> None:
         require(all(size >= 0 for size in self.shape), f"{self.name}: shape {self.shape} has a negative size")
@@ -178,8 +181,9 @@ class Manifest:
         require(self.vocabulary_size >= 1, f"vocabulary_size {self.vocabulary_size} must be at least 1")
         require(self.context_length >= 2, f"context_length {self.context_length} must be at least 2")
         self._check_layout()
-        unique = {tensor.name for tensor in self.state}
-        require(len(unique) == len(self.state), "two state tensors have the same name")
+        for tensor in self.state:
+            same = [other for other in self.state if other.name == tensor.name]
+            require(len(same) == 1, f"two state tensors have the same name, {tensor.name!r}")
         for token in self.special_tokens.all:
             require(
                 0 <= token < self.vocabulary_size,
