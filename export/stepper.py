@@ -14,6 +14,8 @@ import tensorflow as tf
 from contract import names
 from contract.manifest import Manifest, StateTensor
 from contract.tensors import Array
+from export.blame import one_line
+from export.errors import VerificationError
 from export.pool_stepper import GREEDY, NO_STOP, Sampling
 
 Ids = npt.NDArray[np.int32]
@@ -56,8 +58,9 @@ class Stepper:
         """One padded call for rows of any lengths; rows without states are fresh sessions."""
         states = states or [self.fresh() for _ in ids]
         lengths = np.array([len(row) for row in ids], np.int32)
-        feeds = {names.TOKENS: _padded(ids, 0), names.LENGTHS: lengths, **self._stacked(states)}
-        answer = self.call(names.STEP_SIGNATURE, feeds)
+        feeds = {names.TOKENS: self._rectangle(ids), names.LENGTHS: lengths, **self._stacked(states)}
+        answer = self._answer(names.STEP_SIGNATURE, feeds)
+        self._check_shapes(answer, *feeds[names.TOKENS].shape)
         return [
             Result(answer[names.LOGITS][row], self._after(answer, row, len(ids[row]), states[row]))
             for row in range(len(ids))
@@ -82,7 +85,7 @@ class Stepper:
             **sampling.feeds(np.zeros((len(tokens), max(budget))) if uniforms is None else uniforms),
             **self._stacked(states),
         }
-        answer = self.call(names.DECODE_SIGNATURE, feeds)
+        answer = self._answer(names.DECODE_SIGNATURE, feeds)
         given = [[token for token in row if token != NO_STOP] for row in answer[names.TOKENS].tolist()]
         return [
             Decoded(new, self._after(answer, row, len(new), states[row])) for row, new in enumerate(given)
@@ -103,6 +106,33 @@ class Stepper:
         answer = run(**{name: tf.constant(value) for name, value in feeds.items()})
         return {name: value.numpy() for name, value in answer.items()}
 
+    def _answer(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
+        try:
+            return self.call(signature, feeds)
+        except tf.errors.OpError as error:
+            shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items() if value.size)
+            raise VerificationError(f"{signature} fails for {shapes}: {one_line(error)}") from error
+
+    def _check_shapes(self, answer: dict[str, Array], rows: int, steps: int) -> None:
+        """Sizes that the graph left open until it ran."""
+        wanted: dict[str, tuple[int, ...]] = {names.LOGITS: (rows, self.manifest.vocabulary_size)}
+        for tensor in self.manifest.state:
+            sizes = [steps if axis == tensor.growth_axis else size for axis, size in enumerate(tensor.shape)]
+            wanted[tensor.name] = (rows, *sizes)
+        for name, shape in wanted.items():
+            if answer[name].shape != shape:
+                raise VerificationError(
+                    f"output {name!r} of step has shape {answer[name].shape}, not {shape}, "
+                    f"for {rows} rows of {steps} tokens{_only_new(self.manifest, name)}"
+                )
+
+    def _rectangle(self, ids: Sequence[Ids]) -> Ids:
+        """Padded with an id that no model takes for padding."""
+        tokens = np.full([len(ids), max(map(len, ids))], self.manifest.vocabulary_size - 1, np.int32)
+        for i, row in enumerate(ids):
+            tokens[i, : len(row)] = row
+        return tokens
+
     def _stacked(self, states: Sequence[State]) -> State:
         return {t.name: _batch(t, [state[t.name] for state in states]) for t in self.manifest.state}
 
@@ -116,6 +146,11 @@ class Stepper:
                 value = np.concatenate([before[tensor.name], new], tensor.growth_axis)
             state[tensor.name] = value
         return state
+
+
+def _only_new(manifest: Manifest, name: str) -> str:
+    grows = name in {tensor.name for tensor in manifest.growing}
+    return ": of what grows, only the new entries are asked for" if grows else ""
 
 
 def _batch(tensor: StateTensor, rows: list[Array]) -> Array:

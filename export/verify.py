@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from contract import names
 from contract.manifest import Manifest
 from contract.tensors import Array
+from export.difference import Difference, between, largest, of_all
 from export.errors import VerificationError
 from export.servable import Reference, Servable
 from export.stepper import Decoded, Ids, Result, State, Stepper
@@ -27,34 +29,45 @@ DECODED = 16
 logger = logging.getLogger(__name__)
 
 
+_MEANING = {
+    "reference": "the reference computes something else",
+    "prefill and decode": "a text at once and token by token must give the same",
+    "state of a ragged batch": "a row's padding, or another row, must not reach it",
+    "ragged batch": "a row's padding, or another row, must not reach it",
+    "several steps": "many steps in one call must give what single ones do",
+}
+"""What it means that a claim fails."""
+
+
 @dataclass(frozen=True)
 class Figures:
-    """What was measured; errors are the largest absolute differences, of logits if nothing else is said."""
+    """What was measured: largest absolute differences."""
 
-    reference: float | None
-    """None: there was no reference."""
+    reference: Difference | None
+    """Of logits. None: there was no reference."""
     agreement: float | None
     """The part of positions whose likeliest id is the reference's."""
-    decode: float
-    batch: float
-    """Of logits and of states."""
-    steps: float | None
+    decode: Difference
+    """Of logits."""
+    drift: Difference | None
+    """Of states after the same; no error by itself."""
+    mixed: Difference | None
+    """Of the states of rows in a batch. None: there is no state."""
+    batch: Difference
+    """Of their logits."""
+    steps: Difference | None
     """Of states, and how far the logits of chosen tokens lie below the largest. None: no `decode`."""
     scale: float
     """The largest absolute logit."""
 
     @property
-    def errors(self) -> dict[str, float]:
-        named = {
-            "reference": self.reference,
-            "prefill and decode": self.decode,
-            "ragged batch": self.batch,
-            "several steps": self.steps,
-        }
-        return {name: error for name, error in named.items() if error is not None}
+    def errors(self) -> dict[str, Difference]:
+        """By claim."""
+        measured = (self.reference, self.decode, self.mixed, self.batch, self.steps)
+        return {claim: error for claim, error in zip(_MEANING, measured, strict=True) if error is not None}
 
     def __str__(self) -> str:
-        errors = ", ".join(f"{name} {error:.1e}" for name, error in self.errors.items())
+        errors = ", ".join(f"{name} {error.size:.1e}" for name, error in self.errors.items())
         agreement = "no reference" if self.agreement is None else f"greedy agreement {self.agreement:.1%}"
         return f"max abs error: {errors}; {agreement}"
 
@@ -89,9 +102,17 @@ def verify(directory: Path, servable: Servable) -> Figures:
 def check(figures: Figures, exact: bool) -> None:
     """VerificationError for an error that rounding does not explain; one that is not a number, if inexact."""
     allowed = tolerance(figures.scale) if exact else math.inf
-    for name, error in figures.errors.items():
-        if not error <= allowed:
-            raise VerificationError(f"{name}: max abs error {error:.2e} is above {allowed:.2e}")
+    for claim, error in figures.errors.items():
+        if not error.size <= allowed:
+            raise VerificationError(
+                f"{claim}: max abs error {error.size:.2e} of {error.tensor!r} is above {allowed:.2e}: "
+                f"{_MEANING[claim]}{_drifted(figures) if error is figures.decode else ''}"
+            )
+
+
+def _drifted(figures: Figures) -> str:
+    drift = figures.drift
+    return f"; of the states, {drift.tensor!r} differs most, by {drift.size:.2e}" if drift else ""
 
 
 def tolerance(scale: float) -> float:
@@ -103,12 +124,18 @@ def measure(stepper: Stepper, reference: Reference | None) -> Figures:
     trials = _trials(stepper.manifest)
     progress = tqdm(trials, desc="verifying", unit="prompt", leave=False, disable=None)
     singles = [_decode(stepper, [trial])[0] for trial in progress]
+    for trial, run in zip(trials, singles, strict=True):
+        _check_values(trial, run)
     expected = [] if reference is None else _expected(reference, trials)
+    decode, drift = _decode_errors(stepper, trials, singles)
+    batch, mixed = _errors(_decode(stepper, trials), singles)
     return Figures(
-        reference=_largest(_differences([run.logits for run in singles], expected)) if expected else None,
+        reference=_reference_error(singles, expected) if expected else None,
         agreement=_agreement([run.logits for run in singles], expected) if expected else None,
-        decode=_decode_error(stepper, trials, singles),
-        batch=_batch_error(_decode(stepper, trials), singles),
+        decode=decode,
+        drift=drift,
+        mixed=mixed,
+        batch=batch,
         steps=_steps_error(stepper, trials) if stepper.manifest.decode_steps else None,
         scale=max(float(np.abs(run.logits).max()) for run in singles),
     )
@@ -141,23 +168,46 @@ def _expected(reference: Reference, trials: Sequence[_Trial]) -> list[Array]:
     return [logits[trial.prompt - 1 :] for trial, logits in zip(trials, answers, strict=True)]
 
 
-def _decode_error(stepper: Stepper, trials: Sequence[_Trial], singles: Sequence[_Run]) -> float:
-    whole = [stepper.run([trial.ids])[0].logits for trial in trials]
-    return _largest(_differences([run.logits[-1] for run in singles], whole))
+def _check_values(trial: _Trial, run: _Run) -> None:
+    """VerificationError for what no decode loop can go on with."""
+    # A state that is none makes logits that are none.
+    for name, value in {**run.state, names.LOGITS: run.logits}.items():
+        if not np.isfinite(value).all():
+            after = f"a prompt of {trial.prompt} tokens and {len(trial.ids) - trial.prompt} single ones"
+            raise VerificationError(f"{name!r} is nan or infinite after {after}")
+    if run.logits.shape[1] > 1 and (run.logits >= 0).all() and np.allclose(run.logits.sum(1), 1, atol=1e-3):
+        raise VerificationError(
+            f"{names.LOGITS!r} are probabilities, which sum to 1: give what their softmax is taken of"
+        )
 
 
-def _batch_error(together: Sequence[_Run], singles: Sequence[_Run]) -> float:
-    errors = _differences([run.logits for run in together], [run.logits for run in singles])
-    for name in singles[0].state:
-        errors += _differences([run.state[name] for run in together], [run.state[name] for run in singles])
-    return _largest(errors)
+def _reference_error(singles: Sequence[_Run], expected: Sequence[Array]) -> Difference:
+    pairs = zip(singles, expected, strict=True)
+    return largest(between(names.LOGITS, run.logits, logits) for run, logits in pairs)
 
 
-def _steps_error(stepper: Stepper, trials: Sequence[_Trial]) -> float:
+def _decode_errors(
+    stepper: Stepper, trials: Sequence[_Trial], singles: Sequence[_Run]
+) -> tuple[Difference, Difference | None]:
+    """Of logits, and of states, which may differ where they mean the same."""
+    whole = [stepper.run([trial.ids])[0] for trial in trials]
+    ends = [_Run(run.logits[-1], run.state) for run in singles]
+    return _errors([_Run(result.logits, result.state) for result in whole], ends)
+
+
+def _errors(given: Sequence[_Run], expected: Sequence[_Run]) -> tuple[Difference, Difference | None]:
+    """Of logits, and of states where there are some."""
+    pairs = list(zip(given, expected, strict=True))
+    logits = [between(names.LOGITS, run.logits, other.logits) for run, other in pairs]
+    states = [of_all(run.state, other.state) for run, other in pairs if other.state]
+    return largest(logits), largest(states) if states else None
+
+
+def _steps_error(stepper: Stepper, trials: Sequence[_Trial]) -> Difference:
     """All trials in one call, with ragged numbers of steps, against single steps fed with the same tokens."""
     results = stepper.run([trial.ids[: trial.prompt] for trial in trials])
     if not all(np.isfinite(result.logits).all() for result in results):
-        return math.nan
+        return Difference(math.nan, names.LOGITS)
     tokens = [int(result.logits.argmax()) for result in results]
     budgets = [max(1, len(trial.ids) - trial.prompt - 3 * i) for i, trial in enumerate(trials)]
     together = stepper.decode(tokens, [r.state for r in results], [trial.prompt for trial in trials], budgets)
@@ -166,30 +216,20 @@ def _steps_error(stepper: Stepper, trials: Sequence[_Trial]) -> float:
         if len(decoded.tokens) != budget:
             raise VerificationError(f"several steps: {len(decoded.tokens)} tokens came of {budget}")
         errors.append(_single_steps_error(stepper, token, result, decoded))
-    return _largest(errors)
+    return largest(errors)
 
 
-def _single_steps_error(stepper: Stepper, token: int, result: Result, decoded: Decoded) -> float:
+def _single_steps_error(stepper: Stepper, token: int, result: Result, decoded: Decoded) -> Difference:
     errors = []
     for chosen in decoded.tokens:
         result = stepper.run([np.array([token], np.int32)], [result.state])[0]
-        errors.append(float(result.logits.max() - result.logits[chosen]))
+        errors.append(Difference(float(result.logits.max() - result.logits[chosen]), names.LOGITS))
         token = chosen
-    names = result.state.keys()
-    errors += _differences([decoded.state[name] for name in names], [result.state[name] for name in names])
-    return _largest(errors)
+    if result.state:
+        errors.append(of_all(decoded.state, result.state))
+    return largest(errors)
 
 
 def _agreement(given: Sequence[Array], expected: Sequence[Array]) -> float:
     same = [a.argmax(axis=1) == b.argmax(axis=1) for a, b in zip(given, expected, strict=True)]
     return float(np.concatenate(same).mean())
-
-
-def _differences(given: Sequence[Array], expected: Sequence[Array]) -> list[float]:
-    pairs = zip(given, expected, strict=True)
-    return [float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max()) for a, b in pairs]
-
-
-def _largest(errors: Sequence[float]) -> float:
-    """Not a number where one of them is not."""
-    return float(np.max(errors))
