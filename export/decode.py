@@ -11,6 +11,7 @@ import tensorflow as tf
 from contract import names
 from contract.manifest import Manifest, StateTensor
 from export import sampler, signature
+from export.blame import one_line
 from export.errors import SignatureError
 from export.sampler import Progress, Sampler
 from export.steps import Rows, advance
@@ -37,7 +38,7 @@ def trace(step: Function, manifest: Manifest) -> Function:
     try:
         return tf.function(model.decode, autograph=False).get_concrete_function(**inputs(manifest))
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise SignatureError(f"step cannot be run in a loop: {signature.one_line(error)}") from error
+        raise SignatureError(f"step cannot be run in a loop: {one_line(error)}") from error
 
 
 class _Model:

@@ -1,9 +1,14 @@
 """The `step` signature that a manifest asks for, and the check that a function keeps it."""
 
+import inspect
+import re
+from typing import Any
+
 import tensorflow as tf
 
 from contract import names
 from contract.manifest import Manifest, StateTensor
+from export.blame import located
 from export.errors import SignatureError
 from export.servable import Servable
 
@@ -30,11 +35,13 @@ def state(manifest: Manifest) -> dict[str, tf.TensorSpec]:
 
 def trace(servable: Servable) -> tf.types.experimental.ConcreteFunction:
     """`step` as a graph for any batch; SignatureError where it does not keep the contract."""
+    given = inputs(servable.manifest)
+    _check_inputs(servable.step, given)
     function = tf.function(servable.step, autograph=False)
     try:
-        concrete = function.get_concrete_function(**inputs(servable.manifest))
+        concrete = function.get_concrete_function(**given)
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise SignatureError(f"step cannot be traced: {one_line(error)}") from error
+        raise SignatureError(f"step cannot be traced: {located(error)}") from error
     check(concrete.structured_outputs, servable.manifest)
     return concrete
 
@@ -47,6 +54,23 @@ def check(given: object, manifest: Manifest) -> None:
     _check_names(set(given), set(wanted))
     for name, spec in wanted.items():
         _check_tensor(name, given[name], spec)
+
+
+def _check_inputs(step: Any, given: dict[str, tf.TensorSpec]) -> None:
+    """SignatureError unless `step` takes these names, and each can name an input of a signature."""
+    for name in given:
+        if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
+            raise SignatureError(
+                f"state tensor {name!r} must be named by letters, digits and '_', a letter first"
+            )
+    parameters = inspect.signature(step).parameters.values()
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    known = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if (missing := given.keys() - known) and not anything:
+        raise SignatureError(f"step takes no argument {_listed(missing)}, which the contract gives it")
+    needed = {p.name for p in parameters if p.default is p.empty and p.name in known}
+    if extra := needed - given.keys():
+        raise SignatureError(f"step asks for {_listed(extra)}, which is not among {_listed(set(given))}")
 
 
 def _check_names(given: set[str], wanted: set[str]) -> None:
@@ -62,11 +86,19 @@ def _check_tensor(name: str, given: object, spec: tf.TensorSpec) -> None:
     if given.dtype != spec.dtype:
         raise SignatureError(f"output {name!r} of step is {given.dtype.name}, not {spec.dtype.name}")
     if not spec.shape.is_compatible_with(given.shape):
-        raise SignatureError(f"output {name!r} of step has shape {given.shape}, not {spec.shape}")
+        raise SignatureError(
+            f"output {name!r} of step has shape {given.shape}, not {spec.shape}{_hint(name, given)}"
+        )
     # A number where the contract has None would tie the graph to one batch.
     fixed = [axis for axis, size in enumerate(spec.shape) if size is None and _known(given.shape, axis)]
     if fixed:
         raise SignatureError(f"output {name!r} of step has shape {given.shape}: axis {fixed[0]} must be free")
+
+
+def _hint(name: str, given: tf.Tensor) -> str:
+    """For logits at all positions."""
+    everywhere = name == names.LOGITS and given.shape.rank == 3
+    return ": only those at each row's last real token are asked for" if everywhere else ""
 
 
 def _known(shape: tf.TensorShape, axis: int) -> bool:
@@ -80,8 +112,3 @@ def _batched(tensor: StateTensor) -> tf.TensorSpec:
 
 def _listed(parts: set[str]) -> str:
     return ", ".join(repr(part) for part in sorted(parts))
-
-
-def one_line(error: Exception) -> str:
-    """What it says, for a message of ours."""
-    return " ".join(str(error).split())[:500]
