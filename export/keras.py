@@ -1,21 +1,29 @@
 """A user's own model: `module:function` returns a `UserModel`, which becomes a servable.
 
-Knows nothing of the model but its `step` and what it says of itself; docs/contract.md tells how to write one.
+Knows nothing of the model but its `step` and what it says of itself; docs/keras.md tells how to write one.
 """
 
-import importlib
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
 from tokenizers import Tokenizer
 
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
 from export import decode, special_tokens, tokenizer
-from export.errors import SourceError
+from export.blame import blamed
+from export.errors import SignatureError, SourceError, VerificationError
+from export.recurrent import Recurrent
 from export.servable import Reference, Servable, Step
+from export.user_function import function as user_function
+
+Ids: TypeAlias = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -32,60 +40,100 @@ class UserModel:
     special_tokens: SpecialTokens = field(default_factory=SpecialTokens)
     generation: GenerationDefaults = field(default_factory=GenerationDefaults)
     chat_template: str | None = None
-    reference: Callable[[Any], Any] | None = None
+    reference: Callable[[Ids], npt.ArrayLike] | None = None
     """Logits (time, vocabulary) of ids (time,) computed in some other way; None: compared with itself."""
+    exact: bool = True
+    """Computed in float32: larger errors than its rounding fail the verification; False: only reported."""
+
+
+def recurrent(
+    model: Any,
+    *,
+    tokenizer: str | Path,
+    context_length: int,
+    special_tokens: SpecialTokens | None = None,
+    generation: GenerationDefaults | None = None,
+    chat_template: str | None = None,
+    positionwise: Sequence[str] = (),
+) -> UserModel:
+    """A functional or Sequential Keras model with recurrent layers, from token ids to logits or a softmax.
+
+    Its state is the recurrent layers'; the reference is the model run whole. `positionwise` names layers of
+    kinds unknown here that treat each position by itself. UnsupportedError names a layer that has no step.
+    """
+    _check_backend()
+    stepwise = Recurrent(model, positionwise)
+    return UserModel(
+        step=stepwise.step,
+        state=stepwise.state,
+        tokenizer=tokenizer,
+        vocabulary_size=stepwise.vocabulary_size,
+        context_length=context_length,
+        special_tokens=special_tokens or SpecialTokens(),
+        generation=generation or GenerationDefaults(),
+        chat_template=chat_template,
+        reference=stepwise.reference,
+        exact=stepwise.exact,
+    )
 
 
 def load(source: str, name: str) -> Servable:
     """The servable that `source`, as `module:function`, describes."""
-    model = _called(_function(source), source)
+    _check_backend()
+    model = _called(source)
     words, data = _tokenizer(Path(model.tokenizer), model.vocabulary_size)
     manifest = Manifest(
         name=name,
         family="keras",
         vocabulary_size=model.vocabulary_size,
         context_length=model.context_length,
-        state=model.state,
+        state=tuple(model.state),
         decode_steps=decode.MAX_STEPS,
         special_tokens=special_tokens.with_texts(model.special_tokens, words),
         generation=model.generation,
         chat_template=model.chat_template,
     )
-    return Servable(manifest, data, model.step, _reference(model))
+    return Servable(manifest, data, _step(model.step), _reference(model), model.exact)
 
 
-def _reference(model: UserModel) -> Reference | None:
-    """Of several texts."""
-    one = model.reference
-    return None if one is None else lambda texts: [one(ids) for ids in texts]
+def _check_backend() -> None:
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise SourceError(f"Keras runs on {backend} here; set KERAS_BACKEND=tensorflow")
 
 
-def _function(source: str) -> Callable[[], Any]:
-    module_name, colon, function_name = source.partition(":")
-    if not (module_name and colon and function_name):
-        raise SourceError(f"{source!r} is not of the form module:function")
-    module = _module(module_name)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise SourceError(f"module {module_name} has no function {function_name}")
-    return function  # type: ignore[no-any-return]
-
-
-def _module(name: str) -> Any:
-    # As for `python -m`: the user's module lies in the directory where the command is run.
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise SourceError(f"module {name} cannot be imported: {error}") from error
-
-
-def _called(function: Callable[[], Any], source: str) -> UserModel:
-    model = function()
+def _called(source: str) -> UserModel:
+    function = user_function(source)
+    with blamed(SourceError):
+        model = function()
     if not isinstance(model, UserModel):
         raise SourceError(f"{source} must return an export.keras.UserModel, not {type(model).__name__}")
     return model
+
+
+def _step(step: Step) -> Step:
+    @wraps(step)
+    def blamed_step(*args: tf.Tensor, **given: tf.Tensor) -> dict[str, tf.Tensor]:
+        with blamed(SignatureError, "step cannot be traced: "):
+            return step(*args, **given)
+
+    return blamed_step
+
+
+def _reference(model: UserModel) -> Reference | None:
+    """The user's, with a check of what it gives."""
+    reference = model.reference
+    if reference is None:
+        return None
+
+    def checked(ids: Ids) -> npt.NDArray[np.floating]:
+        with blamed(VerificationError, "reference: "):
+            logits = np.asarray(reference(ids))
+        wanted = (len(ids), model.vocabulary_size)
+        if logits.shape != wanted:
+            raise VerificationError(f"reference: shape {logits.shape} for {len(ids)} ids is not {wanted}")
+        return logits
+
+    return lambda texts: [checked(ids) for ids in texts]
 
 
 def _tokenizer(path: Path, vocabulary_size: int) -> tuple[Tokenizer, bytes]:
