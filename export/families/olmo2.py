@@ -1,0 +1,30 @@
+"""OLMo 2: Llama with its norms after attention and feed-forward, and norms of all queries and all keys."""
+
+from dataclasses import replace
+
+from export.description import AFTER, ATTENTION_OUTPUT_NORM, FEED_FORWARD_OUTPUT_NORM, Layer, Transformer
+from export.families import llama
+from export.settings import Settings
+from export.source import Sources
+
+MODEL_TYPE = "olmo2"
+PREFIX = llama.PREFIX
+NOT_WEIGHTS = llama.NOT_WEIGHTS
+context = llama.context
+
+NORMS = {
+    ATTENTION_OUTPUT_NORM: "post_attention_layernorm",
+    FEED_FORWARD_OUTPUT_NORM: "post_feedforward_layernorm",
+}
+
+
+def describe(settings: Settings, context: int) -> Transformer:
+    norm = llama.norm(settings, 1e-5)
+    attention = replace(llama.attention(settings, context), query_key_norm=norm, whole_norm=True)
+    layer = Layer(attention, llama.feed_forward(settings), norms=AFTER)
+    layers = (layer,) * settings.size("num_hidden_layers")
+    return llama.transformer(settings, context, layers, epsilon=1e-5)
+
+
+def sources(model: Transformer, settings: Settings) -> Sources:
+    return llama.all_sources(model, llama.biases(settings), NORMS)
