@@ -4,7 +4,7 @@ A weight is made when it is asked for, from tensors that are read for it alone, 
 memory as a whole. Knows neither families nor files.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -24,10 +24,10 @@ class Source:
     needs: Mapping[str, Shape]
     """Tensors of the checkpoint, and the shapes that they must have."""
     make: Callable[[Mapping[str, Array]], Array]
-    """From these tensors."""
+    """From these tensors, each of which is read when it is looked up."""
 
     def read(self, read: Read) -> Array:
-        return self.make({name: read(name, shape) for name, shape in self.needs.items()})
+        return self.make(_Tensors(self.needs, read))
 
     def then(self, change: Callable[[Array], Array]) -> "Source":
         return Source(self.needs, lambda tensors: change(self.make(tensors)))
@@ -39,6 +39,23 @@ class Source:
     def rows(self, begin: int, end: int) -> "Source":
         """These of the first axis."""
         return self.then(lambda value: value[begin:end])
+
+
+class _Tensors(Mapping[str, Array]):
+    """Keeps none of them."""
+
+    def __init__(self, needs: Mapping[str, Shape], read: Read) -> None:
+        self._needs = needs
+        self._read = read
+
+    def __getitem__(self, name: str) -> Array:
+        return self._read(name, self._needs[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._needs)
+
+    def __len__(self) -> int:
+        return len(self._needs)
 
 
 Sources: TypeAlias = dict[str, Source]
@@ -62,8 +79,26 @@ def joined(*sources: Source, axis: int = -1) -> Source:
 
 def together(make: Callable[..., Array], *sources: Source) -> Source:
     """What `make` gives for the weights of several sources."""
-    needs = {name: shape for source in sources for name, shape in source.needs.items()}
-    return Source(needs, lambda tensors: make(*(source.make(tensors) for source in sources)))
+    return Source(_needs(sources), lambda tensors: make(*(source.make(tensors) for source in sources)))
+
+
+def stacked(*sources: Source) -> Source:
+    """One weight of several, along a new first axis; of these, one at a time lies in memory beside it."""
+
+    def make(tensors: Mapping[str, Array]) -> Array:
+        first = sources[0].make(tensors)
+        whole = np.empty((len(sources), *first.shape), first.dtype)
+        whole[0] = first
+        del first
+        for place, source in zip(whole[1:], sources[1:], strict=True):
+            place[...] = source.make(tensors)
+        return whole
+
+    return Source(_needs(sources), make)
+
+
+def _needs(sources: Iterable[Source]) -> dict[str, Shape]:
+    return {name: shape for source in sources for name, shape in source.needs.items()}
 
 
 def zeros(*shape: int) -> Source:

@@ -32,7 +32,7 @@ def variables(sources: Sources, read: Read, dtype: str) -> dict[str, tf.Variable
     """By name."""
     progress = tqdm(sources.items(), desc="reading weights", unit="weight", leave=False, disable=None)
     return {
-        name: tf.Variable(source.read(read).astype(stored_dtype(name, dtype)), name=name)
+        name: tf.Variable(source.read(read).astype(stored_dtype(name, dtype), copy=False), name=name)
         for name, source in progress
     }
 
