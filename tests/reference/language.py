@@ -13,11 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import styles
 from jinja2 import TemplateError
-from texts import CHATS, CORPUS, random_texts
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
+
+from tests.reference import styles
+from tests.reference.texts import CHATS, CORPUS, random_texts
 
 RANDOM = 300
 

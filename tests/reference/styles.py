@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from texts import CORPUS
 from tokenizers import (
     AddedToken,
     Regex,
@@ -19,6 +18,8 @@ from tokenizers import (
     processors,
     trainers,
 )
+
+from tests.reference.texts import CORPUS
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 ENGLISH = [
