@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import string
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -12,9 +14,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from export import lstm
 from export.families import gpt2
 from export.settings import Settings
+from tests.export import seeded as seeds
 
 GOLDEN = Path(__file__).parent / "golden"
+MODELS = GOLDEN / "models"
 END = "<|endoftext|>"
+SPECIAL = ("<unk>", "<s>", "</s>")
+DTYPES = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16}
 
 GPT2 = {
     "model_type": "gpt2",
@@ -73,6 +79,52 @@ def golden(directory: Path, name: str) -> Path:
     shutil.copytree(GOLDEN / name, directory)
     tokenizer(directory / "tokenizer.json")
     return directory
+
+
+def cases(family: str | None = None) -> list[str]:
+    """The golden cases, whose checkpoints `seeded` makes: all, or those of one family."""
+    names = sorted(path.name for path in MODELS.iterdir())
+    return [name for name in names if family in (None, name.split("-")[0])]
+
+
+def plainest() -> list[str]:
+    """One case of each family."""
+    families = sorted({name.split("-")[0] for name in cases()})
+    return [min(cases(family), key=lambda name: not name.endswith("-plain")) for family in families]
+
+
+def seeded(directory: Path, case: str, dtype: str = "float32", shards: int = 1) -> Path:
+    """The checkpoint of a golden case, with a tokenizer of letters; several files have an index."""
+    directory.mkdir(parents=True)
+    shutil.copy(MODELS / case / "config.json", directory)
+    shapes = json.loads((MODELS / case / "tensors.json").read_text())
+    seed = json.loads((MODELS / case / "case.json").read_text())["seed"]
+    config = json.loads((directory / "config.json").read_text())
+    weights = seeds.weights(config["model_type"], shapes, seed)
+    _save(directory, {name: value.astype(DTYPES[dtype]) for name, value in weights.items()}, shards)
+    letters(directory / "tokenizer.json", config["vocab_size"])
+    return directory
+
+
+def letters(path: Path, size: int) -> None:
+    """A tokenizer of `size` ids: the special ones, and one for each of some letters."""
+    alphabet = [*SPECIAL, *(" " + string.printable)[: size - len(SPECIAL)]]
+    vocabulary = {token: i for i, token in enumerate(alphabet)}
+    built = Tokenizer(models.BPE(vocabulary, [], unk_token=SPECIAL[0]))
+    built.decoder = decoders.Fuse()
+    built.add_special_tokens(list(SPECIAL))
+    built.save(str(path))
+
+
+def _save(directory: Path, weights: dict[str, Any], shards: int) -> None:
+    if shards == 1:
+        save_file(weights, directory / "model.safetensors")
+        return
+    place = {name: f"model-{i % shards + 1:05}-of-{shards:05}.safetensors" for i, name in enumerate(weights)}
+    for file in set(place.values()):
+        save_file({name: weights[name] for name in weights if place[name] == file}, directory / file)
+    index = {"metadata": {"total_size": sum(v.nbytes for v in weights.values())}, "weight_map": place}
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 def edit(directory: Path, file: str, **changes: Any) -> Path:

@@ -1,0 +1,64 @@
+"""What the transformers library answers in each golden case; tests/reference writes it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.export import checkpoints
+
+Ids = npt.NDArray[np.int32]
+Array = npt.NDArray[np.float32]
+
+LENGTHS = (1, 7, 33, 130)
+EVERY = 8
+"""Of the logits, one that is recorded in bfloat16 too."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    name: str
+    context: int | None
+    """What the export is limited to."""
+    prompt: Ids
+    logits: Array  # (time, vocabulary): after each token of the prompt
+    greedy_prompt: int
+    """How many tokens of the prompt the greedy ids follow."""
+    greedy: Ids
+    bfloat16: npt.NDArray[np.float16]
+    """Every eighth of the logits of the library's bfloat16."""
+    bfloat16_kl: float
+    """Its mean divergence from float32, over those."""
+
+    @property
+    def prompts(self) -> Sequence[Ids]:
+        """Of `LENGTHS`."""
+        return [self.prompt[:length] for length in LENGTHS]
+
+    @property
+    def lasts(self) -> Array:  # (prompts, vocabulary)
+        """The logits after each of `prompts`."""
+        return self.logits[np.array(LENGTHS) - 1]
+
+    @property
+    def beginning(self) -> Ids:
+        """What the greedy ids follow."""
+        return self.prompt[: self.greedy_prompt]
+
+
+def read(case: str) -> Answers:
+    directory = checkpoints.MODELS / case
+    about = json.loads((directory / "case.json").read_text())
+    golden = np.load(directory / "golden.npz")
+    return Answers(
+        name=case,
+        context=about["context"],
+        prompt=golden["prompt"],
+        logits=golden["logits"],
+        greedy_prompt=about["greedy_prompt"],
+        greedy=golden["greedy"],
+        bfloat16=golden["bfloat16"],
+        bfloat16_kl=about["bfloat16_kl"],
+    )

@@ -1,0 +1,77 @@
+"""Servables that are run as they were traced: not written, and without what samples.
+
+A test of a model needs neither, and both take longer than the model itself.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from contract import names
+from contract.tensors import Array
+from export import signature
+from export.pool import Pool
+from export.pool_stepper import Ids
+from export.pool_view import Gathered, View
+from export.servable import Resident, Servable
+from export.stepper import Stepper
+from export.steps import Rows, Step
+
+EPOCH = 1
+
+
+class TracedStepper(Stepper):
+    """Of the explicit layout; has no `decode`."""
+
+    def __init__(self, servable: Servable) -> None:
+        self.manifest = servable.manifest
+        self.tokenizer = servable.tokenizer
+        self._step = signature.trace(servable)
+
+    def call(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
+        assert signature == names.STEP_SIGNATURE, f"{signature} is not traced"
+        answer = self._step(**{name: tf.constant(value) for name, value in feeds.items()})
+        return {name: value.numpy() for name, value in answer.items()}
+
+
+class TracedPool:
+    """Of the resident layout: logits of every token of a call."""
+
+    def __init__(self, servable: Servable) -> None:
+        assert isinstance(servable.step, Resident)
+        self._forward = servable.step.forward
+        self._pool = Pool(servable.step.layout)
+        ids, per_row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        self._prefill = tf.function(self._prefilled, [ids, per_row, per_row, per_row], autograph=False)
+        self._decode = tf.function(self._decoded, [per_row, per_row], autograph=False)
+
+    def claim(self, slots: int) -> None:
+        """Zeros."""
+        self._pool.claim(tf.constant(EPOCH, tf.int64), tf.fill([self._pool.layout.blocks], slots))
+
+    def prefill(self, rows: Sequence[Ids], slots: Sequence[int], starts: Sequence[int]) -> list[Array]:
+        """For each of `rows`, which follow what is in `slots`: logits (time, vocabulary)."""
+        lengths = [len(row) for row in rows]
+        padded = np.zeros((len(rows), max(lengths)), np.int32)
+        for row, ids in zip(padded, rows, strict=True):
+            row[: len(ids)] = ids
+        logits = self._prefill(padded, lengths, slots, starts).numpy()
+        return [row[:length] for row, length in zip(logits, lengths, strict=True)]
+
+    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Array:
+        """One step of slots 0, 1, ...: logits (rows, vocabulary)."""
+        return self._decode(tokens, positions).numpy()
+
+    def _prefilled(
+        self, tokens: tf.Tensor, lengths: tf.Tensor, slots: tf.Tensor, starts: tf.Tensor
+    ) -> tf.Tensor:
+        held = self._pool.check(tf.constant(EPOCH, tf.int64))
+        view = View(self._pool, held, Gathered(slots), starts, lengths, tf.shape(tokens)[1])
+        logits = self._forward(tokens, starts, tf.range(tf.size(tokens)), view)
+        return tf.reshape(logits, tf.concat([tf.shape(tokens), [-1]], axis=0))
+
+    def _decoded(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        held = self._pool.check(tf.constant(EPOCH, tf.int64))
+        step = Step(self._forward, self._pool, held, sampler=None)
+        return step.logits(Rows(tokens, positions, left=tf.ones_like(tokens)))
