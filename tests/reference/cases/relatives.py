@@ -1,4 +1,4 @@
-"""Families with one idea of their own each: olmo2, granite, smollm3, starcoder2, stablelm."""
+"""Families with one idea of their own each: olmo, olmo2, granite, smollm3, starcoder2, stablelm."""
 
 from tests.reference.case import Case
 
@@ -20,6 +20,12 @@ OLMO2 = {
     "torch_dtype": "float32",
     "pad_token_id": 1,
     "eos_token_id": 2,
+}
+OLMO = {key: value for key, value in OLMO2.items() if key != "rms_norm_eps"} | {
+    "model_type": "olmo",
+    "clip_qkv": None,
+    "num_key_value_heads": 2,
+    "rope_theta": 10000.0,
 }
 GRANITE = OLMO2 | {
     "model_type": "granite",
@@ -91,6 +97,11 @@ CASES = {
     "olmo2-grouped": Case(
         "groups, biases, tied",
         OLMO2 | {"attention_bias": True, "num_key_value_heads": 2, "tie_word_embeddings": True},
+    ),
+    "olmo-plain": Case("layer norms without scales or offsets; groups", OLMO),
+    "olmo-biases": Case(
+        "biases of queries, keys, values and outputs; tied",
+        OLMO | {"attention_bias": True, "tie_word_embeddings": True},
     ),
     "granite-plain": Case("four multipliers; tied", GRANITE),
     "granite-untied": Case(
