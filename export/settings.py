@@ -79,7 +79,7 @@ class Settings:
         """FULL or SLIDING of each layer, or None where nothing is said."""
         types = self.names("layer_types", (FULL, SLIDING))
         if types is not None and len(types) != layers:
-            raise SourceError(f"{self._path}: layer_types must have {layers} entries, not {len(types)}")
+            raise SourceError(f"layer_types has {len(types)} entries for num_hidden_layers = {layers}")
         return types
 
     def integers(self, key: str) -> tuple[int, ...] | None:

@@ -3,65 +3,73 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from export.description import AROUND, Attention, FeedForward, Layer, Transformer
-from export.families import gemma
+from export.description import (
+    AROUND,
+    ATTENTION_NORM,
+    ATTENTION_OUTPUT_NORM,
+    FEED_FORWARD_NORM,
+    FEED_FORWARD_OUTPUT_NORM,
+    Attention,
+    FeedForward,
+    Layer,
+    Transformer,
+)
+from export.families import gemma, llama
 from export.settings import FULL, SLIDING, Settings
 from export.source import Sources
 
 MODEL_TYPE = "gemma2"
 PREFIX = gemma.PREFIX
 NOT_WEIGHTS = gemma.NOT_WEIGHTS
+context = gemma.context
 
 NORMS = {
-    "attention_norm": "input_layernorm",
-    "attention_output_norm": "post_attention_layernorm",
-    "feed_forward_norm": "pre_feedforward_layernorm",
-    "feed_forward_output_norm": "post_feedforward_layernorm",
+    ATTENTION_NORM: "input_layernorm",
+    ATTENTION_OUTPUT_NORM: "post_attention_layernorm",
+    FEED_FORWARD_NORM: "pre_feedforward_layernorm",
+    FEED_FORWARD_OUTPUT_NORM: "post_feedforward_layernorm",
 }
 
 
-def context(settings: Settings) -> int:
-    return settings.size("max_position_embeddings", 8192)
-
-
 def describe(settings: Settings, context: int) -> Transformer:
-    plain = attention(settings)
     cap = settings.optional_number("attn_logit_softcapping", 50.0)
-    full = replace(plain, rope=settings.rope(plain.head_dim, context), soft_cap=cap)
-    sliding = replace(full, window=window(settings))
-    layers = alternating(settings, {FULL: full, SLIDING: sliding}, full_every=2)
-    return gemma.transformer(
-        settings, context, layers, settings.optional_number("final_logit_softcapping", 30.0)
-    )
+    full = replace(attention(settings, context), soft_cap=cap)
+    attentions = {FULL: full, SLIDING: replace(full, window=window(settings))}
+    return transformer(settings, context, attentions, full_every=2, logit_soft_cap=30.0)
 
 
-def attention(settings: Settings) -> Attention:
-    """What all layers have in common."""
+def attention(settings: Settings, context: int, layer_type: str | None = None) -> Attention:
+    """Without window and soft cap."""
     settings.only("use_bidirectional_attention", False)
-    return Attention(
-        settings.size("num_attention_heads", 8),
-        settings.size("num_key_value_heads", 4),
-        settings.size("head_dim", 256),
-        scale=settings.number("query_pre_attn_scalar", 256) ** -0.5,
-    )
+    plain = llama.attention(settings, context, kv_heads=4, head_dim=256, layer_type=layer_type)
+    return replace(plain, scale=settings.number("query_pre_attn_scalar", 256) ** -0.5)
 
 
 def window(settings: Settings) -> int | None:
     return settings.optional_size("sliding_window", 4096)
 
 
-def alternating(
-    settings: Settings, attentions: Mapping[str, Attention], full_every: int
-) -> tuple[Layer, ...]:
-    """Layers with the attention of their types, which follow a pattern where they are not given."""
+def transformer(
+    settings: Settings,
+    context: int,
+    attentions: Mapping[str, Attention],
+    full_every: int,
+    logit_soft_cap: float | None,
+) -> Transformer:
+    """`attentions` by layer types, which follow a pattern where no list names them.
+
+    `logit_soft_cap` is that of configurations without the key.
+    """
     settings.unused("hidden_act")
     activation = settings.activation("hidden_activation", "gelu_pytorch_tanh")
     feed_forward = FeedForward(settings.size("intermediate_size"), activation, gated=True)
     count = settings.size("num_hidden_layers")
     pattern = [SLIDING if (i + 1) % full_every else FULL for i in range(count)]
     types = settings.layer_types(count) or pattern
-    return tuple(Layer(attentions[each], feed_forward, AROUND) for each in types)
+    layers = [Layer(attentions[each], feed_forward, AROUND) for each in types]
+    cap = settings.optional_number("final_logit_softcapping", logit_soft_cap)
+    return replace(gemma.transformer(settings, context, tuple(layers)), logit_soft_cap=cap)
 
 
 def sources(model: Transformer, settings: Settings) -> Sources:
-    return gemma.scaled_by_one_more(gemma.layered_sources(model, settings, NORMS))
+    return gemma.all_sources(model, settings, NORMS)

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from export.description import Norm, Transformer
-from export.families import gemma, gemma2
+from export.description import Transformer
+from export.families import gemma2, qwen3
 from export.settings import FULL, SLIDING, Settings
-from export.source import Sources, tensor
 
 MODEL_TYPE = "gemma3_text"
-PREFIX = gemma.PREFIX
-NOT_WEIGHTS = gemma.NOT_WEIGHTS
+PREFIX = gemma2.PREFIX
+NOT_WEIGHTS = gemma2.NOT_WEIGHTS
+sources = gemma2.sources
 
 
 def context(settings: Settings) -> int:
@@ -19,23 +19,12 @@ def context(settings: Settings) -> int:
 def describe(settings: Settings, context: int) -> Transformer:
     # The library reads it and does not apply it.
     settings.only("attn_logit_softcapping", None)
-    # What its later versions write beside the layer types that came of it.
+    # Stands beside the layer types that came of it.
     settings.unused("_sliding_window_pattern")
-    plain = gemma2.attention(settings)
-    ropes = {kind: settings.rope(plain.head_dim, context, kind) for kind in (FULL, SLIDING)}
-    norm = Norm("rms", settings.number("rms_norm_eps", 1e-6))
-    windows = {FULL: None, SLIDING: gemma2.window(settings)}
-    attentions = {
-        kind: replace(plain, rope=ropes[kind], window=windows[kind], query_key_norm=norm) for kind in ropes
-    }
-    layers = gemma2.alternating(settings, attentions, settings.size("sliding_window_pattern", 6))
-    return gemma.transformer(settings, context, layers, settings.optional_number("final_logit_softcapping"))
-
-
-def sources(model: Transformer, settings: Settings) -> Sources:
-    found = gemma.layered_sources(model, settings, gemma2.NORMS)
-    for i in range(len(model.layers)):
-        for name, own in {"query_norm": "q_norm", "key_norm": "k_norm"}.items():
-            weight = tensor(f"layers.{i}.self_attn.{own}.weight", model.head_dim)
-            found[f"layers.{i}.{name}.scale"] = weight
-    return gemma.scaled_by_one_more(found)
+    full, sliding = (
+        qwen3.normed(settings, gemma2.attention(settings, context, layer_type))
+        for layer_type in (FULL, SLIDING)
+    )
+    attentions = {FULL: full, SLIDING: replace(sliding, window=gemma2.window(settings))}
+    full_every = settings.size("sliding_window_pattern", 6)
+    return gemma2.transformer(settings, context, attentions, full_every, logit_soft_cap=None)

@@ -43,9 +43,13 @@ def sources(model: Transformer, settings: Settings) -> Sources:
 
 
 def attention(
-    settings: Settings, context: int, kv_heads: int | None = None, head_dim: int | None = None
+    settings: Settings,
+    context: int,
+    kv_heads: int | None = None,
+    head_dim: int | None = None,
+    layer_type: str | None = None,
 ) -> Attention:
-    """`kv_heads` and `head_dim` are those of configurations without the keys."""
+    """`kv_heads` and `head_dim` are those of configurations without the keys; `layer_type` chooses a rope."""
     heads = settings.size("num_attention_heads")
     head_dim = settings.optional_size("head_dim", head_dim)
     head_dim = head_dim or settings.divided("hidden_size", "num_attention_heads")
@@ -54,7 +58,7 @@ def attention(
         settings.size("num_key_value_heads", kv_heads or heads, null=heads),
         head_dim,
         scale=head_dim**-0.5,
-        rope=settings.rope(head_dim, context),
+        rope=settings.rope(head_dim, context, layer_type),
     )
 
 

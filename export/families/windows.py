@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
-from export.errors import SourceError, UnsupportedError
-from export.settings import Settings
-
-FULL, SLIDING = "full_attention", "sliding_attention"
+from export.errors import UnsupportedError
+from export.settings import SLIDING, Settings
 
 
 def windows(
@@ -17,11 +15,9 @@ def windows(
     """
     layers, window = settings.size("num_hidden_layers"), settings.optional_size("sliding_window", absent)
     window = window if settings.flag("use_sliding_window", False) else None
-    types = settings.names("layer_types", (FULL, SLIDING))
+    types = settings.layer_types(layers)
     if types is None:
         return tuple(window if slides(i) else None for i in range(layers))
-    if len(types) != layers:
-        raise SourceError(f"layer_types has {len(types)} entries for num_hidden_layers = {layers}")
     if SLIDING in types and window is None:
         raise UnsupportedError(f"layer_types has {SLIDING!r}, but there is no window in use")
     return tuple(window if each == SLIDING else None for each in types)
