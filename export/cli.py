@@ -36,12 +36,17 @@ def export(args: argparse.Namespace) -> Path:
     # TensorFlow takes seconds to import: not before the arguments are known to be good.
     quiet.import_tensorflow()
     from export import hf, hub, keras, lstm, resident_verify, verify, write
+    from export.keras_hub import load as keras_hub
 
     write.target_of(args.out / name, args.version)
     if args.kind == "keras":
         servable = keras.load(args.source, name)
     elif args.kind == "lstm":
         servable = lstm.load(Path(args.source), name)
+    elif args.kind == "keras-hub":
+        servable = keras_hub.load(
+            Path(args.source), name, args.dtype, args.state, args.context, args.ignore, args.tokenizer
+        )
     else:
         source = hub.directory(args.source, args.revision)
         servable = hf.load(source, name, args.dtype, args.state, args.context, args.ignore)
@@ -60,18 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="kind")
     hf = _kind(kinds, "hf", "a checkpoint in Hugging Face's layout", "its directory, or its id on the hub")
     hf.add_argument("--revision", help="of the repository on the hub; by default its main branch")
-    hf.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
-    hf.add_argument(
-        "--state", choices=STATE_LAYOUTS, default=RESIDENT, help="where sessions' state lies (resident)"
+    _described(hf)
+    keras_hub = _kind(kinds, "keras-hub", "a preset of KerasHub's CausalLM", "the preset's directory")
+    keras_hub.add_argument(
+        "--tokenizer", type=Path, help="a tokenizer.json, instead of the preset's tokenizer"
     )
-    hf.add_argument("--context", type=int, help="tokens of the longest text; by default the checkpoint's")
-    hf.add_argument(
-        "--ignore",
-        action="append",
-        default=[],
-        metavar="KEY",
-        help="a key of config.json that is not known and does not change the model's results",
-    )
+    _described(keras_hub)
     lstm = _kind(kinds, "lstm", "embedding, LSTM layers and a dense layer", "the checkpoint's directory")
     lstm.set_defaults(state=EXPLICIT)
     keras = _kind(kinds, "keras", "your own model", "module:function that returns an export.keras.UserModel")
@@ -86,3 +85,19 @@ def _kind(kinds, name: str, description: str, source: str) -> argparse.ArgumentP
     parser.add_argument("--name", help="the model's name; by default the source's")
     parser.add_argument("--version", type=int, help="by default the next free one")
     return parser
+
+
+def _described(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen for any Transformer that is read from a configuration and weights."""
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
+    parser.add_argument(
+        "--state", choices=STATE_LAYOUTS, default=RESIDENT, help="where sessions' state lies (resident)"
+    )
+    parser.add_argument("--context", type=int, help="tokens of the longest text; by default the source's")
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a key of config.json that is not known and does not change the model's results",
+    )

@@ -5,20 +5,15 @@ from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from contract.manifest import EXPLICIT, Manifest, Pool
-from export import decode, explicit, language, pooled, resident
+from contract.manifest import EXPLICIT
+from export import language, layouts
 from export.checkpoint import CONFIG, Checkpoint
 from export.description import Transformer
 from export.errors import UnsupportedError
 from export.families import FAMILIES
-from export.fold import fold
-from export.reference.transformer import Reference
-from export.servable import Resident, Servable, Step
+from export.servable import Servable
 from export.settings import Settings
 from export.source import Read, Sources
-from export.weights import variables
-
-DTYPES = ("float32", "bfloat16")
 
 logger = logging.getLogger(__name__)
 
@@ -42,23 +37,8 @@ def load(
     checkpoint = Checkpoint(directory)
     model, sources, read = described(checkpoint, context, ignored)
     words = language.read(checkpoint, model.vocabulary_size)
-    step, pool = _laid_out(model, sources, read, dtype, layout, block_size)
-    manifest = Manifest(
-        name=name,
-        family=checkpoint.model_type(FAMILIES),
-        vocabulary_size=model.vocabulary_size,
-        context_length=model.context_length,
-        state_layout=layout,
-        state=explicit.state(model, dtype) if layout == EXPLICIT else (),
-        pool=pool,
-        decode_steps=decode.MAX_STEPS if layout == EXPLICIT else 0,
-        special_tokens=words.special_tokens,
-        generation=words.generation,
-        chat_template=words.chat_template,
-    )
-    return Servable(
-        manifest, words.tokenizer, step, Reference(model, sources, read, dtype), dtype == "float32"
-    )
+    family = checkpoint.model_type(FAMILIES)
+    return layouts.servable(name, family, model, sources, read, words, dtype, layout, block_size)
 
 
 def described(
@@ -81,14 +61,3 @@ def _context(family: ModuleType, settings: Settings, asked: int | None) -> int:
     if asked is not None and not 1 <= asked <= most:
         raise UnsupportedError(f"context {asked} is not between 1 and the {most} tokens of the checkpoint")
     return asked or most
-
-
-def _laid_out(
-    model: Transformer, sources: Sources, read: Read, dtype: str, layout: str, block_size: int | None
-) -> tuple[Step | Resident, Pool | None]:
-    model, sources = fold(model, sources)
-    weights = variables(sources, read, dtype)
-    if layout == EXPLICIT:
-        return explicit.step(model, weights), None
-    step = pooled.resident(model, weights, dtype, block_size)
-    return step, resident.describe(step)

@@ -1,0 +1,136 @@
+"""Gemma 1 and 2: scaled embeddings, norms that scale by one more than their weights, tanh-gelu gates.
+
+Gemma 2 has norms on both sides, soft caps, and a window in every other layer. Gemma 3 uses what is here.
+"""
+
+import numpy as np
+
+from export.description import (
+    ATTENTION_NORM,
+    ATTENTION_OUTPUT_NORM,
+    FEED_FORWARD_NORM,
+    FEED_FORWARD_OUTPUT_NORM,
+    Attention,
+    FeedForward,
+    Layer,
+    Norm,
+    Transformer,
+)
+from export.keras_hub import tensors
+from export.rope import Rope
+from export.settings import Settings
+from export.source import Source, Sources, joined
+
+NORMS = {
+    ATTENTION_NORM: "pre_attention_norm",
+    ATTENTION_OUTPUT_NORM: "post_attention_norm",
+    FEED_FORWARD_NORM: "pre_ffw_norm",
+    FEED_FORWARD_OUTPUT_NORM: "post_ffw_norm",
+}
+OPTIONAL = {
+    ATTENTION_OUTPUT_NORM: "use_post_attention_norm",
+    FEED_FORWARD_OUTPUT_NORM: "use_post_ffw_norm",
+}
+"""The norms of which the settings say whether there are any."""
+
+EPSILON = 1e-6
+
+
+def context(settings: Settings) -> None:  # noqa: ARG001
+    return None
+
+
+def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    rope = tensors.rope(10_000, 1.0, settings.size("head_dim"), context)
+    window = settings.size("sliding_window_size", 4096)
+    windows = (window, None) if settings.flag("use_sliding_window_attention", False) else (None, None)
+    # The setting is twice the width.
+    inner = settings.size("intermediate_dim") // 2
+    each = [layer(settings, attention(settings, rope, w, None), inner) for w in windows]
+    return transformer(settings, context, tuple(each[i % 2] for i in range(settings.size("num_layers"))))
+
+
+def attention(settings: Settings, rope: Rope, window: int | None, query_key_norm: Norm | None) -> Attention:
+    # Its layers do not look at it: they scale by the head's width.
+    settings.only("query_head_dim_normalize", True)
+    head_dim = settings.size("head_dim")
+    return Attention(
+        settings.size("num_query_heads"),
+        settings.size("num_key_value_heads"),
+        head_dim,
+        scale=head_dim**-0.5,
+        rope=rope,
+        window=window,
+        soft_cap=settings.optional_number("attention_logit_soft_cap"),
+        query_key_norm=query_key_norm,
+    )
+
+
+def layer(settings: Settings, attention: Attention, inner: int) -> Layer:
+    absent = [name for name, key in OPTIONAL.items() if not settings.flag(key, False)]
+    norms = tuple(name for name in NORMS if name not in absent)
+    return Layer(attention, FeedForward(inner, "gelu_tanh", gated=True), norms)
+
+
+def transformer(settings: Settings, context: int, layers: tuple[Layer, ...]) -> Transformer:
+    # The last norm alone would have another.
+    settings.only("layer_norm_epsilon", EPSILON)
+    width = settings.size("hidden_dim")
+    return Transformer(
+        vocabulary_size=settings.size("vocabulary_size"),
+        context_length=context,
+        width=width,
+        norm=Norm("rms", EPSILON),
+        layers=layers,
+        tied=True,
+        embedding_scale=width**0.5,
+        logit_soft_cap=settings.optional_number("final_logit_soft_cap"),
+    )
+
+
+def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+    return decoder(model, "gemma_decoder_block")
+
+
+def decoder(model: Transformer, block: str) -> Sources:
+    """By the name of the layers' class."""
+    norm = scale("layers/rms_normalization", model.width)
+    found = tensors.ends(model) | {"final_norm.scale": norm}
+    for i, each in enumerate(model.layers):
+        path = tensors.numbered(block, i)
+        found |= tensors.within(i, _attention(f"{path}/attention", each.attention, model.width))
+        found |= tensors.within(i, _feed_forward(path, each, model.width))
+        norms = {f"{name}.scale": scale(f"{path}/{NORMS[name]}", model.width) for name in each.norms}
+        found |= tensors.within(i, norms)
+    return found
+
+
+def scale(path: str, width: int) -> Source:
+    return tensors.scale(path, width).then(lambda weight: weight.astype(np.float32) + 1)
+
+
+def _attention(path: str, attention: Attention, width: int) -> Sources:
+    """Kernels of queries, keys and values are (heads, width, head_dim)."""
+    heads = {"query": attention.heads, "key": attention.kv_heads, "value": attention.kv_heads}
+    parts = [
+        tensors.kernel(f"{path}/{part}_dense", n, width, attention.head_dim) for part, n in heads.items()
+    ]
+    output = tensors.kernel(f"{path}/output_dense", attention.heads, attention.head_dim, width)
+    found = {
+        "qkv.kernel": joined(*(part.then(lambda v: v.swapaxes(0, 1).reshape(width, -1)) for part in parts)),
+        "attention_output.kernel": output.then(lambda value: value.reshape(-1, width)),
+    }
+    if attention.query_key_norm is not None:
+        for part in ("query", "key"):
+            found[f"{part}_norm.scale"] = scale(f"{path}/{part}_norm", attention.head_dim)
+    return found
+
+
+def _feed_forward(path: str, layer: Layer, width: int) -> Sources:
+    assert isinstance(layer.feed_forward, FeedForward)
+    inner = layer.feed_forward.width
+    gate_and_up = (tensors.kernel(f"{path}/{name}", width, inner) for name in ("gating_ffw", "gating_ffw_2"))
+    return {
+        "inner.kernel": joined(*gate_and_up),
+        "outer.kernel": tensors.kernel(f"{path}/ffw_linear", inner, width),
+    }

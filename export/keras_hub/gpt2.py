@@ -1,0 +1,62 @@
+"""GPT-2: learned positions, layer norms, biases everywhere; the embedding is the head."""
+
+from export.description import Attention, FeedForward, Layer, Norm, Transformer
+from export.keras_hub import tensors
+from export.settings import Settings
+from export.source import Sources, tensor
+
+NORMS = {"attention_norm": "_self_attention_layer_norm", "feed_forward_norm": "_feedforward_layer_norm"}
+
+
+def context(settings: Settings) -> int:
+    return settings.size("max_sequence_length", 1024)
+
+
+def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    heads, head_dim = settings.size("num_heads"), settings.divided("hidden_dim", "num_heads")
+    layer = Layer(
+        Attention(heads, heads, head_dim, scale=head_dim**-0.5),
+        FeedForward(settings.size("intermediate_dim"), "gelu_tanh", gated=False),
+    )
+    return Transformer(
+        vocabulary_size=settings.size("vocabulary_size"),
+        context_length=context,
+        width=settings.size("hidden_dim"),
+        norm=Norm("layer", 1e-5),
+        layers=(layer,) * settings.size("num_layers"),
+        tied=True,
+        learned_positions=True,
+    )
+
+
+def sources(model: Transformer, settings: Settings) -> Sources:
+    width = model.width
+    positions = tensor("layers/position_embedding/vars/0", context(settings), width)
+    found = tensors.ends(model) | {
+        "positions": positions.rows(0, model.context_length),
+        "final_norm.scale": tensors.scale("layers/layer_normalization", width),
+        "final_norm.offset": tensors.bias("layers/layer_normalization", width),
+    }
+    for i, layer in enumerate(model.layers):
+        found |= tensors.within(i, _layer(tensors.numbered("transformer_decoder", i), layer, width))
+    return found
+
+
+def _layer(path: str, layer: Layer, width: int) -> Sources:
+    assert isinstance(layer.feed_forward, FeedForward)
+    inner, attention = layer.feed_forward.width, f"{path}/_self_attention_layer"
+    names = {part: f"{attention}/{part}_dense" for part in ("query", "key", "value", "output")}
+    inwards, outwards = (f"{path}/_feedforward_{part}_dense" for part in ("intermediate", "output"))
+    found = tensors.attention_kernels(names, layer.attention, width)
+    found |= tensors.attention_biases(names, layer.attention)
+    found |= {
+        "attention_output.bias": tensors.bias(names["output"], width),
+        "inner.kernel": tensors.kernel(inwards, width, inner),
+        "inner.bias": tensors.bias(inwards, inner),
+        "outer.kernel": tensors.kernel(outwards, inner, width),
+        "outer.bias": tensors.bias(outwards, width),
+    }
+    for name, own in NORMS.items():
+        found[f"{name}.scale"] = tensors.scale(f"{path}/{own}", width)
+        found[f"{name}.offset"] = tensors.bias(f"{path}/{own}", width)
+    return found

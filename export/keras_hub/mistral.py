@@ -1,0 +1,30 @@
+"""Mistral: Llama with a window, and a head of its own."""
+
+from export.description import Attention, Transformer
+from export.keras_hub import llama, tensors
+from export.settings import Settings
+from export.source import Sources
+
+context = llama.context
+
+
+def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    heads = settings.size("num_query_heads")
+    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_dim", "num_query_heads")
+    theta, factor = (
+        settings.number("rope_max_wavelength", 10_000),
+        settings.number("rope_scaling_factor", 1.0),
+    )
+    attention = Attention(
+        heads,
+        settings.size("num_key_value_heads"),
+        head_dim,
+        scale=head_dim**-0.5,
+        rope=tensors.rope(theta, factor, head_dim, context),
+        window=settings.optional_size("sliding_window", 512),
+    )
+    return llama.transformer(settings, context, attention, tied=False)
+
+
+def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+    return llama.decoder(model, "mistral_transformer_decoder", "mistral_layer_normalization")

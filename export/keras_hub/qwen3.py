@@ -1,0 +1,35 @@
+"""Qwen 3: Llama with norms of queries and keys, and a window."""
+
+from export.description import Attention, Norm, Transformer
+from export.keras_hub import llama, tensors
+from export.settings import Settings
+from export.source import Sources
+
+HEAD_EPSILON = 1e-5
+"""Of the norms of queries and keys, whatever the settings' epsilon is."""
+
+context = llama.context
+
+
+def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    heads = settings.size("num_query_heads")
+    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_dim", "num_query_heads")
+    theta, factor = (
+        settings.number("rope_max_wavelength", 10_000),
+        settings.number("rope_scaling_factor", 1.0),
+    )
+    attention = Attention(
+        heads,
+        settings.size("num_key_value_heads"),
+        head_dim,
+        scale=head_dim**-0.5,
+        rope=tensors.rope(theta, factor, head_dim, context),
+        window=settings.optional_size("sliding_window_size", 32768),
+        query_key_norm=Norm("rms", HEAD_EPSILON),
+    )
+    tied = settings.flag("tie_word_embeddings", True)
+    return llama.transformer(settings, context, attention, tied)
+
+
+def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+    return llama.decoder(model, "qwen3_transformer_decoder", "qwen3_layer_norm")

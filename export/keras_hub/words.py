@@ -1,0 +1,133 @@
+"""The language of a preset: its tokenizer as a `tokenizer.json`, and its special tokens.
+
+Knows KerasHub's tokenizers by their classes' names. What KerasHub's `generate` puts before a prompt, the
+tokenizer's post-processor does.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer, processors
+
+from contract.manifest import GenerationDefaults, SpecialTokens
+from export import language
+from export.checkpoint import Checkpoint
+from export.errors import SourceError, UnsupportedError
+from export.keras_hub import byte_pair, sentence_piece
+from export.language import Language
+from export.settings import Settings
+
+CONFIG = "tokenizer.json"
+"""Of the tokenizer's class; no tokenizer, in spite of its name."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One class of tokenizers."""
+
+    start: str | None
+    """Stands before every prompt."""
+    ends: tuple[str, ...]
+    pad: str | None = None
+    pieces: bool = False
+    """SentencePiece rather than byte-level BPE."""
+    pattern: str | None = None
+    """Of words, for BPE."""
+
+
+_TEXT = "<|endoftext|>"
+_PIECES = Kind("<s>", ("</s>",), pieces=True)
+_GEMMA = Kind("<bos>", ("<eos>",), "<pad>", pieces=True)
+
+KINDS = {
+    "GPT2Tokenizer": Kind(_TEXT, (_TEXT,)),
+    "Gemma3Tokenizer": _GEMMA,
+    "GemmaTokenizer": _GEMMA,
+    "Llama3Tokenizer": Kind("<|begin_of_text|>", ("<|end_of_text|>", "<|eot_id|>"), pattern=byte_pair.LLAMA3),
+    "LlamaTokenizer": _PIECES,
+    "MistralTokenizer": _PIECES,
+    "Qwen3Tokenizer": Kind(None, ("<|im_end|>",), _TEXT, pattern=byte_pair.QWEN),
+    "QwenTokenizer": Kind(None, (_TEXT,), pattern=byte_pair.QWEN),
+}
+"""By the names of the classes."""
+
+
+def read(preset: Checkpoint, backbone: str, vocabulary_size: int, given: Path | None) -> Language:
+    """`backbone` is the name of its class; `given`, a tokenizer.json, counts before the preset's tokenizer.
+
+    SourceError and its kinds for what cannot be read.
+    """
+    path = preset.directory / CONFIG if given is None else given
+    if given is None:
+        kind, tokenizer = _own(preset)
+        data = tokenizer.to_str().encode()
+    else:
+        kind, data = KINDS[backbone.replace("Backbone", "Tokenizer")], _bytes(given)
+    tokenizer = language.parse(data, str(path), vocabulary_size)
+    return Language(data, _special_tokens(kind, tokenizer, path), GenerationDefaults(), None)
+
+
+def _own(preset: Checkpoint) -> tuple[Kind, Tokenizer]:
+    path = preset.directory / CONFIG
+    if not path.exists():
+        raise SourceError(f"{path} is missing; give a tokenizer.json by --tokenizer")
+    name = preset.json(CONFIG).get("class_name")
+    if name not in KINDS:
+        raise UnsupportedError(
+            f"{path}: class_name {name!r} is not supported; supported are {', '.join(KINDS)}, "
+            f"or give a tokenizer.json by --tokenizer"
+        )
+    settings = Settings(preset.json(CONFIG).get("config", {}), path)
+    return KINDS[name], _built(preset, KINDS[name], settings)
+
+
+def _built(preset: Checkpoint, kind: Kind, settings: Settings) -> Tokenizer:
+    settings.unused("name", "trainable", "dtype", "config_file")
+    settings.only("sequence_length", None)
+    if kind.pieces:
+        # Never in the file: the model has a file of its own. For pictures' tokens, which no text has.
+        settings.unused("proto", "has_vision_tokens")
+        settings.only("add_bos", False)
+        settings.only("add_eos", False)
+        tokenizer = sentence_piece.read(preset)
+    else:
+        tokenizer = byte_pair.read(preset, settings, kind.pattern)
+        tokenizer.add_special_tokens(_unsplittable(kind, settings, tokenizer))
+    settings.finish()
+    if kind.start is not None:
+        start = (kind.start, _id_of(kind.start, tokenizer, preset.directory / CONFIG))
+        tokenizer.post_processor = processors.TemplateProcessing(f"{kind.start} $A", special_tokens=[start])
+    return tokenizer
+
+
+def _unsplittable(kind: Kind, settings: Settings, tokenizer: Tokenizer) -> list[str]:
+    """What KerasHub keeps whole; SourceError for what the vocabulary lacks."""
+    settings.unused("unsplittable_tokens")
+    listed = settings.raw.get("unsplittable_tokens") or ()
+    tokens = dict.fromkeys(
+        token for token in (kind.start, *kind.ends, kind.pad, *listed) if token is not None
+    )
+    for token in tokens:
+        _id_of(token, tokenizer, byte_pair.VOCABULARY)
+    return list(tokens)
+
+
+def _special_tokens(kind: Kind, tokenizer: Tokenizer, path: Path) -> SpecialTokens:
+    """Of several that end a text, those that there are."""
+    ends = [end for end in kind.ends if tokenizer.token_to_id(end) is not None] or kind.ends
+    return SpecialTokens(
+        bos=None if kind.start is None else _id_of(kind.start, tokenizer, path),
+        eos=tuple(_id_of(end, tokenizer, path) for end in ends),
+        pad=None if kind.pad is None else _id_of(kind.pad, tokenizer, path),
+    )
+
+
+def _id_of(token: str, tokenizer: Tokenizer, path: object) -> int:
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise SourceError(f"{path}: there is no token {token!r}")
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    return Checkpoint(path.parent).read(path.name)
