@@ -5,7 +5,7 @@ from export.keras_hub import tensors
 from export.settings import Settings
 from export.source import Sources, tensor
 
-NORMS = {"attention_norm": "_self_attention_layer_norm", "feed_forward_norm": "_feedforward_layer_norm"}
+NORMS = {"attention_norm": "self_attention_layer_norm", "feed_forward_norm": "feedforward_layer_norm"}
 
 
 def context(settings: Settings) -> int:
@@ -44,9 +44,9 @@ def sources(model: Transformer, settings: Settings) -> Sources:
 
 def _layer(path: str, layer: Layer, width: int) -> Sources:
     assert isinstance(layer.feed_forward, FeedForward)
-    inner, attention = layer.feed_forward.width, f"{path}/_self_attention_layer"
+    inner, attention = layer.feed_forward.width, f"{path}/self_attention_layer"
     names = {part: f"{attention}/{part}_dense" for part in ("query", "key", "value", "output")}
-    inwards, outwards = (f"{path}/_feedforward_{part}_dense" for part in ("intermediate", "output"))
+    inwards, outwards = (f"{path}/feedforward_{part}_dense" for part in ("intermediate", "output"))
     found = tensors.attention_kernels(names, layer.attention, width)
     found |= tensors.attention_biases(names, layer.attention)
     found |= {

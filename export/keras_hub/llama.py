@@ -11,7 +11,7 @@ from export.rope import Rope
 from export.settings import Settings
 from export.source import Sources, joined
 
-NORMS = {"attention_norm": "_self_attention_layernorm", "feed_forward_norm": "_feedforward_layernorm"}
+NORMS = {"attention_norm": "self_attention_layernorm", "feed_forward_norm": "feedforward_layernorm"}
 
 # By their names for export.rope.
 FREQUENCIES = {
@@ -81,14 +81,14 @@ def decoder(model: Transformer, layer: str, norm: str, biases: bool = False) -> 
 
 
 def _attention(path: str, attention: Attention, width: int, biases: bool) -> Sources:
-    own = f"{path}/_self_attention_layer"
-    names = {part: f"{own}/_{part}_dense" for part in ("query", "key", "value", "output")}
+    own = f"{path}/self_attention_layer"
+    names = {part: f"{own}/{part}_dense" for part in ("query", "key", "value", "output")}
     found = tensors.attention_kernels(names, attention, width)
     if biases:
         found |= tensors.attention_biases(names, attention)
     if attention.query_key_norm is not None:
         for part in ("query", "key"):
-            path = f"{own}/_{part}_dense_layer_norm"
+            path = f"{own}/{part}_dense_layer_norm"
             found[f"{part}_norm.scale"] = tensors.scale(path, attention.head_dim)
     return found
 
@@ -96,7 +96,7 @@ def _attention(path: str, attention: Attention, width: int, biases: bool) -> Sou
 def _feed_forward(path: str, layer: Layer, width: int) -> Sources:
     assert isinstance(layer.feed_forward, FeedForward)
     inner = layer.feed_forward.width
-    gate, up, down = (f"{path}/_feedforward_{part}_dense" for part in ("gate", "intermediate", "output"))
+    gate, up, down = (f"{path}/feedforward_{part}_dense" for part in ("gate", "intermediate", "output"))
     found = {
         "inner.kernel": joined(*(tensors.kernel(each, width, inner) for each in (gate, up))),
         "outer.kernel": tensors.kernel(down, inner, width),

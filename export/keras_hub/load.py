@@ -9,8 +9,8 @@ from contract.manifest import EXPLICIT
 from export import layouts
 from export.checkpoint import CONFIG, Checkpoint
 from export.description import Transformer
-from export.errors import SourceError, UnsupportedError
-from export.keras_hub import BACKBONES, words
+from export.errors import UnsupportedError
+from export.keras_hub import BACKBONES, saved, words
 from export.keras_hub.tensors import HEAD
 from export.keras_hub.weight_files import WeightFiles
 from export.servable import Servable
@@ -18,6 +18,8 @@ from export.settings import Settings
 from export.source import Read, Sources
 
 PREPROCESSOR = "preprocessor.json"
+PACKED = 1024
+"""KerasHub's sequence_length where the preset has none."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +42,9 @@ def load(
     """
     logger.info("reading %s", directory)
     preset = Checkpoint(directory)
-    backbone = _backbone(preset)
+    backbone = saved.class_name(preset, CONFIG, BACKBONES)
     model, sources, read = described(preset, context, ignored)
-    spoken = words.read(preset, backbone, model.vocabulary_size, tokenizer)
+    spoken = words.read(preset, backbone, model.vocabulary_size, tokenizer, ignored)
     family = BACKBONES[backbone].__name__.rpartition(".")[2]
     return layouts.servable(name, family, model, sources, read, spoken, dtype, layout, block_size)
 
@@ -51,9 +53,8 @@ def described(
     preset: Checkpoint, context: int | None = None, ignored: Collection[str] = ()
 ) -> tuple[Transformer, Sources, Read]:
     """The model, where its weights come from, and how the preset is read."""
-    backbone = BACKBONES[_backbone(preset)]
-    settings = Settings(_settings(preset, CONFIG), preset.directory / CONFIG, ignored)
-    settings.unused("name", "trainable", "dtype", "dropout")
+    backbone = BACKBONES[saved.class_name(preset, CONFIG, BACKBONES)]
+    settings = saved.settings(preset, CONFIG, ignored)
     files = WeightFiles(preset)
     context = _context(preset, backbone, settings, context)
     model: Transformer = backbone.describe(settings, context, HEAD in files)
@@ -61,25 +62,6 @@ def described(
     settings.finish()
     files.require({path: shape for source in sources.values() for path, shape in source.needs.items()})
     return model, sources, files.read
-
-
-def _backbone(preset: Checkpoint) -> str:
-    """The name of its class; UnsupportedError for another than those that are read."""
-    name = preset.config.get("class_name")
-    if name not in BACKBONES:
-        raise UnsupportedError(
-            f"{preset.directory / CONFIG}: class_name {name!r} is not supported; "
-            f"supported are {', '.join(BACKBONES)}"
-        )
-    return str(name)
-
-
-def _settings(preset: Checkpoint, file: str) -> dict[str, object]:
-    """Of the object that Keras wrote into a file."""
-    settings = preset.json(file).get("config")
-    if not isinstance(settings, dict):
-        raise SourceError(f"{preset.directory / file} has no config")
-    return settings
 
 
 def _context(preset: Checkpoint, backbone: ModuleType, settings: Settings, asked: int | None) -> int:
@@ -92,11 +74,8 @@ def _context(preset: Checkpoint, backbone: ModuleType, settings: Settings, asked
 
 
 def _packed(preset: Checkpoint) -> int:
-    if not (preset.directory / PREPROCESSOR).exists():
-        raise SourceError(
-            f"{preset.directory / PREPROCESSOR} is missing, which says how long texts are; give --context"
-        )
+    """Tokens of the texts that KerasHub packs, and generates, unless it is told otherwise."""
     path = preset.directory / PREPROCESSOR
-    length = Settings(_settings(preset, PREPROCESSOR), path).size("sequence_length", 1024)
+    length = saved.settings(preset, PREPROCESSOR).size("sequence_length", PACKED) if path.exists() else PACKED
     logger.info("context: %d tokens, the preset's sequence_length; --context allows for more", length)
     return length

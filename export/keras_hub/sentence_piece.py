@@ -37,7 +37,9 @@ def _check(model: Any, path: object) -> None:
         (prefixed, "user-defined pieces together with add_dummy_prefix"),
     ):
         if wrong:
-            raise UnsupportedError(f"{path}: {what} is not implemented; give a tokenizer.json by --tokenizer")
+            raise UnsupportedError(
+                f"{path}: {what} is not implemented; --tokenizer takes a tokenizer.json instead"
+            )
 
 
 def _unknown(model: Any) -> int:
@@ -81,7 +83,7 @@ def _normalizer(spec: Any) -> Any:
     if spec.precompiled_charsmap:
         steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
     if spec.remove_extra_whitespaces:
-        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+        steps += [normalizers.Replace(Regex(r"\A +| +\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     if spec.add_dummy_prefix:
         steps.append(normalizers.Prepend(SPACE))
     return normalizers.Sequence([*steps, normalizers.Replace(" ", SPACE)])
@@ -95,7 +97,8 @@ def _decoder(spec: Any) -> Any:
 def _added(model: Any) -> list[AddedToken]:
     """Those that are found before a text is divided, special or not.
 
-    SentencePiece looks for the user-defined ones when white space is written as it writes it.
+    SentencePiece looks for the user-defined ones when white space is written as it writes it, and for no
+    others; but chat templates write them.
     """
     return [
         AddedToken(

@@ -1,6 +1,7 @@
 """The weights of a KerasHub preset: HDF5 files, one or several, each tensor read when it is asked for.
 
-Tensors go by their paths in the files, `layers/<layer>/.../vars/<number>`. Knows no model.
+Tensors go by their paths in the files, `layers/<layer>/.../vars/<number>`, without the underscores that names
+of attributes may begin with: whether they do depends on the version of Keras. Knows no model.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from export.source import Shape
 
 WHOLE = "model.weights.h5"
 INDEX = "model.weights.json"
+OLD_LAYERS = "_layer_checkpoint_dependencies/"
+"""What paths began with before Keras 3."""
 NOT_WEIGHTS = "/seed_generator/"
 """Part of the paths of dropout's random state, which older versions of Keras save."""
 DTYPES = ("float64", "float32", "float16", "bfloat16")
@@ -35,7 +38,7 @@ class WeightFiles:
 
     def _note(self, path: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset) and NOT_WEIGHTS not in path:
-            self._tensors[path] = item
+            self._tensors[_name(path)] = item
 
     def __contains__(self, path: str) -> bool:
         return path in self._tensors
@@ -73,6 +76,11 @@ class WeightFiles:
         except OSError as error:
             raise SourceError(f"{tensor.file.filename}: tensor {path} cannot be read: {error}") from error
         return value.view(ml_dtypes.bfloat16) if _dtype(tensor) == "bfloat16" else value
+
+
+def _name(path: str) -> str:
+    parts = path.replace(OLD_LAYERS, "layers/").split("/")
+    return "/".join(part.lstrip("_") for part in parts)
 
 
 def _dtype(tensor: h5py.Dataset) -> str:

@@ -4,6 +4,7 @@ Knows KerasHub's tokenizers by their classes' names. What KerasHub's `generate` 
 tokenizer's post-processor does.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from tokenizers import Tokenizer, processors
 from contract.manifest import GenerationDefaults, SpecialTokens
 from export import language
 from export.checkpoint import Checkpoint
-from export.errors import SourceError, UnsupportedError
-from export.keras_hub import byte_pair, sentence_piece
+from export.errors import SourceError
+from export.keras_hub import byte_pair, saved, sentence_piece
 from export.language import Language
 from export.settings import Settings
 
 CONFIG = "tokenizer.json"
 """Of the tokenizer's class; no tokenizer, in spite of its name."""
+HINT = "; --tokenizer takes a tokenizer.json instead"
 
 
 @dataclass(frozen=True)
@@ -52,37 +54,27 @@ KINDS = {
 """By the names of the classes."""
 
 
-def read(preset: Checkpoint, backbone: str, vocabulary_size: int, given: Path | None) -> Language:
+def read(
+    preset: Checkpoint, backbone: str, vocabulary_size: int, given: Path | None, ignored: Collection[str] = ()
+) -> Language:
     """`backbone` is the name of its class; `given`, a tokenizer.json, counts before the preset's tokenizer.
 
-    SourceError and its kinds for what cannot be read.
+    SourceError and its kinds for what cannot be read; settings in `ignored` are taken not to matter.
     """
     path = preset.directory / CONFIG if given is None else given
-    if given is None:
-        kind, tokenizer = _own(preset)
-        data = tokenizer.to_str().encode()
-    else:
+    if given is not None:
         kind, data = KINDS[backbone.replace("Backbone", "Tokenizer")], _bytes(given)
+    elif path.exists():
+        kind = KINDS[saved.class_name(preset, CONFIG, KINDS, HINT)]
+        data = _built(preset, kind, saved.settings(preset, CONFIG, ignored)).to_str().encode()
+    else:
+        raise SourceError(f"{path} is missing{HINT}")
     tokenizer = language.parse(data, str(path), vocabulary_size)
     return Language(data, _special_tokens(kind, tokenizer, path), GenerationDefaults(), None)
 
 
-def _own(preset: Checkpoint) -> tuple[Kind, Tokenizer]:
-    path = preset.directory / CONFIG
-    if not path.exists():
-        raise SourceError(f"{path} is missing; give a tokenizer.json by --tokenizer")
-    name = preset.json(CONFIG).get("class_name")
-    if name not in KINDS:
-        raise UnsupportedError(
-            f"{path}: class_name {name!r} is not supported; supported are {', '.join(KINDS)}, "
-            f"or give a tokenizer.json by --tokenizer"
-        )
-    settings = Settings(preset.json(CONFIG).get("config", {}), path)
-    return KINDS[name], _built(preset, KINDS[name], settings)
-
-
 def _built(preset: Checkpoint, kind: Kind, settings: Settings) -> Tokenizer:
-    settings.unused("name", "trainable", "dtype", "config_file")
+    settings.only("config_file", CONFIG)
     settings.only("sequence_length", None)
     if kind.pieces:
         # Never in the file: the model has a file of its own. For pictures' tokens, which no text has.
