@@ -11,7 +11,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, processors
 
 from contract.manifest import GenerationDefaults, SpecialTokens
-from export import language
+from export import special_tokens
+from export import tokenizer as tokenizers
 from export.checkpoint import Checkpoint
 from export.errors import SourceError
 from export.keras_hub import byte_pair, saved, sentence_piece
@@ -69,8 +70,10 @@ def read(
         data = _built(preset, kind, saved.settings(preset, CONFIG, ignored)).to_str().encode()
     else:
         raise SourceError(f"{path} is missing{HINT}")
-    tokenizer = language.parse(data, str(path), vocabulary_size)
-    return Language(data, _special_tokens(kind, tokenizer, path), GenerationDefaults(), None)
+    parsed = tokenizers.parse(data, path)
+    tokenizers.check(parsed, path, vocabulary_size)
+    special = special_tokens.with_texts(_special_tokens(kind, parsed, path), parsed)
+    return Language(tokenizers.prepare(parsed, data), special, GenerationDefaults(), None)
 
 
 def _built(preset: Checkpoint, kind: Kind, settings: Settings) -> Tokenizer:

@@ -66,16 +66,17 @@ def test_special_tokens_are_those_of_the_class() -> None:
     language = words.read(Checkpoint(presets.TOKENIZERS / "llama3"), "Llama3Backbone", VOCABULARY, None)
     tokenizer = Tokenizer.from_buffer(language.tokenizer)
     ends = tuple(tokenizer.token_to_id(end) for end in ("<|end_of_text|>", "<|eot_id|>"))
-    assert language.special_tokens == SpecialTokens(
-        bos=tokenizer.token_to_id("<|begin_of_text|>"), eos=ends, pad=None
-    )
+    texts = {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
+    bos = tokenizer.token_to_id(texts["bos_token"])
+    assert language.special_tokens == SpecialTokens(bos, ends, None, texts)
 
 
 def test_another_tokenizer_may_be_given(tmp_path: Path) -> None:
     checkpoints.tokenizer(tmp_path / "other.json")
     language = words.read(Checkpoint(tmp_path), "GPT2Backbone", VOCABULARY, tmp_path / "other.json")
     assert language.tokenizer == (tmp_path / "other.json").read_bytes()
-    assert language.special_tokens == SpecialTokens(bos=256, eos=(256,), pad=None)
+    texts = dict.fromkeys(("bos_token", "eos_token"), checkpoints.END)
+    assert language.special_tokens == SpecialTokens(256, (256,), None, texts)
 
 
 Changed = Callable[..., Checkpoint]
