@@ -45,6 +45,8 @@ class WeightFiles:
 
     def require(self, needs: Mapping[str, Shape]) -> None:
         """SourceError and its kinds unless the files hold just the tensors that `needs` names."""
+        for path, tensor in self._tensors.items():
+            _check_numbers(path, tensor)
         if surplus := [path for path in self._tensors if path not in needs]:
             raise SourceError(f"{self._directory}: tensor {surplus[0]} has no place in the configured model")
         for path, shape in needs.items():
@@ -59,14 +61,6 @@ class WeightFiles:
                 f"{tensor.file.filename}: tensor {path} has shape {tensor.shape}; "
                 f"the configuration asks for {shape}"
             )
-        if _dtype(tensor) not in DTYPES:
-            raise UnsupportedError(
-                f"{tensor.file.filename}: tensor {path} is of {_dtype(tensor)}; "
-                f"implemented are {', '.join(DTYPES)}"
-            )
-        # Numbers of yet another file are no weights that the preset's makers published.
-        if tensor.is_virtual or tensor.external:
-            raise UnsupportedError(f"{tensor.file.filename}: tensor {path} lies in another file")
 
     def read(self, path: str, shape: Shape) -> npt.NDArray[Any]:
         tensor = self._tensors[path]
@@ -78,6 +72,18 @@ class WeightFiles:
         return value.view(ml_dtypes.bfloat16) if _dtype(tensor) == "bfloat16" else value
 
 
+def _check_numbers(path: str, tensor: h5py.Dataset) -> None:
+    """UnsupportedError for quantized ones."""
+    if _dtype(tensor) not in DTYPES:
+        raise UnsupportedError(
+            f"{tensor.file.filename}: tensor {path} is of {_dtype(tensor)}; "
+            f"implemented are {', '.join(DTYPES)}"
+        )
+    # Numbers of yet another file are no weights that the preset's makers published.
+    if tensor.is_virtual or tensor.external:
+        raise UnsupportedError(f"{tensor.file.filename}: tensor {path} lies in another file")
+
+
 def _name(path: str) -> str:
     parts = path.replace(OLD_LAYERS, "layers/").split("/")
     return "/".join(part.lstrip("_") for part in parts)
@@ -85,11 +91,8 @@ def _name(path: str) -> str:
 
 def _dtype(tensor: h5py.Dataset) -> str:
     """HDF5 knows no bfloat16: Keras stores two bytes, and says so in an attribute."""
-    return (
-        str(tensor.attrs.get("dtype", tensor.dtype))
-        if tensor.dtype == np.void(2).dtype
-        else str(tensor.dtype)
-    )
+    said = tensor.attrs.get("dtype") if tensor.dtype == np.void(2).dtype else None
+    return str(said or tensor.dtype)
 
 
 def _paths(preset: Checkpoint) -> list[Path]:

@@ -41,9 +41,18 @@ def test_bfloat16_is_told_by_an_attribute(tmp_path: Path) -> None:
     assert files.read(PATH, (2, 2)).astype(np.float32).tolist() == VALUE.tolist()
 
 
-def test_quantized_weights_are_refused(tmp_path: Path) -> None:
+def test_quantized_weights_are_refused_as_such(tmp_path: Path) -> None:
+    written(tmp_path, np.ones(2, np.float32), "layers/a/vars/1")
     with pytest.raises(UnsupportedError, match=f"{PATH} is of int8; implemented are float64"):
         written(tmp_path, VALUE.astype(np.int8)).require({PATH: (2, 2)})
+
+
+def test_tensors_that_lie_elsewhere_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(bytes(16))
+    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+        file.create_dataset(PATH, (2, 2), np.float32, external=[(str(tmp_path / "secret"), 0, 16)])
+    with pytest.raises(UnsupportedError, match=f"{PATH} lies in another file"):
+        WeightFiles(Checkpoint(tmp_path)).require({PATH: (2, 2)})
 
 
 def test_another_shape_is_refused(tmp_path: Path) -> None:
