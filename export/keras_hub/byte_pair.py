@@ -1,8 +1,8 @@
 """A byte-level BPE tokenizer of a preset, vocabulary.json and merges.txt, as a `tokenizer.json`.
 
 Texts are split before merging as the model's makers split them, which is what KerasHub's tokenizers do in a
-tf.data pipeline. (Called outside of one, those of KerasHub 0.32 merge across words: they hand the pattern
-over as a plain text, which is found nowhere.)
+tf.data pipeline, but for the groups of digits of Llama 3. (Called outside of one, those of KerasHub 0.32
+merge across words: they hand the pattern over as a plain text, which is found nowhere.)
 """
 
 from typing import Any
