@@ -54,7 +54,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 # A servable that an older exporter wrote may break today's contract.
-EXPORTER := $(wildcard contract/*.py export/*.py export/families/*.py export/reference/*.py)
+EXPORTER := $(shell find contract export -name "*.py" -not -path "export/demo/*")
 
 models/tales-gpt/1/saved_model.pb: demo/tales-gpt/model.safetensors $(EXPORTER) | $(INSTALLED)
 	rm -rf models/tales-gpt
