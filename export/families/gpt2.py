@@ -16,23 +16,20 @@ def context(settings: Settings) -> int:
 
 def describe(settings: Settings, context: int) -> Transformer:
     width, heads = settings.size("n_embd"), settings.size("n_head")
-    settings.only("scale_attn_weights", True)
-    settings.only("scale_attn_by_inverse_layer_idx", False)
-    settings.only("reorder_and_upcast_attn", False)
     settings.only("add_cross_attention", False)
-    settings.unused("n_ctx")
+    settings.unused("n_ctx", "reorder_and_upcast_attn")
     head_dim = settings.divided("n_embd", "n_head")
     inner = settings.size("n_inner", 4 * width)
-    layer = Layer(
-        Attention(heads, heads, head_dim, scale=head_dim**-0.5),
-        FeedForward(inner, settings.activation("activation_function", "gelu_new"), gated=False),
-    )
+    feed_forward = FeedForward(inner, settings.activation("activation_function", "gelu_new"), gated=False)
+    scale = head_dim**-0.5 if settings.flag("scale_attn_weights", True) else 1.0
+    by_layer = settings.flag("scale_attn_by_inverse_layer_idx", False)
+    scales = [scale / (i + 1 if by_layer else 1) for i in range(settings.size("n_layer"))]
     return Transformer(
         vocabulary_size=settings.size("vocab_size"),
         context_length=context,
         width=width,
         norm=Norm("layer", settings.number("layer_norm_epsilon", 1e-5)),
-        layers=(layer,) * settings.size("n_layer"),
+        layers=tuple(Layer(Attention(heads, heads, head_dim, each), feed_forward) for each in scales),
         tied=settings.flag("tie_word_embeddings", True),
         learned_positions=True,
     )

@@ -104,9 +104,6 @@ def test_a_shorter_context_needs_fewer_positions(gpt2_checkpoint: Path) -> None:
     ("key", "value"),
     [
         ("activation_function", "tanh"),
-        ("scale_attn_by_inverse_layer_idx", True),
-        ("reorder_and_upcast_attn", True),
-        ("scale_attn_weights", False),
         ("add_cross_attention", True),
     ],
 )
