@@ -12,7 +12,8 @@ from tests.export.answers import Answers
 from tests.export.traced import TracedStepper
 
 TOLERANCE = 1e-4
-BFLOAT16_KL = 1e-2
+BFLOAT16_LOSSES = 4
+"""How much of what bfloat16 costs the library may lie between its result and ours; both round."""
 
 
 @pytest.fixture(scope="module", params=checkpoints.cases())
@@ -67,4 +68,4 @@ def test_rows_with_ragged_pasts_and_prompts_give_what_each_gives_alone(
 
 @pytest.mark.parametrize("case", bfloat16.CASES)
 def test_bfloat16_is_near_to_the_librarys(case: str, tmp_path: Path) -> None:
-    assert bfloat16.divergence_of(case, tmp_path) <= BFLOAT16_KL
+    assert bfloat16.divergence_of(case, tmp_path) <= BFLOAT16_LOSSES * answers.read(case).bfloat16_kl
