@@ -10,6 +10,7 @@ DEFAULT = "demo"
 COMMANDS = {
     "demo": "the demo models, against the naive loop and TensorFlow's raw step",
     "compare": "GPT-2's smallest shape, side by side with other engines (slow)",
+    "export": "time and memory of exporting a large random checkpoint",
     "plot": "a picture of what `compare` or `growth` wrote",
 }
 """Each is a module of `bench.commands` with a `main`."""

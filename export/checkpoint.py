@@ -4,22 +4,19 @@ import json
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 
-from export.errors import ShapeError, SourceError, UnsupportedError
+from export.errors import SourceError, UnsupportedError
+from export.tensor_files import Shape, TensorFiles, places
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-DTYPES = ("F64", "F32", "F16", "BF16")
-
 Weights = dict[str, npt.NDArray[np.float32]]
-Shape: TypeAlias = tuple[int, ...]
 
 
 class Checkpoint:
@@ -73,7 +70,7 @@ class Checkpoint:
         except OSError as error:
             raise SourceError(f"{self.directory / name} cannot be read: {error.strerror}") from error
 
-    def tensors(self, needs: Mapping[str, Shape], prefix: str, ignored: tuple[str, ...]) -> "TensorFiles":
+    def tensors(self, needs: Mapping[str, Shape], prefix: str, ignored: tuple[str, ...]) -> TensorFiles:
         """The tensors that `needs` names, to be read one by one.
 
         Names in the files may begin with `prefix`; those that end in one of `ignored` carry no weights of
@@ -105,53 +102,10 @@ class Checkpoint:
                 raise SourceError(f"{self.directory / INDEX} has no weight_map")
             return {name: self._existing(file) for name, file in weight_map.items()}
         path = self._existing(WEIGHTS)
-        with _opened(path) as file:
-            return dict.fromkeys(file.keys(), path)
+        return dict.fromkeys(places(path), path)
 
     def _existing(self, name: str) -> Path:
         path = self.directory / name
         if not path.is_file():
             raise SourceError(f"{path} is missing")
         return path
-
-
-class TensorFiles:
-    """Tensors in safetensors files, each read when it is asked for."""
-
-    def __init__(self, places: Mapping[str, tuple[Path, str]]) -> None:
-        """`places` has for each name the file, and the name there."""
-        self._places = places
-        self._open: dict[Path, Any] = {}
-
-    def check(self, name: str, shape: Shape) -> None:
-        """ShapeError or UnsupportedError where the file says something else; reads no numbers."""
-        path, there = self._places[name]
-        header = self._file(path).get_slice(there)
-        given = tuple(header.get_shape())
-        if given != shape:
-            raise ShapeError(f"{path}: tensor {there} has shape {given}; the configuration asks for {shape}")
-        if header.get_dtype() not in DTYPES:
-            raise UnsupportedError(
-                f"{path}: tensor {there} is of {header.get_dtype()}; implemented are {', '.join(DTYPES)}"
-            )
-
-    def read(self, name: str, shape: Shape) -> npt.NDArray[Any]:
-        path, there = self._places[name]
-        try:
-            value: npt.NDArray[Any] = self._file(path).get_tensor(there)
-        except SafetensorError as error:
-            raise SourceError(f"{path}: tensor {there} cannot be read: {error}") from error
-        assert value.shape == shape, "checked before"
-        return value
-
-    def _file(self, path: Path) -> Any:
-        if path not in self._open:
-            self._open[path] = _opened(path)
-        return self._open[path]
-
-
-def _opened(path: Path) -> Any:
-    try:
-        return safe_open(path, "np")
-    except (SafetensorError, OSError) as error:
-        raise SourceError(f"{path} is not a safetensors file: {error}") from error

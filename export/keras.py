@@ -133,7 +133,7 @@ def _reference(model: UserModel) -> Reference | None:
             raise VerificationError(f"reference: shape {logits.shape} for {len(ids)} ids is not {wanted}")
         return logits
 
-    return lambda texts: [checked(ids) for ids in texts]
+    return lambda texts, last=0: [checked(ids)[-last:] for ids in texts]
 
 
 def _tokenizer(path: Path, vocabulary_size: int) -> tuple[Tokenizer, bytes]:

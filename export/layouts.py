@@ -1,5 +1,7 @@
 """A described model as a servable, in either layout. Knows not where it was described."""
 
+import tensorflow as tf
+
 from contract.manifest import EXPLICIT, Manifest, Pool
 from export import decode, explicit, pooled, resident
 from export.description import Transformer
@@ -23,7 +25,7 @@ def servable(
     block_size: int | None,
 ) -> Servable:
     """Weights of `dtype`; `block_size` (of the resident layout) is chosen where it is None."""
-    step, pool = _laid_out(model, sources, read, dtype, layout, block_size)
+    step, pool, weights = _laid_out(model, sources, read, dtype, layout, block_size)
     manifest = Manifest(
         name=name,
         family=family,
@@ -38,15 +40,16 @@ def servable(
         chat_template=words.chat_template,
     )
     reference = Reference(model, sources, read, dtype)
-    return Servable(manifest, words.tokenizer, step, reference, dtype == "float32")
+    return Servable(manifest, words.tokenizer, step, reference, dtype == "float32", weights)
 
 
 def _laid_out(
     model: Transformer, sources: Sources, read: Read, dtype: str, layout: str, block_size: int | None
-) -> tuple[Step | Resident, Pool | None]:
+) -> tuple[Step | Resident, Pool | None, tuple[tf.Variable, ...]]:
     model, sources = fold(model, sources)
     weights = variables(sources, read, dtype)
+    every = tuple(weights.values())
     if layout == EXPLICIT:
-        return explicit.step(model, weights), None
+        return explicit.step(model, weights), None, every
     step = pooled.resident(model, weights, dtype, block_size)
-    return step, resident.describe(step)
+    return step, resident.describe(step), every

@@ -1,7 +1,4 @@
-"""Runs a written resident servable by the contract alone, as a decode loop would: claims, prefills, decodes.
-
-In a session of its own, as a model server has one for each version: pools of two never meet.
-"""
+"""Runs a written resident servable by the contract alone, as a decode loop would: claim, prefill, decode."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from contract import names
-from contract.manifest import Manifest, Pool
+from contract.manifest import Pool
 from contract.tensors import Array
+from export.loaded import Loaded
 
 Ids = npt.NDArray[np.int32]
 
@@ -75,14 +71,9 @@ class PoolStepper:
     """A loaded resident servable, and the lease on its pool."""
 
     def __init__(self, directory: Path) -> None:
-        graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph)
-        with graph.as_default():
-            meta_graph = SavedModelLoader(str(directory)).load(self._session, ["serve"])
-        self._signatures = dict(meta_graph.signature_def)
-        answer = self.call(names.MANIFEST_SIGNATURE)
-        self.manifest = Manifest.from_json(answer[names.MANIFEST])
-        self.tokenizer: bytes = answer[names.TOKENIZER]
+        self._loaded = Loaded(directory)
+        self.manifest = self._loaded.manifest
+        self.tokenizer = self._loaded.tokenizer
         self.epoch = 0
 
     @property
@@ -117,10 +108,21 @@ class PoolStepper:
         uniforms: Array,  # (batch, sampled)
     ) -> Ids:
         """(batch, sampled): the tokens after each row's last ones, in one padded call."""
+        return np.asarray(self.prefilled(tokens, slots, starts, sampling, uniforms)[names.TOKENS])
+
+    def prefilled(
+        self,
+        tokens: Sequence[Ids],
+        slots: Sequence[int],
+        starts: Sequence[int],
+        sampling: Sampling,
+        uniforms: Array,  # (batch, sampled)
+    ) -> dict[str, Any]:
+        """All that `check` answers."""
         padded = np.zeros((len(tokens), max(map(len, tokens))), np.int32)
         for row, ids in zip(padded, tokens, strict=True):
             row[: len(ids)] = ids
-        answer = self.call(
+        return self.call(
             names.PREFILL_SIGNATURE,
             epoch=self.epoch,
             tokens=padded,
@@ -129,7 +131,6 @@ class PoolStepper:
             starts=starts,
             **sampling.feeds(uniforms),
         )
-        return np.asarray(answer[names.TOKENS])
 
     def decode(
         self,
@@ -141,17 +142,28 @@ class PoolStepper:
         uniforms: Array | None = None,  # (rows, steps)
     ) -> Ids:
         """(rows, steps): up to `budget` tokens for each of slots 0, 1, ..., then NO_STOP."""
-        steps = max(budget)
-        answer = self.call(
+        answer = self.decoded(tokens, positions, budget, stop_tokens, sampling, uniforms)
+        return np.asarray(answer[names.TOKENS])
+
+    def decoded(
+        self,
+        tokens: Sequence[int] | Ids,
+        positions: Sequence[int] | Ids,
+        budget: Sequence[int],
+        stop_tokens: Sequence[int] = (),
+        sampling: Sampling = GREEDY,
+        uniforms: Array | None = None,  # (rows, steps)
+    ) -> dict[str, Any]:
+        """All that `decode` answers."""
+        return self.call(
             names.DECODE_SIGNATURE,
             epoch=self.epoch,
             tokens=tokens,
             positions=positions,
             budget=budget,
             stop_tokens=[[*stop_tokens, NO_STOP]] * len(budget),
-            **sampling.feeds(np.zeros((len(budget), steps)) if uniforms is None else uniforms),
+            **sampling.feeds(np.zeros((len(budget), max(budget))) if uniforms is None else uniforms),
         )
-        return np.asarray(answer[names.TOKENS])
 
     def move(
         self, sources: Sequence[int], targets: Sequence[int], blocks: Sequence[int] | None = None
@@ -164,8 +176,14 @@ class PoolStepper:
         self, signature: str, options: Any = None, metadata: Any = None, **inputs: Any
     ) -> dict[str, Any]:
         """One signature by the names of its inputs."""
-        proto = self._signatures[signature]
-        fetches = {name: info.name for name, info in proto.outputs.items()}
-        feeds = {proto.inputs[name].name: value for name, value in inputs.items()}
-        answer: dict[str, Any] = self._session.run(fetches, feeds, options, metadata)
-        return answer
+        return self._loaded.call(signature, inputs, options, metadata)
+
+    def close(self) -> None:
+        self._loaded.close()
+
+
+def by_token(ids: Array, ranked: Array) -> Array:
+    """(..., vocabulary): log-probabilities by token id, from those of all tokens with their ids."""
+    logprobs = np.empty_like(ranked)
+    np.put_along_axis(logprobs, ids, ranked, axis=-1)
+    return logprobs

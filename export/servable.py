@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,14 @@ Tensors: TypeAlias = Mapping[str, Any]
 Step: TypeAlias = Callable[..., dict[str, tf.Tensor]]
 """Called by keyword with `tokens`, `lengths` and each state tensor; returns `logits` and the state."""
 
-Reference: TypeAlias = Callable[[Sequence[npt.NDArray[np.int32]]], Sequence[npt.NDArray[np.floating]]]
-"""For each of some texts' ids (time,), logits (time, vocabulary) computed in some other way."""
+
+class Reference(Protocol):
+    """The model, computed in some other way."""
+
+    def __call__(
+        self, texts: Sequence[npt.NDArray[np.int32]], last: int = 0
+    ) -> Sequence[npt.NDArray[np.floating]]:
+        """For each of some texts' ids logits (positions, vocabulary) after its `last` tokens, or 0: all."""
 
 
 Forward: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, "View"], tf.Tensor]
@@ -50,4 +56,6 @@ class Servable:
     reference: Reference | None = None
     """None: the verifier compares the servable only with itself."""
     exact: bool = True
-    """Errors above float32's rounding fail the verification; otherwise they are only reported."""
+    """Errors above float32's rounding fail the verification."""
+    weights: tuple[tf.Variable, ...] = ()
+    """Forgotten once they are written, before what was written is loaded: only one of both lies in memory."""

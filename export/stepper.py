@@ -16,6 +16,7 @@ from contract.manifest import Manifest, StateTensor
 from contract.tensors import Array
 from export.blame import one_line
 from export.errors import VerificationError
+from export.loaded import Loaded
 from export.pool_stepper import GREEDY, NO_STOP, Sampling
 
 Ids = npt.NDArray[np.int32]
@@ -36,16 +37,17 @@ class Decoded:
 
     tokens: list[int]
     state: State
+    top_ids: Array  # (steps, as many as were asked for)
+    top_logprobs: Array
 
 
 class Stepper:
     """A loaded servable."""
 
     def __init__(self, directory: Path) -> None:
-        self._loaded = tf.saved_model.load(str(directory))
-        answer = self._loaded.signatures[names.MANIFEST_SIGNATURE]()
-        self.manifest = Manifest.from_json(answer[names.MANIFEST].numpy())
-        self.tokenizer: bytes = answer[names.TOKENIZER].numpy()
+        self._loaded = Loaded(directory)
+        self.manifest = self._loaded.manifest
+        self.tokenizer = self._loaded.tokenizer
 
     def fresh(self) -> State:
         """The state of a session that has seen nothing."""
@@ -87,8 +89,10 @@ class Stepper:
         }
         answer = self._answer(names.DECODE_SIGNATURE, feeds)
         given = [[token for token in row if token != NO_STOP] for row in answer[names.TOKENS].tolist()]
+        told = zip(answer[names.TOP_IDS], answer[names.TOP_LOGPROBS], strict=True)
         return [
-            Decoded(new, self._after(answer, row, len(new), states[row])) for row, new in enumerate(given)
+            Decoded(new, self._after(answer, row, len(new), states[row]), *logprobs)
+            for row, (new, logprobs) in enumerate(zip(given, told, strict=True))
         ]
 
     def greedy(self, prompt: Ids, count: int) -> list[int]:
@@ -102,9 +106,10 @@ class Stepper:
 
     def call(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
         """A signature itself."""
-        run = self._loaded.signatures[signature]
-        answer = run(**{name: tf.constant(value) for name, value in feeds.items()})
-        return {name: value.numpy() for name, value in answer.items()}
+        return self._loaded.call(signature, feeds)
+
+    def close(self) -> None:
+        self._loaded.close()
 
     def _answer(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
         try:

@@ -13,15 +13,18 @@ Products may have a `.bias`. Norms are float32; what enters products, and is add
 that was asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from export.source import Read, Sources
+from export.source import Array, Read, Sources
 
 NORM_PARTS = (".scale", ".offset")
+ALIGNMENT = 64
+"""Bytes."""
 
 
 def stored_dtype(name: str, dtype: str) -> str:
@@ -32,9 +35,27 @@ def variables(sources: Sources, read: Read, dtype: str) -> dict[str, tf.Variable
     """By name."""
     progress = tqdm(sources.items(), desc="reading weights", unit="weight", leave=False, disable=None)
     return {
-        name: tf.Variable(source.read(read).astype(stored_dtype(name, dtype), copy=False), name=name)
+        name: tf.Variable(_adopted(source.read(read), stored_dtype(name, dtype)), name=name)
         for name, source in progress
     }
+
+
+def forget(variables: Iterable[tf.Variable]) -> None:
+    """Gives their memory back, whoever else refers to them; they have no value then."""
+    for variable in variables:
+        nothing = tf.zeros([0], variable.dtype)
+        tf.raw_ops.AssignVariableOp(resource=variable.handle, value=nothing, validate_shape=False)
+
+
+def _adopted(value: Array, dtype: str) -> tf.Tensor:
+    """A tensor in memory that is made here, and not copied again on its way through TensorFlow."""
+    wanted = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
+    room = np.empty(value.size * wanted.itemsize + ALIGNMENT, np.uint8)
+    begin = -room.ctypes.data % ALIGNMENT
+    aligned = room[begin : begin + value.size * wanted.itemsize]
+    aligned.view(wanted).reshape(value.shape)[...] = value
+    pieces = aligned.reshape(*value.shape, wanted.itemsize)
+    return tf.bitcast(tf.experimental.dlpack.from_dlpack(pieces.__dlpack__()), dtype)
 
 
 class Scope:

@@ -17,9 +17,10 @@ import tensorflow as tf
 
 from contract import names
 from contract.manifest import EXPLICIT, RESIDENT
-from export import decode, resident, signature
+from export import decode, memory, resident, signature
 from export.errors import VersionError
 from export.servable import Servable
+from export.weights import forget
 
 Signatures: TypeAlias = dict[str, tf.types.experimental.ConcreteFunction]
 
@@ -27,12 +28,18 @@ logger = logging.getLogger(__name__)
 
 
 def write(servable: Servable, base: Path, version: int | None, verify: Callable[[Path], object]) -> Path:
-    """The published version directory; whatever `verify` raises leaves none behind."""
+    """The published version directory; whatever `verify` raises leaves none behind.
+
+    The servable's own weights are forgotten: it cannot be written once more.
+    """
     model = base / servable.manifest.name
     target = target_of(model, version)
     model.mkdir(parents=True, exist_ok=True)
     with _aside(model) as directory:
         _save(servable, directory)
+        forget(servable.weights)
+        memory.give_back()
+        logger.info("verifying")
         verify(directory)
         _publish(directory, target)
     return target

@@ -1,4 +1,4 @@
-"""A described Transformer's forward pass in numpy and float64: no cache, every position's logits.
+"""A described Transformer's forward pass in numpy and float64: no cache, logits at any position.
 
 Layer by layer for all texts, so that each weight is read once and forgotten.
 """
@@ -45,13 +45,13 @@ class Reference:
         self._read = read
         self._dtype = dtype
 
-    def __call__(self, texts: Sequence[Ids]) -> list[Array]:
-        """For each of `texts` (time,) logits (time, vocabulary)."""
+    def __call__(self, texts: Sequence[Ids], last: int = 0) -> list[Array]:
+        """For each of `texts` (time,) logits (positions, vocabulary) after its `last` tokens, or 0: all."""
         xs = self._embedded(texts)
         for i, layer in enumerate(self._model.layers):
             block = _Block(layer, self._model, self._weights(f"layers.{i}."))
             xs = [block.run(x) for x in xs]
-        return self._logits(xs)
+        return self._logits([x[-last:] for x in xs])
 
     def _embedded(self, texts: Sequence[Ids]) -> list[Array]:
         table = self._raw("embedding")
@@ -69,10 +69,14 @@ class Reference:
         xs = [_norm(own, "", model.norm, x) for x in xs] if model.final_norm else xs
         xs = self._projected("output_projection", xs)
         table = self._raw("embedding" if model.tied else "head.kernel")
-        pieces = [table[i : i + PIECE].astype(np.float64).T for i in range(0, len(table), PIECE)]
         bias = self._sources.get("head.bias")
-        offset = 0.0 if bias is None else bias.read(self._read).astype(np.float64)
-        each = (np.concatenate([x @ piece for piece in pieces], axis=1) + offset for x in xs)
+        offset = np.zeros(len(table)) if bias is None else bias.read(self._read).astype(np.float64)
+        each = [np.empty((len(x), len(table))) for x in xs]
+        for begin in range(0, len(table), PIECE):
+            here = slice(begin, begin + PIECE)
+            piece = table[here].astype(np.float64).T
+            for x, logits in zip(xs, each, strict=True):
+                logits[:, here] = x @ piece + offset[here]
         return [_capped(logits * model.logit_scale, model.logit_soft_cap) for logits in each]
 
     def _projected(self, name: str, xs: list[Array]) -> list[Array]:

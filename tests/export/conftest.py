@@ -11,7 +11,7 @@ from export import quiet
 
 quiet.import_tensorflow()
 
-from export import hf, lstm, resident_verify, verify, write  # noqa: E402
+from export import hf, lstm, verify, write  # noqa: E402
 from export.servable import Servable  # noqa: E402
 from export.stepper import Stepper  # noqa: E402
 from tests.export import checkpoints, residents  # noqa: E402
@@ -26,17 +26,6 @@ def publish(tmp_path_factory: pytest.TempPathFactory) -> Publish:
     def published(servable: Servable) -> Path:
         base = tmp_path_factory.mktemp("models")
         return write.write(servable, base, None, lambda path: verify.verify(path, servable))
-
-    return published
-
-
-@pytest.fixture(scope="session")
-def publish_resident(tmp_path_factory: pytest.TempPathFactory) -> Publish:
-    """As `publish`, for the resident layout."""
-
-    def published(servable: Servable) -> Path:
-        base = tmp_path_factory.mktemp("models")
-        return write.write(servable, base, None, lambda path: resident_verify.verify(path, servable))
 
     return published
 
@@ -76,22 +65,27 @@ def bfloat16_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def lstm_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
+def lstm_published(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shapes = lstm.shapes(checkpoints.LSTM_CONFIG)
     directory = checkpoints.write(tmp_path_factory.mktemp("lstm") / "lstm", checkpoints.LSTM, shapes)
-    return Stepper(publish(lstm.load(directory, "lstm")))
+    return publish(lstm.load(directory, "lstm"))
 
 
 @pytest.fixture(scope="session")
-def golden_pools(golden: str, publish_resident: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lstm_stepper(lstm_published: Path) -> Stepper:
+    return Stepper(lstm_published)
+
+
+@pytest.fixture(scope="session")
+def golden_pools(golden: str, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The version directory of a resident golden servable."""
-    return publish_resident(residents.golden(tmp_path_factory.mktemp("golden") / golden, golden))
+    return publish(residents.golden(tmp_path_factory.mktemp("golden") / golden, golden))
 
 
 @pytest.fixture(scope="session")
-def pools(publish_resident: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pools(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The version directory of one of them."""
-    return publish_resident(residents.golden(tmp_path_factory.mktemp("golden") / "pools", "small"))
+    return publish(residents.golden(tmp_path_factory.mktemp("golden") / "pools", "small"))
 
 
 @pytest.fixture(scope="session")

@@ -318,9 +318,9 @@ def test_the_manifest_describes_the_pool(pool: PoolStepper) -> None:
 
 
 def test_bfloat16_keeps_half_of_the_bytes_and_mostly_agrees(
-    publish_resident: Any, pool: PoolStepper, tmp_path: Path
+    publish: Any, pool: PoolStepper, tmp_path: Path
 ) -> None:
-    half = PoolStepper(publish_resident(residents.golden(tmp_path / "half", "small", "bfloat16")))
+    half = PoolStepper(publish(residents.golden(tmp_path / "half", "small", "bfloat16")))
     half.claim(4)
     assert 2 * half.pool.bytes_per_block == pool.pool.bytes_per_block
     prompts = [ids(i, 30) for i in range(4)]

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import cli, resident_verify, write
+from contract.manifest import Pool
+from export import cli, verify, write
 from export.errors import VerificationError
 from export.pool_view import View
-from export.resident_verify import Figures
+from export.published import Published
 from export.servable import Forward, Resident, Servable
+from export.verification import resident
 from tests.export import residents
 
+ASKED = verify.Asked(tokens=4)
 Change = Callable[[Forward], Forward]
 
 
@@ -24,52 +27,90 @@ def servable(tmp_path: Path) -> Servable:
 
 
 def _export(servable: Servable, base: Path) -> None:
-    write.write(servable, base, None, lambda path: resident_verify.verify(path, servable))
+    write.write(servable, base, None, lambda path: verify.verify(path, servable))
 
 
 def _changed(servable: Servable, change: Change) -> Servable:
     model = servable.step
     assert isinstance(model, Resident)
-    return replace(servable, step=replace(model, forward=change(model.forward)))
+    return replace(servable, step=replace(model, forward=change(model.forward)), reference=None)
 
 
-def test_another_models_choices_are_found(servable: Servable, tmp_path: Path) -> None:
-    wrong = replace(servable, reference=lambda texts: [np.eye(300)[np.full(len(ids), 7)] for ids in texts])
-    with pytest.raises(VerificationError, match=r"^alone: a chosen token lies 1.00e\+00 below"):
-        _export(wrong, tmp_path / "models")
+def _forgets(forward: Forward) -> Forward:
+    return lambda tokens, starts, places, view: forward(tokens, starts * 0, places, view)
+
+
+def test_another_models_probabilities_are_found(pools: Path) -> None:
+    wrong = verify.published(
+        Published(pools), lambda texts, last=0: [np.zeros((last, 300))] * len(texts), ASKED
+    )
+    with pytest.raises(
+        VerificationError, match=r"^reference: max abs error .* of 'log-probabilities' is above"
+    ):
+        wrong.check()
+
+
+def test_logits_that_are_all_shifted_are_the_same_probabilities(servable: Servable, pools: Path) -> None:
+    reference = servable.reference
+    assert reference is not None
+    shifted = verify.published(
+        Published(pools), lambda texts, last=0: [7 + each for each in reference(texts, last)], ASKED
+    )
+    shifted.check()
+    assert shifted.figures.compared["reference"].agreement == 1
+
+
+def test_no_version_is_left_of_one_that_is_found_wrong(servable: Servable, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match=r"^prefill and decode: max abs error"):
+        _export(_changed(servable, _forgets), tmp_path / "models")
     assert not (tmp_path / "models" / "small").exists()
 
 
-def test_positions_that_start_anew_with_each_piece_are_found(servable: Servable, tmp_path: Path) -> None:
-    def forgetful(forward: Forward) -> Forward:
-        return lambda tokens, starts, places, view: forward(tokens, starts * 0, places, view)
+def _forgets_between_pieces(forward: Forward) -> Forward:
+    def run(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: View) -> tf.Tensor:
+        return forward(tokens, starts if tokens.shape[1] == 1 else starts * 0, places, view)
 
-    with pytest.raises(VerificationError, match="below the reference's"):
-        _export(_changed(servable, forgetful), tmp_path / "models")
-
-
-def test_padding_that_leaks_into_shorter_rows_is_found(servable: Servable, tmp_path: Path) -> None:
-    def leaking(forward: Forward) -> Forward:
-        def whole_rows(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: View) -> tf.Tensor:
-            steps = tf.shape(tokens)[1]
-            return forward(tokens, starts, places // steps * steps + steps - 1, view)
-
-        return whole_rows
-
-    with pytest.raises(VerificationError, match="ragged batch"):
-        _export(_changed(servable, leaking), tmp_path / "models")
+    return run
 
 
-def test_inexact_servables_are_only_measured() -> None:
-    figures = {"alone": Figures(0.5, 0.9)}
-    resident_verify.check(figures, np.inf)
-    with pytest.raises(VerificationError, match=r"5\.00e-01"):
-        resident_verify.check(figures, resident_verify.TOLERANCE)
+def _leaks_padding(forward: Forward) -> Forward:
+    def run(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: View) -> tf.Tensor:
+        rows, steps = tf.unstack(tf.shape(tokens))
+        ends = places // steps * steps + steps - 1
+        return forward(tokens, starts, tf.where(rows > 1, ends, places), view)
+
+    return run
 
 
-def test_choices_that_are_no_numbers_are_found_in_any_dtype() -> None:
-    with pytest.raises(VerificationError, match="nan"):
-        resident_verify.check({"alone": Figures(np.nan, 0.0)}, np.inf)
+@pytest.mark.parametrize(
+    ("change", "claim"),
+    [
+        (_forgets_between_pieces, "in pieces"),
+        (_leaks_padding, "ragged batch"),
+    ],
+)
+def test_a_pool_that_is_misread_is_found(
+    change: Change, claim: str, servable: Servable, tmp_path: Path
+) -> None:
+    with pytest.raises(VerificationError, match=f"^{claim}: max abs error"):
+        _export(_changed(servable, change), tmp_path / "models")
+
+
+def test_a_probability_that_is_no_number_is_found_in_any_dtype(servable: Servable, tmp_path: Path) -> None:
+    broken = [np.nan, *[0.0] * 299]
+    wrong = _changed(servable, lambda forward: lambda *given: forward(*given) + broken)
+    with pytest.raises(VerificationError, match="are no numbers"):
+        _export(replace(wrong, exact=False), tmp_path / "models")
+
+
+def test_later_blocks_have_slots_for_the_texts_that_reach_them_alone() -> None:
+    pool = Pool(bytes_per_block=1, block_size=32, blocks=4, max_steps=64)
+    assert resident.slots(pool, [[17, 23, 40], [17, 50, 70]]) == [3, 2, 2, 0]
+
+
+def test_rows_of_a_call_are_as_many_as_the_pool_may_have_memory_for() -> None:
+    pool = Pool(bytes_per_block=30 << 20, block_size=32, blocks=4, max_steps=64)
+    assert [resident.most_rows(pool, length) for length in (32, 64, 128)] == [4, 2, 2]
 
 
 def test_the_command_line_exports_resident_state(gpt2_checkpoint: Path, tmp_path: Path) -> None:

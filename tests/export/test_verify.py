@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from export import hf, verify, write
 from export.errors import VerificationError
+from export.published import Published
 from export.servable import Servable
+from export.verification import figures
 
 Change = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
@@ -42,7 +44,7 @@ def test_a_sound_servable_passes(servable: Servable, tmp_path: Path) -> None:
 def test_another_models_logits_are_found(servable: Servable, tmp_path: Path) -> None:
     reference = servable.reference
     assert reference is not None
-    wrong = replace(servable, reference=lambda texts: [each + 0.001 for each in reference(texts)])
+    wrong = replace(servable, reference=lambda texts, last: [each + 0.001 for each in reference(texts, last)])
     message = (
         r"^reference: max abs error 1\.\d\de-03 of 'logits' is above 1\.\d\de-04: the reference computes"
     )
@@ -88,13 +90,30 @@ def test_logits_that_are_no_numbers_are_found_in_any_dtype(servable: Servable, t
         _export(replace(servable, step=step, exact=False), tmp_path)
 
 
-def test_inexact_servables_are_only_measured(gpt2_checkpoint: Path, tmp_path: Path, caplog: Any) -> None:
+def test_inexact_servables_may_err_but_not_by_another_distribution(
+    gpt2_checkpoint: Path, tmp_path: Path
+) -> None:
+    half = hf.load(gpt2_checkpoint, "half", "bfloat16")
+    _export(half, tmp_path)
+    reference = half.reference
+    assert reference is not None
+    # As sure of everything again: far more than bfloat16 costs, and the likeliest is the likeliest still.
+    surer = replace(half, reference=lambda texts, last: [2 * each for each in reference(texts, last)])
+    with pytest.raises(
+        VerificationError, match=r"^reference: mean KL divergence .* is above 5.00e-02: the ref"
+    ):
+        verify.published(Published(tmp_path / "half" / "1"), surer.reference, verify.Asked()).check()
+
+
+def test_the_figures_are_told_as_a_table(servable: Servable, tmp_path: Path, caplog: Any) -> None:
     caplog.set_level("INFO", logger="export")
-    _export(hf.load(gpt2_checkpoint, "half", "bfloat16"), tmp_path)
-    assert "greedy agreement" in caplog.text
-    assert "reference" in caplog.text
+    _export(servable, tmp_path)
+    lines = [line.split("  ") for line in caplog.text.splitlines()]
+    claims = [line[0] for line in lines if len(line) > 1 and "100.0%" in line[-1]]
+    assert claims == ["reference", "prefill and decode", "in pieces", "ragged batch", "several steps"]
+    assert "prompts of 1, 7, 33, 48 tokens, 16 greedy ones after each; errors of logits" in caplog.text
 
 
 def test_the_allowed_error_grows_with_the_logits() -> None:
-    assert verify.tolerance(0) == pytest.approx(1e-4)
-    assert verify.tolerance(100) == pytest.approx(2e-4)
+    assert figures.tolerance(0) == pytest.approx(1e-4)
+    assert figures.tolerance(100) == pytest.approx(2e-4)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from contract.manifest import Manifest
 from export import lstm, verify, write
 from export.errors import VerificationError, VersionError
+from export.published import Published
 from export.servable import Servable
 from export.stepper import Stepper
 
@@ -80,7 +81,7 @@ def test_a_written_servable_needs_no_file_of_its_checkpoint(servable: Servable, 
     moved = before.rename(tmp_path / "elsewhere")
     for path in (tmp_path / "lstm").iterdir():
         path.unlink()
-    verify.measure(Stepper(moved), servable.reference)
+    verify.published(Published(moved), servable.reference, verify.Asked()).check()
 
 
 def test_steps_of_every_size_share_one_signature(servable: Servable, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Exports of large random checkpoints: time and memory, phase by phase."""
