@@ -9,11 +9,17 @@ from export.description import Attention, Experts, FeedForward, Norm
 from export.rope import Rope
 from export.weights import Scope
 
+
+def silu(x: tf.Tensor) -> tf.Tensor:
+    """TensorFlow's own has a gradient registered, which would keep every graph that it is in."""
+    return x * tf.sigmoid(x)
+
+
 ACTIVATIONS = {
     "gelu": partial(tf.nn.gelu, approximate=False),
     "gelu_tanh": partial(tf.nn.gelu, approximate=True),
     "relu": tf.nn.relu,
-    "silu": tf.nn.silu,
+    "silu": silu,
 }
 
 

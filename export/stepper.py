@@ -4,7 +4,7 @@ The smallest loop that keeps the contract; the verifier and the tests generate w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +31,18 @@ class Result:
     state: State
 
 
+def _none() -> Array:
+    return np.empty([0, 0])
+
+
 @dataclass(frozen=True)
 class Decoded:
     """What several steps in one call gave one row."""
 
     tokens: list[int]
     state: State
-    top_ids: Array  # (steps, as many as were asked for)
-    top_logprobs: Array
+    top_ids: Array = field(default_factory=_none)  # (steps, as many as were asked for)
+    top_logprobs: Array = field(default_factory=_none)
 
 
 class Stepper:

@@ -118,5 +118,9 @@ def user_model(model: keras.Model, **options: Any) -> UserModel:
 def servable(user: UserModel) -> Servable:
     manifest = Manifest("m", "keras", user.vocabulary_size, user.context_length, user.state, decode_steps=8)
     return Servable(
-        manifest, b"", user.step, lambda texts: [user.reference(ids) for ids in texts], user.exact
+        manifest,
+        b"",
+        user.step,
+        lambda texts, last=0: [user.reference(ids)[-last:] for ids in texts],
+        user.exact,
     )  # type: ignore[misc]
