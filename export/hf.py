@@ -9,7 +9,7 @@ from contract.manifest import EXPLICIT
 from export import language, layouts
 from export.checkpoint import CONFIG, Checkpoint
 from export.description import Transformer
-from export.errors import UnsupportedError
+from export.errors import SourceError, UnsupportedError
 from export.families import FAMILIES
 from export.servable import Servable
 from export.settings import Settings
@@ -46,13 +46,30 @@ def described(
 ) -> tuple[Transformer, Sources, Read]:
     """The model, where its weights come from, and how the checkpoint is read."""
     family = FAMILIES[checkpoint.model_type(FAMILIES)]
+    _refuse_quantized(checkpoint)
     settings = Settings(checkpoint.config, checkpoint.directory / CONFIG, ignored)
     model: Transformer = family.describe(settings, _context(family, settings, context))
+    _check_heads(model)
     sources: Sources = family.sources(model, settings)
     settings.finish()
     needs = {name: shape for source in sources.values() for name, shape in source.needs.items()}
     not_weights = (*family.NOT_WEIGHTS, *(("lm_head.weight",) if model.tied else ()))
     return model, sources, checkpoint.tensors(needs, family.PREFIX, not_weights).read
+
+
+def _refuse_quantized(checkpoint: Checkpoint) -> None:
+    if how := checkpoint.config.get("quantization_config"):
+        raise UnsupportedError(
+            f"{checkpoint.directory / CONFIG}: the weights are quantized ({how!r}); "
+            "export those that they were made from"
+        )
+
+
+def _check_heads(model: Transformer) -> None:
+    for layer in model.layers:
+        heads, kv_heads = layer.attention.heads, layer.attention.kv_heads
+        if heads % kv_heads:
+            raise SourceError(f"{heads} query heads cannot share {kv_heads} key heads evenly")
 
 
 def _context(family: ModuleType, settings: Settings, asked: int | None) -> int:

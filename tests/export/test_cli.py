@@ -88,6 +88,20 @@ def test_an_unknown_key_is_refused_unless_it_is_ignored(failure: Run, gpt2_check
     assert hf.load(gpt2_checkpoint, "tiny", "float32", ignored=["new_trick"]).manifest.name == "tiny"
 
 
+def test_quantized_weights_are_refused_even_if_the_key_is_ignored(
+    failure: Run, gpt2_checkpoint: Path
+) -> None:
+    checkpoints.edit(gpt2_checkpoint, "config.json", quantization_config={"quant_method": "gptq"})
+    message = failure("hf", gpt2_checkpoint, "--ignore", "quantization_config")
+    assert "the weights are quantized ({'quant_method': 'gptq'})" in message
+
+
+def test_query_heads_that_cannot_share_key_heads_evenly(failure: Run, tmp_path: Path) -> None:
+    directory = checkpoints.seeded(tmp_path / "llama", "llama-plain")
+    checkpoints.edit(directory, "config.json", num_key_value_heads=3)
+    assert "2 query heads cannot share 3 key heads evenly" in failure("hf", directory)
+
+
 @pytest.mark.parametrize("context", [0, 65])
 def test_a_context_that_the_checkpoint_was_not_made_for(
     context: int, failure: Run, gpt2_checkpoint: Path
