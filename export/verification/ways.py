@@ -4,7 +4,7 @@ That is `alone`: the prompt whole, then token by token, each the likeliest. Othe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -160,24 +160,28 @@ class _Ways:
     def several(self) -> None:
         """Many tokens in each call, and ragged numbers of them, of several texts."""
         differences: list[Difference] = []
+        shortfalls: list[Difference] = []
 
         def pairs() -> Iterator[tuple[Array, Array]]:
             for group in self.groups:
                 texts = [self.texts[i] for i in group]
                 for text, chosen in zip(texts, self._chosen(texts), strict=True):
                     same = _same(chosen.tokens, text)
+                    shortfalls.append(_shortfall(chosen.tokens[: same + 1], text))
                     if same == len(text.tokens):
                         differences.extend(self._state_difference(chosen.row, text))
                     yield chosen.logprobs[:same], log_softmax(text.scores[1 : same + 1])
 
-        self.compared[figures.STEPS] = Compared.of("log-probabilities", pairs())
+        compared = Compared.of("log-probabilities", pairs())
+        worst = largest([compared.error, *shortfalls])
+        self.compared[figures.STEPS] = replace(compared, error=worst)
         if differences:
             self.states[figures.STEPS_STATE] = largest(differences)
 
     def _chosen(self, texts: Sequence[Alone]) -> list[Chosen]:
         count = len(texts[0].tokens)
         done = [
-            Chosen([int(text.tokens[0])], np.empty([0, text.scores.shape[1]]), run.row)
+            Chosen([int(text.tokens[0])], np.empty([0, text.scores.shape[1]], np.float32), run.row)
             for text, run in zip(texts, self._prompts(texts), strict=True)
         ]
         # Ragged at first; those that have all of theirs are left out then.
@@ -214,3 +218,9 @@ def _same(tokens: Sequence[int], text: Alone) -> int:
     """How many tokens were fed before, if ever, others were chosen: what follows is another text."""
     fed = zip(tokens, text.tokens, strict=False)
     return next((i for i, (given, expected) in enumerate(fed) if given != expected), len(text.tokens))
+
+
+def _shortfall(tokens: Sequence[int], text: Alone) -> Difference:
+    """How far what was chosen lies below the likeliest; the first token was given."""
+    pairs = zip(tokens[1:], text.scores[1:], strict=False)
+    return largest(Difference(float(s.max() - s[token]), names.TOKENS) for token, s in pairs)
