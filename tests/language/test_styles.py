@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from deployments import chat_template
 from deployments.errors import RequestError
 from deployments.messages import ChatMessage, ChatPrompt, TextPrompt
-from deployments.prompt_encoder import PromptEncoder
+from deployments.tokenizer import chat_template
+from deployments.tokenizer.prompt_encoder import PromptEncoder
 from tests.language.styles import GOLDEN, STYLES, golden, servable, tokenizer, words
 from tests.reference.texts import CHATS, CORPUS, random_texts
 
@@ -101,12 +101,16 @@ def test_any_text_becomes_the_ids_of_the_checkpoints_own_file(style: str, text: 
 
 @pytest.mark.parametrize("style", ["gpt2", "llama3", "smollm", "llama2", "mistral", "gemma"])
 @settings(max_examples=50)
+@example(text=" ")
+@example(text=" a")
 @given(text=st.text(max_size=80))
 def test_any_text_comes_back(style: str, text: str) -> None:
     """Of tokenizers that neither normalize nor have special tokens that a short random text holds."""
     ids = tokenizer(style).encode(text, add_special_tokens=False).ids
     back = tokenizer(style).decode(ids, skip_special_tokens=True)
-    assert back == (text.replace("▁", " ") if style in ("llama2", "mistral", "gemma") else text)
+    expected = text.replace("▁", " ") if style in ("llama2", "mistral", "gemma") else text
+    # Llama 2 puts a space before a text that has none, and takes the first one off when it decodes.
+    assert back == (expected.removeprefix(" ") if style == "llama2" else expected)
 
 
 def test_a_padding_id_below_zero_is_none() -> None:
