@@ -19,7 +19,7 @@ import yaml
 
 from deployments import haproxy
 from deployments.config import AppArgs
-from deployments.memory import MALLOC_KEEPS_PAGES
+from deployments.malloc import MALLOC_KEEPS_PAGES
 
 _ENVIRONMENT = {
     **MALLOC_KEEPS_PAGES,

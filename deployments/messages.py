@@ -32,7 +32,7 @@ class ServableId:
 
 
 @dataclass(frozen=True, slots=True)
-class Servable:
+class ServableDescription:
     """What a servable says of itself, fetched once from the model server."""
 
     id: ServableId

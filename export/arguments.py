@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from contract.manifest import EXPLICIT, RESIDENT, STATE_LAYOUTS
+from export.options import ExportOptions
 from export.verification.figures import KL
 from export.verification.trials import TOKENS
 
@@ -114,3 +115,16 @@ def _bound(text: str) -> float:
     if not number > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return number
+
+
+def options(args: argparse.Namespace) -> ExportOptions:
+    """Returns the options that were given, for the kinds that take any."""
+    given = {
+        "dtype": "dtype",
+        "layout": "state",
+        "context": "context",
+        "ignored": "ignore",
+        "tokenizer": "tokenizer",
+        "revision": "revision",
+    }
+    return ExportOptions(**{name: getattr(args, arg) for name, arg in given.items() if hasattr(args, arg)})

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import ContractError
-from export import arguments, memory, quiet, versions
+from export import arguments, runtime
 from export.errors import ExportError, VersionError
+from export.saved_model import versions
 
 logger = logging.getLogger(__name__)
 
@@ -32,22 +33,12 @@ def export(args: argparse.Namespace) -> None:
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise VersionError(f"{name!r} cannot be a model's name; letters, digits, '_', '-' and '.' can")
     _import_tensorflow()
-    from export import hf, hub, keras, lstm, write
-    from export import verify as verification
-    from export.keras_hub import load as keras_hub
+    from export.saved_model import write
+    from export.sources import LOADERS
+    from export.verification import verify as verification
 
     write.target_of(args.out / name, args.version)
-    if args.kind == "keras":
-        servable = keras.load(args.source, name)
-    elif args.kind == "lstm":
-        servable = lstm.load(Path(args.source), name)
-    elif args.kind == "keras-hub":
-        servable = keras_hub.load(
-            Path(args.source), name, args.dtype, args.state, args.context, args.ignore, args.tokenizer
-        )
-    else:
-        source = hub.directory(args.source, args.revision)
-        servable = hf.load(source, name, args.dtype, args.state, args.context, args.ignore)
+    servable = LOADERS[args.kind](args.source, name, arguments.options(args))
     target = write.write(servable, args.out, args.version, lambda path: verification.verify(path, servable))
     logger.info("published %s", target)
 
@@ -55,16 +46,17 @@ def export(args: argparse.Namespace) -> None:
 def verify(args: argparse.Namespace) -> None:
     directory = versions.find(args.servable)
     _import_tensorflow()
-    from export import hub, references
-    from export import verify as verification
-    from export.published import Published
+    from export import sources
+    from export.checkpoints import hub
+    from export.saved_model.published import Published
+    from export.verification import verify as verification
 
     version, reference = Published(directory), None
     if args.reference is not None:
         source = (
             args.reference if ":" in args.reference else str(hub.directory(args.reference, args.revision))
         )
-        reference = references.read(source, version, args.ignore)
+        reference = sources.read_reference(source, version, args.ignore)
     asked = verification.Asked(args.tokens, args.max_error, args.max_kl)
     verified = verification.published(version, reference, asked)
     print(f"{directory}: {verified}")
@@ -74,16 +66,16 @@ def verify(args: argparse.Namespace) -> None:
 def inspect(args: argparse.Namespace) -> None:
     directory = versions.find(args.servable)
     _import_tensorflow()
-    from export import report
-    from export.published import Published
+    from export.saved_model import inspection
+    from export.saved_model.published import Published
 
-    print(report.report(Published(directory)))
+    print(inspection.report(Published(directory)))
 
 
 def _import_tensorflow() -> None:
     """It takes seconds: not before the arguments are known to be good."""
-    memory.before_tensorflow()
-    quiet.import_tensorflow()
+    runtime.before_tensorflow()
+    runtime.import_tensorflow()
 
 
 def _default_name(source: str) -> str:

@@ -1,6 +1,5 @@
 """LSTM language model: an embedding, n LSTM layers and a dense layer in Keras, with h and c as state."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,36 +7,26 @@ import keras
 import tensorflow as tf
 
 from contract.manifest import Manifest, StateTensor
-from export import decode, language
-from export.checkpoint import Checkpoint, Weights
+from export.checkpoints.checkpoint import Checkpoint, Weights
+from export.language import read
 from export.reference import lstm as plain
-from export.servable import Reference, Servable, Step
+from export.reference.lstm import LstmConfig
+from export.signatures import explicit_decode
+from export.signatures.servable import ExportedModel, Reference, Step
 
 MODEL_TYPE = "lstm"
 
 
-@dataclass(frozen=True)
-class Config:
-    """The shape of one LSTM language model."""
-
-    vocab_size: int
-    embedding_size: int
-    hidden_size: int
-    n_layer: int
-    context_length: int
-    """A bound for the server's sake: the model itself has none."""
-
-
-def read_config(checkpoint: Checkpoint) -> Config:
+def read_config(checkpoint: Checkpoint) -> LstmConfig:
     keys = ("vocab_size", "embedding_size", "hidden_size", "n_layer", "context_length")
-    return Config(**{key: checkpoint.size(key) for key in keys})
+    return LstmConfig(**{key: checkpoint.size(key) for key in keys})
 
 
-def read_weights(checkpoint: Checkpoint, config: Config) -> Weights:
+def read_weights(checkpoint: Checkpoint, config: LstmConfig) -> Weights:
     return checkpoint.weights(shapes(config), prefix="", ignored=())
 
 
-def state(config: Config) -> tuple[StateTensor, ...]:
+def state(config: LstmConfig) -> tuple[StateTensor, ...]:
     """h and c of each layer."""
     return tuple(
         StateTensor(f"{kind}_{i}", "float32", (config.hidden_size,))
@@ -46,11 +35,11 @@ def state(config: Config) -> tuple[StateTensor, ...]:
     )
 
 
-def reference(config: Config, weights: Weights) -> Reference:
+def reference(config: LstmConfig, weights: Weights) -> Reference:
     return lambda texts, last=0: [plain.logits(config, weights, ids)[-last:] for ids in texts]
 
 
-def step(config: Config, weights: Weights) -> Step:
+def step(config: LstmConfig, weights: Weights) -> Step:
     """The `step` function over Keras layers of its own."""
     layers = Layers(config)
     for name, variable in layers.variables.items():
@@ -69,7 +58,7 @@ def step(config: Config, weights: Weights) -> Step:
     return run
 
 
-def shapes(config: Config) -> dict[str, tuple[int, ...]]:
+def shapes(config: LstmConfig) -> dict[str, tuple[int, ...]]:
     """Every tensor of a checkpoint by its name, and its shape; Keras's order of the gates."""
     size = config.hidden_size
     named: dict[str, tuple[int, ...]] = {"embedding.weight": (config.vocab_size, config.embedding_size)}
@@ -83,7 +72,7 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
 class Layers:
     """The Keras layers, built, with fresh weights."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: LstmConfig) -> None:
         self.embedding = keras.layers.Embedding(config.vocab_size, config.embedding_size)
         self.lstm = [
             keras.layers.LSTM(config.hidden_size, return_sequences=True, return_state=True)
@@ -102,7 +91,7 @@ class Layers:
             named[f"lstm.{i}.bias"] = layer.cell.bias
         return named | {"dense.weight": self.dense.kernel, "dense.bias": self.dense.bias}
 
-    def _build(self, config: Config) -> None:
+    def _build(self, config: LstmConfig) -> None:
         self.embedding.build((None, None))
         width = config.embedding_size
         for layer in self.lstm:
@@ -111,12 +100,12 @@ class Layers:
         self.dense.build((None, None, width))
 
 
-def load(directory: Path, name: str) -> Servable:
+def load(directory: Path, name: str) -> ExportedModel:
     """The checkpoint in `directory` as a servable; SourceError where it is none."""
     checkpoint = Checkpoint(directory)
     checkpoint.model_type((MODEL_TYPE,))
     config = read_config(checkpoint)
-    words = language.read(checkpoint, config.vocab_size)
+    words = read.read(checkpoint, config.vocab_size)
     weights = read_weights(checkpoint, config)
     manifest = Manifest(
         name=name,
@@ -124,9 +113,9 @@ def load(directory: Path, name: str) -> Servable:
         vocabulary_size=config.vocab_size,
         context_length=config.context_length,
         state=state(config),
-        decode_steps=decode.MAX_STEPS,
+        decode_steps=explicit_decode.MAX_STEPS,
         special_tokens=words.special_tokens,
         generation=words.generation,
         chat_template=words.chat_template,
     )
-    return Servable(manifest, words.tokenizer, step(config, weights), reference(config, weights))
+    return ExportedModel(manifest, words.tokenizer, step(config, weights), reference(config, weights))

@@ -9,7 +9,7 @@ from modelserver.errors import Status
 S = TypeVar("S")
 
 
-class State(IntEnum):
+class VersionState(IntEnum):
     """ModelVersionStatus.State, by TensorFlow Serving's numbers."""
 
     START = 10
@@ -19,16 +19,16 @@ class State(IntEnum):
     END = 50
 
 
-MOVES: dict[State, frozenset[State]] = {
-    State.START: frozenset({State.LOADING, State.END}),
-    State.LOADING: frozenset({State.AVAILABLE, State.END}),
-    State.AVAILABLE: frozenset({State.UNLOADING}),
-    State.UNLOADING: frozenset({State.END}),
-    State.END: frozenset(),
+MOVES: dict[VersionState, frozenset[VersionState]] = {
+    VersionState.START: frozenset({VersionState.LOADING, VersionState.END}),
+    VersionState.LOADING: frozenset({VersionState.AVAILABLE, VersionState.END}),
+    VersionState.AVAILABLE: frozenset({VersionState.UNLOADING}),
+    VersionState.UNLOADING: frozenset({VersionState.END}),
+    VersionState.END: frozenset(),
 }
 
 
-class IllegalMoveError(AssertionError):
+class IllegalTransitionError(AssertionError):
     """A state that cannot follow the present one."""
 
 
@@ -39,7 +39,7 @@ class Version(Generic[S]):
         self.name = name
         self.number = number
         self.path = path
-        self.state = State.START
+        self.state = VersionState.START
         self.error: Status | None = None
         self._servable: S | None = None
         self._calls = 0
@@ -50,22 +50,22 @@ class Version(Generic[S]):
 
     def loading(self) -> None:
         with self._changed:
-            self._move(State.LOADING)
+            self._move(VersionState.LOADING)
 
     def loaded(self, servable: S) -> None:
         with self._changed:
-            self._move(State.AVAILABLE)
+            self._move(VersionState.AVAILABLE)
             self._servable = servable
 
     def failed(self, error: Status) -> None:
         with self._changed:
-            self._move(State.END)
+            self._move(VersionState.END)
             self.error = error
 
     def unloading(self) -> None:
         """From here on no new call gets in."""
         with self._changed:
-            self._move(State.UNLOADING)
+            self._move(VersionState.UNLOADING)
 
     def release(self) -> S:
         """Wait for the calls in flight, then hand out the servable for closing."""
@@ -77,12 +77,12 @@ class Version(Generic[S]):
 
     def unloaded(self) -> None:
         with self._changed:
-            self._move(State.END)
+            self._move(VersionState.END)
 
     def enter(self) -> S | None:
         """The servable, held against unloading until `leave`; None unless the version is available."""
         with self._changed:
-            if self.state is not State.AVAILABLE:
+            if self.state is not VersionState.AVAILABLE:
                 return None
             self._calls += 1
             return self._servable
@@ -94,7 +94,7 @@ class Version(Generic[S]):
             if self._calls == 0:
                 self._changed.notify_all()
 
-    def _move(self, state: State) -> None:
+    def _move(self, state: VersionState) -> None:
         if state not in MOVES[self.state]:
-            raise IllegalMoveError(f"{self} cannot go from {self.state.name} to {state.name}")
+            raise IllegalTransitionError(f"{self} cannot go from {self.state.name} to {state.name}")
         self.state = state

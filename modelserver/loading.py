@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from modelserver.errors import Status, failed_precondition, unknown
 from modelserver.lifecycle import Version
 from modelserver.process import log
-from modelserver.servable import Loader, Servable
+from modelserver.servable import LoadedServable, Loader
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class Retries:
     """Between one failure and the next attempt."""
 
 
-def load(version: Version[Servable], loader: Loader, retries: Retries, wanted: Callable[[], bool]) -> None:
+def load(
+    version: Version[LoadedServable], loader: Loader, retries: Retries, wanted: Callable[[], bool]
+) -> None:
     """Bring `version` to AVAILABLE, or to END with the reason."""
     try:
         _check_directory(version)
@@ -32,14 +34,14 @@ def load(version: Version[Servable], loader: Loader, retries: Retries, wanted: C
         log(f"cannot load {version}: {error}")
 
 
-def unload(version: Version[Servable]) -> None:
+def unload(version: Version[LoadedServable]) -> None:
     """Bring `version` from UNLOADING to END once its calls have ended."""
     version.release().close()
     version.unloaded()
     log(f"unloaded {version}")
 
 
-def _check_directory(version: Version[Servable]) -> None:
+def _check_directory(version: Version[LoadedServable]) -> None:
     if not os.path.isdir(version.path):
         raise failed_precondition(
             f"Error while attempting to reserve resources to load servable {version}: "
@@ -48,8 +50,8 @@ def _check_directory(version: Version[Servable]) -> None:
 
 
 def _try(
-    version: Version[Servable], loader: Loader, retries: Retries, wanted: Callable[[], bool]
-) -> Servable:
+    version: Version[LoadedServable], loader: Loader, retries: Retries, wanted: Callable[[], bool]
+) -> LoadedServable:
     """Load, again and again while that fails and the version is wanted."""
     for _ in range(retries.count):
         try:
@@ -62,7 +64,7 @@ def _try(
     return _attempt(version.path, loader)
 
 
-def _attempt(path: str, loader: Loader) -> Servable:
+def _attempt(path: str, loader: Loader) -> LoadedServable:
     """Whatever is wrong with a model, its load ends, and as a Status."""
     try:
         return loader(path)

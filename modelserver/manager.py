@@ -16,12 +16,12 @@ from modelserver.lifecycle import Version
 from modelserver.loading import Retries, load, unload
 from modelserver.model import Model, VersionStatus
 from modelserver.process import log
-from modelserver.servable import Loader, Servable
+from modelserver.servable import LoadedServable, Loader
 from modelserver.versions import list_versions
 
 
 @dataclass(frozen=True)
-class Pace:
+class PollIntervals:
     """How often to look for versions and how hard to try to load them."""
 
     poll_seconds: int
@@ -33,7 +33,7 @@ class Pace:
 class Manager:
     """Keeps what is loaded in step with what lies on disk."""
 
-    def __init__(self, configs: Sequence[ModelConfig], loader: Loader, pace: Pace) -> None:
+    def __init__(self, configs: Sequence[ModelConfig], loader: Loader, pace: PollIntervals) -> None:
         self._models = {config.name: Model(config) for config in configs}
         self._loader = loader
         self._pace = pace
@@ -56,7 +56,7 @@ class Manager:
             raise _did_not_load(failures)
 
     @contextmanager
-    def lend(self, spec: Any) -> Iterator[tuple[Servable, int]]:
+    def lend(self, spec: Any) -> Iterator[tuple[LoadedServable, int]]:
         """The servable that a ModelSpec names, held against unloading, and its version."""
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")
@@ -83,7 +83,7 @@ class Manager:
             raise not_found(f"Could not find version {number} of model {name}")
         return chosen
 
-    def _find(self, spec: Any) -> tuple[Version[Servable] | None, str]:
+    def _find(self, spec: Any) -> tuple[Version[LoadedServable] | None, str]:
         """The version asked for, if there is one, and how the real server prints the request."""
         model = self._models.get(spec.name)
         number = _number(spec, model)
@@ -132,12 +132,12 @@ class Manager:
             threading.Thread(target=self._unload, args=(model, version), name="unload", daemon=True).start()
         self._changed.notify_all()
 
-    def _load(self, model: Model, version: Version[Servable]) -> None:
+    def _load(self, model: Model, version: Version[LoadedServable]) -> None:
         load(version, self._loader, self._pace.retries, lambda: model.wants(version.number))
         with self._changed:
             self._advance(model)
 
-    def _unload(self, model: Model, version: Version[Servable]) -> None:
+    def _unload(self, model: Model, version: Version[LoadedServable]) -> None:
         unload(version)
         with self._changed:
             self._advance(model)
@@ -154,6 +154,6 @@ def _number(spec: Any, model: Model | None) -> int | None:
     return None
 
 
-def _did_not_load(failures: list[Version[Servable]]) -> Status:
+def _did_not_load(failures: list[Version[LoadedServable]]) -> Status:
     reasons = "".join(f"{{{version} due to error: {version.error}}}, " for version in failures)
     return unknown(f"{len(failures)} servable(s) did not become available: {{{reasons}}}")

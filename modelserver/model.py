@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from modelserver.config import ModelConfig
 from modelserver.errors import Status, invalid
-from modelserver.lifecycle import State, Version
-from modelserver.servable import Servable
+from modelserver.lifecycle import Version, VersionState
+from modelserver.servable import LoadedServable
 from modelserver.versions import plan
 
 
@@ -15,7 +15,7 @@ class VersionStatus:
     """What GetModelStatus says of one version."""
 
     number: int
-    state: State
+    state: VersionState
     error: Status | None
 
 
@@ -24,7 +24,7 @@ class Model:
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
-        self._versions: dict[int, Version[Servable]] = {}
+        self._versions: dict[int, Version[LoadedServable]] = {}
         self._wanted: frozenset[int] = frozenset()
         self._before: frozenset[int] = frozenset()
         self._paths: Mapping[int, str] = {}
@@ -34,7 +34,7 @@ class Model:
         self._paths = paths
         self._before, self._wanted = self._wanted, self.config.policy.choose(paths.keys())
 
-    def next_steps(self) -> tuple[list[Version[Servable]], list[Version[Servable]]]:
+    def next_steps(self) -> tuple[list[Version[LoadedServable]], list[Version[LoadedServable]]]:
         """Versions to load, and versions to unload (already closed to new calls)."""
         states = {number: version.state for number, version in self._versions.items()}
         failed = [number for number, version in self._versions.items() if version.error]
@@ -54,15 +54,15 @@ class Model:
     def settled(self) -> bool:
         """There are versions, and every one that is wanted answers or has failed."""
         states = [self._versions[number].state for number in self._wanted if number in self._versions]
-        return bool(states) and all(state in (State.AVAILABLE, State.END) for state in states)
+        return bool(states) and all(state in (VersionState.AVAILABLE, VersionState.END) for state in states)
 
     @property
-    def failures(self) -> list[Version[Servable]]:
+    def failures(self) -> list[Version[LoadedServable]]:
         return [version for version in self._versions.values() if version.error]
 
     @property
     def available(self) -> list[int]:
-        return sorted(n for n, version in self._versions.items() if version.state is State.AVAILABLE)
+        return sorted(n for n, version in self._versions.items() if version.state is VersionState.AVAILABLE)
 
     def labelled(self, label: str) -> int:
         try:
@@ -70,7 +70,7 @@ class Model:
         except KeyError:
             raise invalid(f"Unrecognized servable version label: {label}") from None
 
-    def version(self, number: int) -> Version[Servable] | None:
+    def version(self, number: int) -> Version[LoadedServable] | None:
         return self._versions.get(number)
 
     def statuses(self) -> list[VersionStatus]:

@@ -7,7 +7,7 @@ from contract.tensors import Array
 from modelserver.signature import Signature
 
 
-class Servable(Protocol):
+class LoadedServable(Protocol):
     """Signatures, and a way to run them. Any number of threads may call `run` at a time."""
 
     @property
@@ -24,5 +24,5 @@ class Servable(Protocol):
         """Give the memory back. No call may be running."""
 
 
-Loader: TypeAlias = Callable[[str], Servable]
+Loader: TypeAlias = Callable[[str], LoadedServable]
 """From a version's path; Status where it cannot be loaded."""

@@ -13,7 +13,7 @@ from modelserver.config import models_of_flags
 from modelserver.errors import Status
 from modelserver.flags import FlagError, Flags
 from modelserver.loading import Retries
-from modelserver.manager import Manager, Pace
+from modelserver.manager import Manager, PollIntervals
 from modelserver.process import FAILED, end, log
 from modelserver.services import ModelService, PredictionService
 from modelserver.session import SessionOptions, SessionServable
@@ -70,7 +70,7 @@ def _manager(flags: Flags) -> Manager:
         intra_op_parallelism=flags.tensorflow_intra_op_parallelism,
         inter_op_parallelism=flags.tensorflow_inter_op_parallelism,
     )
-    pace = Pace(
+    pace = PollIntervals(
         poll_seconds=flags.file_system_poll_wait_seconds,
         load_threads=flags.num_load_threads,
         retries=Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6),

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from modelserver.lifecycle import State
+from modelserver.lifecycle import VersionState
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def versions_named(names: Iterable[str]) -> list[tuple[int, str]]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class VersionPlan:
     """What to do next to come closer to what is wanted."""
 
     load: frozenset[int]
@@ -57,17 +57,20 @@ class Plan:
 
 
 def plan(
-    wanted: frozenset[int], states: Mapping[int, State], failed: Collection[int], before: frozenset[int]
-) -> Plan:
+    wanted: frozenset[int],
+    states: Mapping[int, VersionState],
+    failed: Collection[int],
+    before: frozenset[int],
+) -> VersionPlan:
     """Load what is wanted and not there; unload what is not wanted, but never the last that answers.
 
     A version that failed to load is tried again only once it has been unwanted (`before` is what was
     wanted until now).
     """
-    gone = {number for number in wanted if states.get(number, State.END) is State.END}
-    available = {number for number, state in states.items() if state is State.AVAILABLE}
+    gone = {number for number in wanted if states.get(number, VersionState.END) is VersionState.END}
+    available = {number for number, state in states.items() if state is VersionState.AVAILABLE}
     replaced = not wanted or bool(available & wanted)
-    return Plan(
+    return VersionPlan(
         load=frozenset(number for number in gone if number not in failed or number not in before),
         unload=frozenset(available - wanted) if replaced else frozenset(),
     )

@@ -9,26 +9,17 @@ from dataclasses import replace
 
 from ray import serve
 
-from contract.manifest import Pool
-from deployments import streams
-from deployments.config import DecoderArgs, ModelArgs
+from deployments.config import ModelArgs
 from deployments.decoder import intake
-from deployments.decoder.backend import Backend, connect
-from deployments.decoder.explicit import ExplicitEngine
-from deployments.decoder.ladder import Ladder
-from deployments.decoder.lease import Lease
-from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.pace import Pace
-from deployments.decoder.resident import ResidentEngine
-from deployments.decoder.room import Blocks, Reserved
-from deployments.decoder.scheduler import Limits, Scheduler
-from deployments.decoder.sequence import Sequence
-from deployments.decoder.slots import SlotTable
-from deployments.decoder.state_store import StateStore
+from deployments.decoder.explicit import build as explicit
+from deployments.decoder.resident import build as resident
+from deployments.decoder.sequence import TokenSequence
+from deployments.decoder.servers.connect import connect
 from deployments.errors import TensorloomError
-from deployments.links.frames import LaneAddress
-from deployments.links.outlets import Outlets
-from deployments.messages import DecoderStatus, GenerateRequest, Servable, TokenChunk
+from deployments.messages import DecoderStatus, GenerateRequest, ServableDescription, TokenChunk
+from deployments.streams import remote
+from deployments.streams.frames import LaneAddress
+from deployments.streams.outlets import Outlets
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +31,10 @@ class Decoder:
     async def __init__(self, model: ModelArgs) -> None:  # type: ignore[misc]  # Serve awaits it
         try:
             self._backend = await connect(model)
-            self._loop = _loop(self._backend, model.decoder)
+            build = (
+                explicit.build_loop if self._backend.servable.manifest.pool is None else resident.build_loop
+            )
+            self._loop = build(self._backend, model.decoder)
         except Exception as error:
             # Serve tries again and again, and tells why only in its own log files.
             print(f"{model.name} cannot be served: {error}", file=sys.stderr)
@@ -54,14 +48,14 @@ class Decoder:
     async def _warm_up(self) -> None:
         """A model server's first calls take seconds, which no client should wait for."""
         room = self._backend.servable.manifest.context_length - 1
-        outbox = self._loop.submit(Sequence("warm-up", prompt=(0,), max_tokens=min(2, room)))
+        outbox = self._loop.submit(TokenSequence("warm-up", prompt=(0,), max_tokens=min(2, room)))
         try:
             while (await outbox.take()).finish is None:
                 pass
         except TensorloomError as error:
             log.warning("%s cannot be warmed up: %s", self._backend.servable.id, error)
 
-    async def servable(self) -> Servable:
+    async def servable(self) -> ServableDescription:
         """The version that is served here, with manifest and tokenizer."""
         return self._backend.servable
 
@@ -70,7 +64,7 @@ class Decoder:
 
         Raises RequestError (ids or lengths out of range), Overloaded, ModelServerUnavailable.
         """
-        await streams.into(reader, self._outlets, self._chunks(request))
+        await remote.into(reader, self._outlets, self._chunks(request))
 
     async def _chunks(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         servable = self._backend.servable
@@ -114,40 +108,3 @@ class Decoder:
         self._running.cancel()
         await self._backend.close()
         await self._outlets.close()
-
-
-def _loop(backend: Backend, args: DecoderArgs) -> DecodeLoop:
-    pool = backend.servable.manifest.pool
-    return _explicit(backend, args) if pool is None else _resident(backend, args, pool)
-
-
-def _explicit(backend: Backend, args: DecoderArgs) -> DecodeLoop:
-    manifest = backend.servable.manifest
-    engine = ExplicitEngine(StateStore(manifest), backend.servers, Pace(args.stream_interval_s))
-    limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)
-    return DecodeLoop(Scheduler(limits, Reserved(args.state_bytes, manifest.state_bytes)), engine)
-
-
-def _resident(backend: Backend, args: DecoderArgs, pool: Pool) -> DecodeLoop:
-    manifest = backend.servable.manifest
-    if len(backend.replicas) != 1:
-        raise ValueError(
-            f"{manifest.name} keeps its state in the model server: a decoder replica has one of those, "
-            f"not {len(backend.replicas)}; use more decoder replicas instead"
-        )
-    blocks = args.state_bytes // pool.bytes_per_block
-    if blocks < 1:
-        raise ValueError(f"state_bytes {args.state_bytes} is less than a block, {pool.bytes_per_block}")
-    ladder = Ladder.of(blocks, args.max_running, pool.blocks)
-    slots = SlotTable(ladder, pool.block_size, args.prefix_cache)
-    lease = Lease(backend.servers, ladder.slots)
-    engine = ResidentEngine(pool, slots, lease, args.stream_interval_s, args.draft_tokens)
-    limits = Limits(
-        # A call spans the first slots whatever its batch is, so that splitting one would save nothing.
-        ladder.total,
-        ladder.total,
-        args.max_waiting,
-        args.prefill_token_budget,
-        pool.block_size if args.prefix_cache else None,
-    )
-    return DecodeLoop(Scheduler(limits, Blocks(pool, ladder)), engine)

@@ -1,11 +1,11 @@
 """What the loop asks of an engine: run a planned call, give back each row's new tokens. Knows no layout."""
 
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from deployments.decoder.scheduler import Batch
-from deployments.decoder.sequence import Sequence
+from deployments.decoder.sequence import TokenSequence
 from deployments.messages import TokenLogprobs
 
 
@@ -51,10 +51,10 @@ class Engine(Protocol):
     def prefill_tokens(self) -> int | None:
         """How many prompt tokens hold up decoding rows for no longer than they may be; None: any number."""
 
-    def admit(self, sequence: Sequence) -> int:
+    def admit(self, sequence: TokenSequence) -> int:
         """Make a place for a sequence that is about to begin; how many of its tokens lie there already."""
 
-    async def run(self, batch: Batch, stable: bool) -> Rows[Sampled]:
+    async def run(self, batch: Batch, stable: bool) -> Sequence[Sampled]:
         """Feed each row its next `count` pending tokens; the tokens sampled after them, row by row.
 
         A row gets none while tokens are pending after the call. Where `stable` says that nothing waits to
@@ -65,5 +65,5 @@ class Engine(Protocol):
     def audit(self) -> None:
         """Assert that its books are in order; called when nothing runs."""
 
-    def drop(self, sequence: Sequence) -> None:
+    def drop(self, sequence: TokenSequence) -> None:
         """Give a sequence's place away, if it has one."""

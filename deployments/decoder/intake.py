@@ -6,13 +6,13 @@ Pure; knows neither the loop nor where requests come from.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from deployments.decoder import token_mask
-from deployments.decoder.sequence import Sequence
+from deployments.decoder.sampling import token_mask
+from deployments.decoder.sequence import TokenSequence
 from deployments.errors import ContextOverflow, RequestError, ServableReplaced
-from deployments.messages import GenerateRequest, SamplingParams, Servable
+from deployments.messages import GenerateRequest, SamplingParams, ServableDescription
 
 
-def check(request: GenerateRequest, servable: Servable) -> None:
+def check(request: GenerateRequest, servable: ServableDescription) -> None:
     """RequestError or ServableReplaced where `servable` cannot answer."""
     if request.servable != servable.id:
         raise ServableReplaced(
@@ -26,11 +26,11 @@ def check(request: GenerateRequest, servable: Servable) -> None:
     _check_choice(request, servable)
 
 
-def sequence(request: GenerateRequest, servable: Servable, name: str) -> Sequence:
+def sequence(request: GenerateRequest, servable: ServableDescription, name: str) -> TokenSequence:
     """Of a request that is checked."""
     vocabulary_size = servable.manifest.vocabulary_size
     allowed = request.sampling.allowed_token_ids
-    return Sequence(
+    return TokenSequence(
         id=name,
         prompt=request.prompt_ids,
         max_tokens=request.max_tokens,
@@ -40,7 +40,7 @@ def sequence(request: GenerateRequest, servable: Servable, name: str) -> Sequenc
     )
 
 
-def _ends(request: GenerateRequest, servable: Servable) -> frozenset[int]:
+def _ends(request: GenerateRequest, servable: ServableDescription) -> frozenset[int]:
     eos = () if request.ignore_eos else servable.manifest.special_tokens.eos
     return frozenset((*eos, *request.sampling.stop_token_ids))
 
@@ -52,7 +52,7 @@ def _within(params: SamplingParams, vocabulary_size: int) -> SamplingParams:
     return replace(params, logprobs=vocabulary_size)
 
 
-def _check_length(request: GenerateRequest, servable: Servable) -> None:
+def _check_length(request: GenerateRequest, servable: ServableDescription) -> None:
     length, most = len(request.prompt_ids) + request.max_tokens, servable.manifest.context_length
     if length > most:
         raise ContextOverflow(
@@ -79,7 +79,7 @@ def _check_ids(request: GenerateRequest, vocabulary_size: int) -> None:
             )
 
 
-def _check_choice(request: GenerateRequest, servable: Servable) -> None:
+def _check_choice(request: GenerateRequest, servable: ServableDescription) -> None:
     """There must always be a token that may come next."""
     sampling = request.sampling
     if sampling.allowed_token_ids is None or not sampling.min_tokens:

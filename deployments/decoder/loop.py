@@ -9,7 +9,7 @@ import logging
 from deployments.decoder.engine import Engine, Sampled, StateLostError, StepRejectedError
 from deployments.decoder.outbox import Outbox
 from deployments.decoder.scheduler import Batch, Scheduler
-from deployments.decoder.sequence import Event, Sequence
+from deployments.decoder.sequence import Event, TokenSequence
 from deployments.errors import TensorloomError
 from deployments.messages import TokenLogprobs
 
@@ -33,14 +33,14 @@ class DecodeLoop:
     def engine(self) -> Engine:
         return self._engine
 
-    def submit(self, sequence: Sequence) -> Outbox:
+    def submit(self, sequence: TokenSequence) -> Outbox:
         """Take a new sequence; raises what Scheduler.submit raises."""
         self._scheduler.submit(sequence)
         outbox = self._outboxes[sequence.id] = Outbox()
         self._work.set()
         return outbox
 
-    def cancel(self, sequence: Sequence) -> None:
+    def cancel(self, sequence: TokenSequence) -> None:
         """Free everything the sequence holds, now; nothing where it has ended."""
         if sequence.live:
             self._scheduler.remove(sequence, Event.CANCEL)
@@ -90,7 +90,7 @@ class DecodeLoop:
                     row.sequence.feed(row.count)
                     self._take(row.sequence, sampled)
 
-    def _take(self, sequence: Sequence, sampled: Sampled) -> None:
+    def _take(self, sequence: TokenSequence, sampled: Sampled) -> None:
         """Hand the row's new tokens to the client, up to the one that ends the sequence."""
         for i, token in enumerate(sampled.ids):
             if i:
@@ -100,7 +100,7 @@ class DecodeLoop:
             if self._append(sequence, token, logprobs):
                 return
 
-    def _append(self, sequence: Sequence, token: int, logprobs: TokenLogprobs | None) -> bool:
+    def _append(self, sequence: TokenSequence, token: int, logprobs: TokenLogprobs | None) -> bool:
         outbox = self._outboxes[sequence.id]
         reason = sequence.append(token)
         if token not in sequence.eos:
@@ -129,12 +129,12 @@ class DecodeLoop:
         for sequence in self._scheduler.live:
             self._fail_sequence(sequence, error)
 
-    def _fail_sequence(self, sequence: Sequence, error: TensorloomError) -> None:
+    def _fail_sequence(self, sequence: TokenSequence, error: TensorloomError) -> None:
         self._outboxes[sequence.id].fail(error)
         self._scheduler.remove(sequence, Event.FAIL)
         self._forget(sequence)
 
-    def _forget(self, sequence: Sequence) -> None:
+    def _forget(self, sequence: TokenSequence) -> None:
         self._engine.drop(sequence)
         del self._outboxes[sequence.id]
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deployments.decoder.prefixes import common
-from deployments.decoder.room import Room
-from deployments.decoder.sequence import Event, Sequence, State
+from deployments.decoder.admission import Admission
+from deployments.decoder.sequence import Event, SequenceState, TokenSequence, common_prefix_length
 from deployments.errors import Overloaded, RequestError
 
 
@@ -34,10 +33,10 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Row:
+class BatchRow:
     """One sequence's part in a call: its next `count` pending tokens."""
 
-    sequence: Sequence
+    sequence: TokenSequence
     count: int
 
     @property
@@ -50,7 +49,7 @@ class Row:
 class Batch:
     """The rows of one call to a model server."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[BatchRow, ...]
 
     @property
     def owners(self) -> list[str]:
@@ -80,7 +79,7 @@ class Batch:
     @property
     def decoding(self) -> bool:
         """Whether its rows are past their prompts; a batch never has both kinds."""
-        return all(row.sequence.state is State.DECODING for row in self.rows)
+        return all(row.sequence.state is SequenceState.DECODING for row in self.rows)
 
     @property
     def padded_tokens(self) -> int:
@@ -90,13 +89,13 @@ class Batch:
 class Scheduler:
     """Holds the waiting and the running sequences; `plan` is called between steps."""
 
-    def __init__(self, limits: Limits, room: Room) -> None:
+    def __init__(self, limits: Limits, room: Admission) -> None:
         self._limits = limits
         self._room = room
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[Sequence] = []
+        self._waiting: deque[TokenSequence] = deque()
+        self._running: list[TokenSequence] = []
         """In order of admission."""
-        self._admitted: list[Sequence] = []
+        self._admitted: list[TokenSequence] = []
         """Those that the engine has not been told of."""
 
     @property
@@ -110,7 +109,7 @@ class Scheduler:
     @property
     def stable(self) -> bool:
         """Nothing is about to join the decoding rows: what waits has no place before one of them ends."""
-        return all(s.state is State.DECODING for s in self._running)
+        return all(s.state is SequenceState.DECODING for s in self._running)
 
     @property
     def state_bytes(self) -> int:
@@ -118,10 +117,10 @@ class Scheduler:
         return self._room.used(self._running)
 
     @property
-    def live(self) -> tuple[Sequence, ...]:
+    def live(self) -> tuple[TokenSequence, ...]:
         return (*self._running, *self._waiting)
 
-    def submit(self, sequence: Sequence) -> None:
+    def submit(self, sequence: TokenSequence) -> None:
         """Queue a new sequence. RequestError where it can never fit, Overloaded where too many wait."""
         if not self._room.could_hold(sequence):
             raise RequestError(
@@ -133,23 +132,23 @@ class Scheduler:
             self._waiting.pop()
             raise Overloaded(f"all places are taken and {len(self._waiting)} requests wait already")
 
-    def remove(self, sequence: Sequence, event: Event) -> None:
+    def remove(self, sequence: TokenSequence, event: Event) -> None:
         """Take a live sequence out by `event` (cancel or fail)."""
-        waits = sequence.state is State.WAITING
+        waits = sequence.state is SequenceState.WAITING
         sequence.move(event)
         if waits:
             self._waiting.remove(sequence)
         else:
             self.retire(sequence)
 
-    def admit(self) -> list[Sequence]:
+    def admit(self) -> list[TokenSequence]:
         """The sequences that hold a place since the last call: they need state, and may find some there."""
         self._admit()
         admitted = [sequence for sequence in self._admitted if sequence.running]
         self._admitted.clear()
         return admitted
 
-    def preempt(self) -> list[Sequence]:
+    def preempt(self) -> list[TokenSequence]:
         """Send the youngest to wait again until the others' next tokens fit; their state is to be dropped."""
         gone = []
         while not self._room.holds(self._running):
@@ -165,7 +164,7 @@ class Scheduler:
         for sequence in self._running:
             sequence.rewind()
 
-    def retire(self, sequence: Sequence) -> None:
+    def retire(self, sequence: TokenSequence) -> None:
         """Free the place of a sequence that has ended."""
         assert not sequence.live
         self._running.remove(sequence)
@@ -175,8 +174,8 @@ class Scheduler:
 
         `prefill_tokens` bounds the prompts' part where others decode beside it.
         """
-        decoding = [Row(s, 1) for s in self._running if s.state is State.DECODING]
-        prefilling = [s for s in self._running if s.state is State.PREFILLING]
+        decoding = [BatchRow(s, 1) for s in self._running if s.state is SequenceState.DECODING]
+        prefilling = [s for s in self._running if s.state is SequenceState.PREFILLING]
         most = self._limits.prefill_token_budget
         prompts = self._chunks(prefilling, min(most, prefill_tokens or most) if decoding else most)
         return (*self._split(decoding, servers), *((Batch(prompts),) if prompts else ()))
@@ -185,7 +184,7 @@ class Scheduler:
         """Assert that places are held by running sequences alone, and no more than there are."""
         assert len(self._running) <= self._limits.max_running
         assert all(s.running for s in self._running)
-        assert all(s.state is State.WAITING for s in self._waiting)
+        assert all(s.state is SequenceState.WAITING for s in self._waiting)
 
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._limits.max_running:
@@ -197,18 +196,18 @@ class Scheduler:
             self._running.append(sequence)
             self._admitted.append(sequence)
 
-    def _follows(self, sequence: Sequence) -> bool:
+    def _follows(self, sequence: TokenSequence) -> bool:
         """Whether its beginning is being computed for another just now."""
         if (least := self._limits.shared_from) is None:
             return False
         head = sequence.prompt[:least]
         return len(head) == least and any(
-            leader.computed < least or leader.computed < common(sequence.prompt, leader.prompt)
+            leader.computed < least or leader.computed < common_prefix_length(sequence.prompt, leader.prompt)
             for leader in self._running
-            if leader.state is State.PREFILLING and leader.prompt[:least] == head
+            if leader.state is SequenceState.PREFILLING and leader.prompt[:least] == head
         )
 
-    def _split(self, rows: list[Row], servers: int) -> Iterable[Batch]:
+    def _split(self, rows: list[BatchRow], servers: int) -> Iterable[Batch]:
         """`rows` in even batches: as many as servers can share, more where one batch would be too large."""
         if not rows:
             return ()
@@ -216,15 +215,15 @@ class Scheduler:
         batches = max(needed, min(servers, len(rows)))
         return (Batch(tuple(rows[i::batches])) for i in range(batches))
 
-    def _chunks(self, prefilling: list[Sequence], budget: int) -> tuple[Row, ...]:
+    def _chunks(self, prefilling: list[TokenSequence], budget: int) -> tuple[BatchRow, ...]:
         """The oldest prompts that fit `budget` tokens together, each with as much as its share allows."""
-        rows: list[Row] = []
+        rows: list[BatchRow] = []
         width = 0
         for sequence in prefilling[: self._limits.max_batch_size]:
             share = budget // (len(rows) + 1)
             if share < max(width, 1):
                 break
             count = min(sequence.pending, share)
-            rows.append(Row(sequence, count))
+            rows.append(BatchRow(sequence, count))
             width = max(width, count)
         return tuple(rows)

@@ -3,15 +3,16 @@
 Knows neither the model server nor the client; the states and the legal moves are one table.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from deployments.decoder.text_edits import TextEdits
-from deployments.decoder.token_mask import Mask
+from deployments.decoder.sampling.logit_edit_list import LogitEditList
+from deployments.decoder.sampling.token_mask import Mask
 from deployments.messages import FinishReason, SamplingParams
 
 
-class State(Enum):
+class SequenceState(Enum):
     WAITING = "waiting"
     PREFILLING = "prefilling"
     DECODING = "decoding"
@@ -30,23 +31,23 @@ class Event(Enum):
     CANCEL = "cancel"
 
 
-_MOVES: dict[tuple[State, Event], State] = {
-    (State.WAITING, Event.ADMIT): State.PREFILLING,
-    (State.WAITING, Event.FAIL): State.FAILED,
-    (State.WAITING, Event.CANCEL): State.CANCELLED,
-    (State.PREFILLING, Event.PROMPT_DONE): State.DECODING,
-    (State.PREFILLING, Event.FAIL): State.FAILED,
-    (State.PREFILLING, Event.CANCEL): State.CANCELLED,
-    (State.PREFILLING, Event.REWIND): State.PREFILLING,
-    (State.PREFILLING, Event.PREEMPT): State.WAITING,
-    (State.DECODING, Event.REWIND): State.PREFILLING,
-    (State.DECODING, Event.PREEMPT): State.WAITING,
-    (State.DECODING, Event.FINISH): State.FINISHED,
-    (State.DECODING, Event.FAIL): State.FAILED,
-    (State.DECODING, Event.CANCEL): State.CANCELLED,
+_MOVES: dict[tuple[SequenceState, Event], SequenceState] = {
+    (SequenceState.WAITING, Event.ADMIT): SequenceState.PREFILLING,
+    (SequenceState.WAITING, Event.FAIL): SequenceState.FAILED,
+    (SequenceState.WAITING, Event.CANCEL): SequenceState.CANCELLED,
+    (SequenceState.PREFILLING, Event.PROMPT_DONE): SequenceState.DECODING,
+    (SequenceState.PREFILLING, Event.FAIL): SequenceState.FAILED,
+    (SequenceState.PREFILLING, Event.CANCEL): SequenceState.CANCELLED,
+    (SequenceState.PREFILLING, Event.REWIND): SequenceState.PREFILLING,
+    (SequenceState.PREFILLING, Event.PREEMPT): SequenceState.WAITING,
+    (SequenceState.DECODING, Event.REWIND): SequenceState.PREFILLING,
+    (SequenceState.DECODING, Event.PREEMPT): SequenceState.WAITING,
+    (SequenceState.DECODING, Event.FINISH): SequenceState.FINISHED,
+    (SequenceState.DECODING, Event.FAIL): SequenceState.FAILED,
+    (SequenceState.DECODING, Event.CANCEL): SequenceState.CANCELLED,
 }
-_RUNNING = frozenset({State.PREFILLING, State.DECODING})
-_LIVE = _RUNNING | {State.WAITING}
+_RUNNING = frozenset({SequenceState.PREFILLING, SequenceState.DECODING})
+_LIVE = _RUNNING | {SequenceState.WAITING}
 
 
 class IllegalMoveError(RuntimeError):
@@ -54,7 +55,7 @@ class IllegalMoveError(RuntimeError):
 
 
 @dataclass(eq=False)
-class Sequence:
+class TokenSequence:
     """Token ids are the truth of a sequence; `computed` of them are in its state at the model."""
 
     id: str
@@ -69,16 +70,16 @@ class Sequence:
     computed: int = 0
     cached: int = 0
     """Tokens of the prompt that were in a state already when the sequence began."""
-    state: State = State.WAITING
+    state: SequenceState = SequenceState.WAITING
     finish_reason: FinishReason | None = None
-    edits: TextEdits | None = field(default=None, init=False)
+    edits: LogitEditList | None = field(default=None, init=False)
     """What its sampling changes in the logits; None: nothing."""
 
     def __post_init__(self) -> None:
         assert self.prompt, "a sequence begins with at least one token"
         assert self.max_tokens >= 1, "a sequence generates at least one token"
         if self.sampling.edits:
-            self.edits = TextEdits(self.sampling, self.prompt, self.eos, self.max_tokens)
+            self.edits = LogitEditList(self.sampling, self.prompt, self.eos, self.max_tokens)
 
     @property
     def length(self) -> int:
@@ -118,7 +119,7 @@ class Sequence:
     def next_tokens(self, count: int) -> tuple[int, ...]:
         """The first `count` pending tokens."""
         assert 1 <= count <= self.pending, f"{count} of {self.pending} pending tokens"
-        if self.state is State.DECODING:
+        if self.state is SequenceState.DECODING:
             return (self.generated[-1],)
         return self.ids[self.computed : self.computed + count]
 
@@ -148,7 +149,7 @@ class Sequence:
 
     def begin(self, held: int) -> None:
         """It was admitted, and its state holds its first `held` tokens already."""
-        assert self.state is State.PREFILLING
+        assert self.state is SequenceState.PREFILLING
         assert 0 <= held < self.length, "a token is sampled after one that was fed"
         self.computed = held
         if not self.generated:
@@ -162,7 +163,7 @@ class Sequence:
     def append(self, token: int) -> FinishReason | None:
         """Take the token that was sampled after the last one; the reason if it ends the sequence."""
         assert self.pending == 0, "a token is sampled only when all others are computed"
-        if self.state is State.PREFILLING:
+        if self.state is SequenceState.PREFILLING:
             self.move(Event.PROMPT_DONE)
         if token in self.eos:
             return self._finish(FinishReason.STOP)
@@ -175,3 +176,13 @@ class Sequence:
         self.move(Event.FINISH)
         self.finish_reason = reason
         return reason
+
+
+def common_prefix_length(a: Sequence[int], b: Sequence[int]) -> int:
+    """Returns how many token ids `a` and `b` have in common from their first on."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        # Slices compare without Python per element.
+        low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
+    return low

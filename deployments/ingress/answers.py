@@ -7,11 +7,11 @@ from contextlib import aclosing
 
 from starlette.responses import Response
 
+from deployments.ingress.json_body import Json
 from deployments.ingress.responses import Format, Usage
 from deployments.ingress.schemas import GenerationBody
 from deployments.ingress.service import Generation
 from deployments.ingress.sse import EventStream, UsageWishes
-from deployments.ingress.wire import Json
 from deployments.messages import TextChunk, TextLogprobs
 
 

@@ -5,16 +5,16 @@ Does not know HTTP.
 
 from typing import Protocol, cast
 
-from deployments import streams
 from deployments.messages import (
     DecoderStatus,
     EncodedPrompt,
     GenerateRequest,
     Prompt,
-    Servable,
+    ServableDescription,
     ServableId,
     TextChunk,
 )
+from deployments.streams import remote
 
 
 class Backends(Protocol):
@@ -25,9 +25,9 @@ class Backends(Protocol):
 
     async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt: ...
 
-    async def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]: ...
+    async def generate(self, request: GenerateRequest) -> remote.Stream[TextChunk]: ...
 
-    async def servable(self, model: str) -> Servable: ...
+    async def servable(self, model: str) -> ServableDescription: ...
 
     async def status(self, model: str) -> DecoderStatus: ...
 
@@ -36,11 +36,11 @@ class ServeBackends:
     """The deployments behind their handles."""
 
     def __init__(
-        self, tokenizer: streams.Handle, detokenizer: streams.Handle, decoders: streams.Handles
+        self, tokenizer: remote.Handle, detokenizer: remote.Handle, decoders: remote.Handles
     ) -> None:
         self._tokenizer = tokenizer
         self._detokenizer = detokenizer
-        self._inbox = streams.inbox()
+        self._inbox = remote.inbox()
         self._decoders = decoders
 
     @property
@@ -48,15 +48,15 @@ class ServeBackends:
         return tuple(self._decoders)
 
     async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt:
-        return cast(EncodedPrompt, await streams.reply(self._tokenizer.encode.remote(prompt, stale)))
+        return cast(EncodedPrompt, await remote.reply(self._tokenizer.encode.remote(prompt, stale)))
 
-    async def generate(self, request: GenerateRequest) -> streams.Stream[TextChunk]:
+    async def generate(self, request: GenerateRequest) -> remote.Stream[TextChunk]:
         lane = await self._inbox.open()
         response = self._detokenizer.generate.remote(request, lane.address)
-        return streams.items(response, lane, TextChunk.unpacked)
+        return remote.items(response, lane, TextChunk.unpacked)
 
-    async def servable(self, model: str) -> Servable:
-        return await streams.servable(self._decoders[model])
+    async def servable(self, model: str) -> ServableDescription:
+        return await remote.servable(self._decoders[model])
 
     async def status(self, model: str) -> DecoderStatus:
-        return cast(DecoderStatus, await streams.reply(self._decoders[model].status.remote()))
+        return cast(DecoderStatus, await remote.reply(self._decoders[model].status.remote()))

@@ -6,10 +6,10 @@ Does not know routes or schemas.
 from fastapi import FastAPI
 from ray import serve
 
-from deployments import streams
 from deployments.ingress.backends import ServeBackends
 from deployments.ingress.routes import create_app
 from deployments.ingress.service import Service
+from deployments.streams import remote
 
 
 @serve.deployment
@@ -18,7 +18,7 @@ class Ingress:
     """Answers HTTP; `decoders` maps a model's name to its decoder."""
 
     def __init__(
-        self, tokenizer: streams.Handle, detokenizer: streams.Handle, decoders: streams.Handles
+        self, tokenizer: remote.Handle, detokenizer: remote.Handle, decoders: remote.Handles
     ) -> None:
         self._service = Service(ServeBackends(tokenizer, detokenizer, decoders))
 

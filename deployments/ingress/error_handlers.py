@@ -11,8 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from deployments.errors import RequestError, TensorloomError
+from deployments.ingress.json_body import Json
 from deployments.ingress.validation import NO_OBJECT, as_request_error
-from deployments.ingress.wire import Json
 
 logger = logging.getLogger("ray.serve")
 

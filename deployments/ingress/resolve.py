@@ -15,7 +15,7 @@ Value = TypeVar("Value", int, float)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RequestOptions:
     """What the client said of the answer; None where it said nothing."""
 
     max_tokens: int | None = None
@@ -40,7 +40,9 @@ class Options:
     logprobs: int | None = None
 
 
-def resolve(request_id: str, prompt: EncodedPrompt, options: Options, random_seed: int) -> GenerateRequest:
+def resolve(
+    request_id: str, prompt: EncodedPrompt, options: RequestOptions, random_seed: int
+) -> GenerateRequest:
     """The request as the decoder takes it; RequestError where its lengths cannot be kept."""
     max_tokens = _max_tokens(prompt, options)
     if options.min_tokens > max_tokens:
@@ -59,7 +61,7 @@ def resolve(request_id: str, prompt: EncodedPrompt, options: Options, random_see
     )
 
 
-def _sampling(prompt: EncodedPrompt, options: Options, random_seed: int) -> SamplingParams:
+def _sampling(prompt: EncodedPrompt, options: RequestOptions, random_seed: int) -> SamplingParams:
     defaults = prompt.defaults
     return SamplingParams(
         temperature=_first(options.temperature, defaults.temperature),
@@ -78,7 +80,7 @@ def _sampling(prompt: EncodedPrompt, options: Options, random_seed: int) -> Samp
     )
 
 
-def _max_tokens(prompt: EncodedPrompt, options: Options) -> int:
+def _max_tokens(prompt: EncodedPrompt, options: RequestOptions) -> int:
     room = prompt.context_length - len(prompt.ids)
     assert room >= 1, "the tokenizer refuses prompts that leave no room"
     if options.max_tokens is None:

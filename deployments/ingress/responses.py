@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from deployments.ingress import wire
+from deployments.ingress import json_body
 from deployments.ingress.logprobs import Told, of_chat, of_completion
 from deployments.ingress.service import ModelCard
 from deployments.messages import DecoderStatus, FinishReason
@@ -133,18 +133,18 @@ class Template:
     def __init__(self, chunk: Mapping[str, Any], shows_usage: bool) -> None:
         self._fixed = {key: value for key, value in chunk.items() if key != "choices"}
         self._shows_usage = shows_usage
-        encoded = wire.encode({**chunk, "usage": None} if shows_usage else chunk)
-        self._before, self._after = encoded.split(wire.encode(HOLE))
+        encoded = json_body.encode({**chunk, "usage": None} if shows_usage else chunk)
+        self._before, self._after = encoded.split(json_body.encode(HOLE))
 
     def fill(self, text: str, usage: Usage | None) -> bytes:
-        filled = self._before + wire.encode(text) + self._after
+        filled = self._before + json_body.encode(text) + self._after
         return filled if usage is None else _with_usage(filled, usage)
 
     def with_choices(self, choices: list[dict[str, Any]], usage: Usage | None) -> bytes:
         chunk = {**self._fixed, "choices": choices}
         if self._shows_usage:
             chunk["usage"] = usage and usage.to_json()
-        return wire.encode(chunk)
+        return json_body.encode(chunk)
 
 
 def model_list(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def model_object(card: ModelCard) -> dict[str, Any]:
 
 def _with_usage(chunk: bytes, usage: Usage) -> bytes:
     assert chunk.endswith(b"null}"), "only chunks that show usage can be given one"
-    return chunk.removesuffix(b"null}") + wire.encode(usage.to_json()) + b"}"
+    return chunk.removesuffix(b"null}") + json_body.encode(usage.to_json()) + b"}"
 
 
 def _head(kind: str, head: Head, choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from deployments.ingress import error_handlers
 from deployments.ingress.answers import answer
 from deployments.ingress.body_limit import BodyLimit
+from deployments.ingress.json_body import Json
 from deployments.ingress.responses import (
     ChatFormat,
     CompletionFormat,
@@ -18,7 +19,6 @@ from deployments.ingress.responses import (
 )
 from deployments.ingress.schemas import ChatBody, CompletionBody
 from deployments.ingress.service import Service
-from deployments.ingress.wire import Json
 
 LARGEST_BODY = 3 * 1024 * 1024
 """Bytes; below what one message between deployments may have."""

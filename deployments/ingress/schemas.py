@@ -29,7 +29,7 @@ from deployments.ingress.fields import (
     TopK,
     TopP,
 )
-from deployments.ingress.resolve import Options
+from deployments.ingress.resolve import RequestOptions
 from deployments.messages import ChatMessage, ChatPrompt, Prompt, TextPrompt, TokenPrompt
 
 DEFAULT_COMPLETION_TOKENS = 16
@@ -91,8 +91,8 @@ class GenerationBody(Body):
         """Whether the chunks of the stream have the field `usage`."""
         return self.stream_options.include_usage or self.stream_options.continuous_usage_stats
 
-    def to_options(self) -> Options:
-        return Options(
+    def to_options(self) -> RequestOptions:
+        return RequestOptions(
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
@@ -124,7 +124,7 @@ class CompletionBody(GenerationBody):
             return TextPrompt(self.model, self.prompt)
         return TokenPrompt(self.model, self.prompt)
 
-    def to_options(self) -> Options:
+    def to_options(self) -> RequestOptions:
         options = replace(super().to_options(), default_max_tokens=DEFAULT_COMPLETION_TOKENS)
         return replace(options, logprobs=self.logprobs)
 
@@ -164,7 +164,7 @@ class ChatBody(GenerationBody):
     def to_prompt(self) -> Prompt:
         return ChatPrompt(self.model, tuple(message.to_message() for message in self.messages))
 
-    def to_options(self) -> Options:
+    def to_options(self) -> RequestOptions:
         options = replace(super().to_options(), logprobs=self.top_logprobs if self.logprobs else None)
         if self.max_completion_tokens is None:
             return options

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from deployments import streams
 from deployments.errors import ModelNotFound, ModelServerUnavailable, ServableReplaced, TensorloomError
 from deployments.ingress.backends import Backends
-from deployments.ingress.resolve import Options, resolve
+from deployments.ingress.resolve import RequestOptions, resolve
 from deployments.messages import DecoderStatus, EncodedPrompt, Prompt, TextChunk
+from deployments.streams import remote
 
 HEALTH_TIMEOUT_S = 5.0
 PATIENCE_S = 30.0
@@ -28,7 +28,7 @@ class Generation:
     """Unix time, in seconds."""
     prompt_tokens: int
     first: TextChunk
-    rest: streams.Stream[TextChunk]
+    rest: remote.Stream[TextChunk]
 
     @property
     def cached_tokens(self) -> int:
@@ -68,7 +68,7 @@ class Service:
     def models(self) -> tuple[str, ...]:
         return self._backends.models
 
-    async def generate(self, id_prefix: str, prompt: Prompt, options: Options) -> Generation:
+    async def generate(self, id_prefix: str, prompt: Prompt, options: RequestOptions) -> Generation:
         """Begins a generation."""
         self._check_model(prompt.model)
         encoded = await self._encode(prompt)
@@ -78,7 +78,7 @@ class Service:
             encoded = await self._backends.encode(prompt, stale=encoded.servable)
             return await self._begin(id_prefix, encoded, options)
 
-    async def _begin(self, id_prefix: str, encoded: EncodedPrompt, options: Options) -> Generation:
+    async def _begin(self, id_prefix: str, encoded: EncodedPrompt, options: RequestOptions) -> Generation:
         id_ = f"{id_prefix}-{secrets.token_hex(16)}"
         rest = await self._backends.generate(resolve(id_, encoded, options, secrets.randbits(64)))
         async with AsyncExitStack() as stack:
@@ -101,7 +101,7 @@ class Service:
         except TimeoutError:
             raise ModelServerUnavailable(f"{prompt.model!r} is not ready; try again later.") from None
 
-    async def _first(self, rest: streams.Stream[TextChunk], model: str) -> TextChunk:
+    async def _first(self, rest: remote.Stream[TextChunk], model: str) -> TextChunk:
         """The first chunk, however long it waits its turn, but not for a decoder that does not answer."""
         first = asyncio.ensure_future(anext(rest))
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from deployments.ingress import wire
+from deployments.ingress import json_body
 from deployments.ingress.error_handlers import error_body, known
 from deployments.ingress.responses import Format, Usage
 from deployments.ingress.service import Generation
@@ -49,7 +49,7 @@ async def events(generation: Generation, shape: Format, wishes: UsageWishes) -> 
             yield _event(chunk)
         yield DONE
     except Exception as error:
-        yield _event(wire.encode(error_body(known(error))))
+        yield _event(json_body.encode(error_body(known(error))))
 
 
 async def _chunks(generation: Generation, shape: Format, wishes: UsageWishes) -> AsyncIterator[bytes]:

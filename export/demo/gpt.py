@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from export.checkpoints.config_reader import ConfigReader
 from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
 from export.demo.tokenize import VOCABULARY_SIZE
-from export.explicit import Past
-from export.families import gpt2
-from export.settings import Settings
-from export.transformer import Stack
-from export.weights import stored_dtype
+from export.hf.families import gpt2
+from export.signatures.explicit_model import Past
+from export.transformer_model.forward import Stack
+from export.transformer_model.weights import stored_dtype
 
 CONFIG = {
     "model_type": "gpt2",
@@ -29,7 +29,7 @@ CONFIG = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-SETTINGS = Settings(CONFIG, "the demo GPT")
+SETTINGS = ConfigReader(CONFIG, "the demo GPT")
 MODEL = gpt2.describe(SETTINGS, gpt2.context(SETTINGS))
 SOURCES = gpt2.sources(MODEL, SETTINGS)
 # Each weight of this family is one tensor of the checkpoint, as it is.

@@ -10,8 +10,9 @@ import tensorflow as tf
 from export import lstm
 from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
 from export.demo.tokenize import NOTHING, VOCABULARY_SIZE, Ids
+from export.reference.lstm import LstmConfig
 
-CONFIG = lstm.Config(
+CONFIG = LstmConfig(
     vocab_size=VOCABULARY_SIZE, embedding_size=128, hidden_size=240, n_layer=2, context_length=4096
 )
 # Scenes, then tales and talks at once: talks that come late are not learnt any more.

@@ -9,9 +9,9 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from export.checkpoint import Checkpoint
+from export.checkpoints.checkpoint import Checkpoint
+from export.checkpoints.config_reader import ConfigReader
 from export.errors import SourceError
-from export.settings import Settings
 
 VOCABULARY = "assets/tokenizer/vocabulary.json"
 MERGES = "assets/tokenizer/merges.txt"
@@ -23,7 +23,7 @@ QWEN = _WORDS.format(digits=r"\p{N}") + _SPACES
 """How words are found; GPT-2's way has no name here, since it is the library's own."""
 
 
-def read(preset: Checkpoint, settings: Settings, pattern: str | None) -> Tokenizer:
+def read(preset: Checkpoint, settings: ConfigReader, pattern: str | None) -> Tokenizer:
     """`pattern` finds words; None: GPT-2's does. The settings are the tokenizer's."""
     prefixed = settings.flag("add_prefix_space", False)
     vocabulary = preset.json(VOCABULARY)

@@ -5,7 +5,9 @@ Gemma 2 has norms on both sides, soft caps, and a window in every other layer. G
 
 import numpy as np
 
-from export.description import (
+from export.checkpoints.config_reader import ConfigReader
+from export.keras_hub import tensors
+from export.transformer_model.description import (
     ATTENTION_NORM,
     ATTENTION_OUTPUT_NORM,
     FEED_FORWARD_NORM,
@@ -16,10 +18,8 @@ from export.description import (
     Norm,
     Transformer,
 )
-from export.keras_hub import tensors
-from export.rope import Rope
-from export.settings import Settings
-from export.source import Source, Sources, joined
+from export.transformer_model.rope import Rope
+from export.transformer_model.weight_source import WeightSource, WeightSources, joined
 
 NORMS = {
     ATTENTION_NORM: "pre_attention_norm",
@@ -36,11 +36,11 @@ OPTIONAL = {
 EPSILON = 1e-6
 
 
-def context(settings: Settings) -> None:  # noqa: ARG001
+def context(settings: ConfigReader) -> None:  # noqa: ARG001
     return None
 
 
-def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
     rope = tensors.rope(10_000, 1.0, settings.size("head_dim"), context)
     window = settings.size("sliding_window_size", 4096)
     windows = (window, None) if settings.flag("use_sliding_window_attention", False) else (None, None)
@@ -50,7 +50,9 @@ def describe(settings: Settings, context: int, head: bool) -> Transformer:  # no
     return transformer(settings, context, tuple(each[i % 2] for i in range(settings.size("num_layers"))))
 
 
-def attention(settings: Settings, rope: Rope, window: int | None, query_key_norm: Norm | None) -> Attention:
+def attention(
+    settings: ConfigReader, rope: Rope, window: int | None, query_key_norm: Norm | None
+) -> Attention:
     # Its layers do not look at it: they scale by the head's width.
     settings.only("query_head_dim_normalize", True)
     head_dim = settings.size("head_dim")
@@ -66,13 +68,13 @@ def attention(settings: Settings, rope: Rope, window: int | None, query_key_norm
     )
 
 
-def layer(settings: Settings, attention: Attention, inner: int) -> Layer:
+def layer(settings: ConfigReader, attention: Attention, inner: int) -> Layer:
     absent = [name for name, key in OPTIONAL.items() if not settings.flag(key, False)]
     norms = tuple(name for name in NORMS if name not in absent)
     return Layer(attention, FeedForward(inner, "gelu_tanh", gated=True), norms)
 
 
-def transformer(settings: Settings, context: int, layers: tuple[Layer, ...]) -> Transformer:
+def transformer(settings: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
     # The last norm alone would have another.
     settings.only("layer_norm_epsilon", EPSILON)
     width = settings.size("hidden_dim")
@@ -88,11 +90,11 @@ def transformer(settings: Settings, context: int, layers: tuple[Layer, ...]) -> 
     )
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
     return decoder(model, "gemma_decoder_block")
 
 
-def decoder(model: Transformer, block: str) -> Sources:
+def decoder(model: Transformer, block: str) -> WeightSources:
     """By the name of the layers' class."""
     norm = scale("layers/rms_normalization", model.width)
     found = tensors.ends(model) | {"final_norm.scale": norm}
@@ -105,11 +107,11 @@ def decoder(model: Transformer, block: str) -> Sources:
     return found
 
 
-def scale(path: str, width: int) -> Source:
+def scale(path: str, width: int) -> WeightSource:
     return tensors.scale(path, width).then(lambda weight: weight.astype(np.float32) + 1)
 
 
-def _attention(path: str, attention: Attention, width: int) -> Sources:
+def _attention(path: str, attention: Attention, width: int) -> WeightSources:
     """Kernels of queries, keys and values are (heads, width, head_dim)."""
     heads = {"query": attention.heads, "key": attention.kv_heads, "value": attention.kv_heads}
     parts = [
@@ -126,7 +128,7 @@ def _attention(path: str, attention: Attention, width: int) -> Sources:
     return found
 
 
-def _feed_forward(path: str, layer: Layer, width: int) -> Sources:
+def _feed_forward(path: str, layer: Layer, width: int) -> WeightSources:
     assert isinstance(layer.feed_forward, FeedForward)
     inner = layer.feed_forward.width
     gate_and_up = (tensors.kernel(f"{path}/{name}", width, inner) for name in ("gating_ffw", "gating_ffw_2"))

@@ -1,9 +1,9 @@
 """Gemma 3 for text: Gemma with norms of queries and keys, and a window in five layers of six."""
 
-from export.description import Norm, Transformer
+from export.checkpoints.config_reader import ConfigReader
 from export.keras_hub import gemma, tensors
-from export.settings import Settings
-from export.source import Sources
+from export.transformer_model.description import Norm, Transformer
+from export.transformer_model.weight_source import WeightSources
 
 LOCAL, GLOBAL = 10_000, 1_000_000
 """Wavelengths of layers with a window and of the others."""
@@ -11,7 +11,7 @@ LOCAL, GLOBAL = 10_000, 1_000_000
 context = gemma.context
 
 
-def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
     settings.only("vision_encoder", None)
     settings.only("is_embedding_model", False)
     settings.only("use_bidirectional_attention", False)
@@ -28,5 +28,5 @@ def describe(settings: Settings, context: int, head: bool) -> Transformer:  # no
     return gemma.transformer(settings, context, tuple(gemma.layer(settings, one, inner) for one in each))
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
     return gemma.decoder(model, "gemma3_decoder_block")

@@ -1,18 +1,18 @@
 """GPT-2: learned positions, layer norms, biases everywhere; the embedding is the head."""
 
-from export.description import Attention, FeedForward, Layer, Norm, Transformer
+from export.checkpoints.config_reader import ConfigReader
 from export.keras_hub import tensors
-from export.settings import Settings
-from export.source import Sources, tensor
+from export.transformer_model.description import Attention, FeedForward, Layer, Norm, Transformer
+from export.transformer_model.weight_source import WeightSources, tensor
 
 NORMS = {"attention_norm": "self_attention_layer_norm", "feed_forward_norm": "feedforward_layer_norm"}
 
 
-def context(settings: Settings) -> int:
+def context(settings: ConfigReader) -> int:
     return settings.size("max_sequence_length", 1024)
 
 
-def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
     heads, head_dim = settings.size("num_heads"), settings.divided("hidden_dim", "num_heads")
     layer = Layer(
         Attention(heads, heads, head_dim, scale=head_dim**-0.5),
@@ -29,7 +29,7 @@ def describe(settings: Settings, context: int, head: bool) -> Transformer:  # no
     )
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
     width = model.width
     positions = tensor("layers/position_embedding/vars/0", context(settings), width)
     found = tensors.ends(model) | {
@@ -42,7 +42,7 @@ def sources(model: Transformer, settings: Settings) -> Sources:
     return found
 
 
-def _layer(path: str, layer: Layer, width: int) -> Sources:
+def _layer(path: str, layer: Layer, width: int) -> WeightSources:
     assert isinstance(layer.feed_forward, FeedForward)
     inner, attention = layer.feed_forward.width, f"{path}/self_attention_layer"
     names = {part: f"{attention}/{part}_dense" for part in ("query", "key", "value", "output")}

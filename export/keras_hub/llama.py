@@ -3,17 +3,17 @@
 Mistral and Qwen are this with other settings and under other names: they use `transformer` and `decoder`.
 """
 
-from export import rope
-from export.description import Attention, FeedForward, Layer, Norm, Transformer
+from export.checkpoints.config_reader import ConfigReader
 from export.errors import SourceError
 from export.keras_hub import tensors
-from export.rope import Rope
-from export.settings import Settings
-from export.source import Sources, joined
+from export.transformer_model import rope
+from export.transformer_model.description import Attention, FeedForward, Layer, Norm, Transformer
+from export.transformer_model.rope import Rope
+from export.transformer_model.weight_source import WeightSources, joined
 
 NORMS = {"attention_norm": "self_attention_layernorm", "feed_forward_norm": "feedforward_layernorm"}
 
-# By their names for export.rope.
+# The names that `transformer_model.rope` reads.
 FREQUENCIES = {
     "factor": "rope_frequency_adjustment_factor",
     "low_freq_factor": "rope_low_freq_factor",
@@ -22,11 +22,11 @@ FREQUENCIES = {
 }
 
 
-def context(settings: Settings) -> None:  # noqa: ARG001
+def context(settings: ConfigReader) -> None:  # noqa: ARG001
     return None
 
 
-def describe(settings: Settings, context: int, head: bool) -> Transformer:
+def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:
     heads, head_dim = settings.size("num_query_heads"), settings.divided("hidden_dim", "num_query_heads")
     # Its layers do not look at it.
     settings.only("rope_position_scaling_factor", 1.0)
@@ -41,7 +41,7 @@ def describe(settings: Settings, context: int, head: bool) -> Transformer:
     return transformer(settings, context, attention, tied=settings.flag("tie_word_embeddings", not head))
 
 
-def _rope(settings: Settings, head_dim: int, context: int) -> Rope:
+def _rope(settings: ConfigReader, head_dim: int, context: int) -> Rope:
     """Slowed as for Llama 3.1 where the settings say how; they come together."""
     given = {name: settings.optional_number(own) for name, own in FREQUENCIES.items()}
     theta = settings.number("rope_max_wavelength", 10_000)
@@ -53,7 +53,7 @@ def _rope(settings: Settings, head_dim: int, context: int) -> Rope:
     return rope.read({"rope_theta": theta, "rope_scaling": scaling}, head_dim, context)
 
 
-def transformer(settings: Settings, context: int, attention: Attention, tied: bool) -> Transformer:
+def transformer(settings: ConfigReader, context: int, attention: Attention, tied: bool) -> Transformer:
     """With one attention for all layers."""
     feed_forward = FeedForward(settings.size("intermediate_dim"), "silu", gated=True)
     return Transformer(
@@ -66,11 +66,11 @@ def transformer(settings: Settings, context: int, attention: Attention, tied: bo
     )
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
     return decoder(model, "llama_transformer_decoder", "llama_layer_norm")
 
 
-def decoder(model: Transformer, layer: str, norm: str, biases: bool = False) -> Sources:
+def decoder(model: Transformer, layer: str, norm: str, biases: bool = False) -> WeightSources:
     """By the names of the classes of layers and norms; `biases` of queries, keys and values."""
     found = tensors.ends(model) | {"final_norm.scale": tensors.scale(f"layers/{norm}", model.width)}
     for i, each in enumerate(model.layers):
@@ -80,7 +80,7 @@ def decoder(model: Transformer, layer: str, norm: str, biases: bool = False) -> 
     return found
 
 
-def _attention(path: str, attention: Attention, width: int, biases: bool) -> Sources:
+def _attention(path: str, attention: Attention, width: int, biases: bool) -> WeightSources:
     own = f"{path}/self_attention_layer"
     names = {part: f"{own}/{part}_dense" for part in ("query", "key", "value", "output")}
     found = tensors.attention_kernels(names, attention, width)
@@ -93,7 +93,7 @@ def _attention(path: str, attention: Attention, width: int, biases: bool) -> Sou
     return found
 
 
-def _feed_forward(path: str, layer: Layer, width: int) -> Sources:
+def _feed_forward(path: str, layer: Layer, width: int) -> WeightSources:
     assert isinstance(layer.feed_forward, FeedForward)
     inner = layer.feed_forward.width
     gate, up, down = (f"{path}/feedforward_{part}_dense" for part in ("gate", "intermediate", "output"))

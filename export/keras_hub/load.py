@@ -5,17 +5,17 @@ from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from contract.manifest import EXPLICIT
-from export import layouts
-from export.checkpoint import CONFIG, Checkpoint
-from export.description import Transformer
+from export.assemble import assemble
+from export.checkpoints.checkpoint import CONFIG, Checkpoint
+from export.checkpoints.config_reader import ConfigReader
 from export.errors import UnsupportedError
-from export.keras_hub import BACKBONES, saved, words
+from export.keras_hub import BACKBONES, language, serialized
 from export.keras_hub.tensors import HEAD
 from export.keras_hub.weight_files import WeightFiles
-from export.servable import Servable
-from export.settings import Settings
-from export.source import Read, Sources
+from export.options import ExportOptions
+from export.signatures.servable import ExportedModel
+from export.transformer_model.description import Transformer
+from export.transformer_model.weight_source import DescribedModel, WeightSources
 
 PREPROCESSOR = "preprocessor.json"
 PACKED = 1024
@@ -24,47 +24,39 @@ PACKED = 1024
 logger = logging.getLogger(__name__)
 
 
-def load(
-    directory: Path,
-    name: str,
-    dtype: str,
-    layout: str = EXPLICIT,
-    context: int | None = None,
-    ignored: Collection[str] = (),
-    tokenizer: Path | None = None,
-    block_size: int | None = None,
-) -> Servable:
-    """The servable that the preset in `directory` becomes, for texts of up to `context` tokens.
+def load_preset(directory: Path, name: str, options: ExportOptions) -> ExportedModel:
+    """Reads the preset in `directory` as a model that is ready to be written under `name`.
 
-    `context` and `block_size` (of the resident layout) are chosen where they are None. `tokenizer`, a
-    tokenizer.json, counts before the preset's own. SourceError and its kinds for what cannot be read, or
-    would not be computed as KerasHub computes it; settings in `ignored` are taken not to matter.
+    Raises SourceError and its subclasses where a file cannot be read, or the model would not be computed
+    as KerasHub computes it.
     """
     logger.info("reading %s", directory)
     preset = Checkpoint(directory)
-    backbone = saved.class_name(preset, CONFIG, BACKBONES)
-    model, sources, read = described(preset, context, ignored)
-    spoken = words.read(preset, backbone, model.vocabulary_size, tokenizer, ignored)
+    backbone = serialized.class_name(preset, CONFIG, BACKBONES)
+    described = describe_preset(preset, options.context, options.ignored)
+    words = language.read(
+        preset, backbone, described.model.vocabulary_size, options.tokenizer, options.ignored
+    )
     family = BACKBONES[backbone].__name__.rpartition(".")[2]
-    return layouts.servable(name, family, model, sources, read, spoken, dtype, layout, block_size)
+    return assemble(name, family, described, words, options)
 
 
-def described(
+def describe_preset(
     preset: Checkpoint, context: int | None = None, ignored: Collection[str] = ()
-) -> tuple[Transformer, Sources, Read]:
-    """The model, where its weights come from, and how the preset is read."""
-    backbone = BACKBONES[saved.class_name(preset, CONFIG, BACKBONES)]
-    settings = saved.settings(preset, CONFIG, ignored)
+) -> DescribedModel:
+    """Describes the model in `preset`, with the sources of its weights."""
+    backbone = BACKBONES[serialized.class_name(preset, CONFIG, BACKBONES)]
+    settings = serialized.settings(preset, CONFIG, ignored)
     files = WeightFiles(preset)
     context = _context(preset, backbone, settings, context)
     model: Transformer = backbone.describe(settings, context, HEAD in files)
-    sources: Sources = backbone.sources(model, settings)
+    sources: WeightSources = backbone.sources(model, settings)
     settings.finish()
     files.require({path: shape for source in sources.values() for path, shape in source.needs.items()})
-    return model, sources, files.read
+    return DescribedModel(model, sources, files.read)
 
 
-def _context(preset: Checkpoint, backbone: ModuleType, settings: Settings, asked: int | None) -> int:
+def _context(preset: Checkpoint, backbone: ModuleType, settings: ConfigReader, asked: int | None) -> int:
     """As asked for; else what the backbone is made for, or, where that has no end, what its makers pack."""
     most: int | None = backbone.context(settings)
     if asked is not None and (asked < 1 or (most is not None and asked > most)):
@@ -76,6 +68,8 @@ def _context(preset: Checkpoint, backbone: ModuleType, settings: Settings, asked
 def _packed(preset: Checkpoint) -> int:
     """Tokens of the texts that KerasHub packs, and generates, unless it is told otherwise."""
     path = preset.directory / PREPROCESSOR
-    length = saved.settings(preset, PREPROCESSOR).size("sequence_length", PACKED) if path.exists() else PACKED
+    length = (
+        serialized.settings(preset, PREPROCESSOR).size("sequence_length", PACKED) if path.exists() else PACKED
+    )
     logger.info("context: %d tokens, the preset's sequence_length; --context allows for more", length)
     return length

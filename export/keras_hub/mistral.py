@@ -1,14 +1,14 @@
 """Mistral: Llama with a window, and a head of its own."""
 
-from export.description import Attention, Transformer
+from export.checkpoints.config_reader import ConfigReader
 from export.keras_hub import llama, tensors
-from export.settings import Settings
-from export.source import Sources
+from export.transformer_model.description import Attention, Transformer
+from export.transformer_model.weight_source import WeightSources
 
 context = llama.context
 
 
-def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
     heads = settings.size("num_query_heads")
     head_dim = settings.optional_size("head_dim") or settings.divided("hidden_dim", "num_query_heads")
     theta, factor = (
@@ -26,5 +26,5 @@ def describe(settings: Settings, context: int, head: bool) -> Transformer:  # no
     return llama.transformer(settings, context, attention, tied=False)
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
     return llama.decoder(model, "mistral_transformer_decoder", "mistral_layer_normalization")

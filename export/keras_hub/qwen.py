@@ -1,14 +1,14 @@
 """Qwen 2: Llama with biases of queries, keys and values."""
 
-from export.description import Attention, Transformer
+from export.checkpoints.config_reader import ConfigReader
 from export.keras_hub import llama, tensors
-from export.settings import Settings
-from export.source import Sources
+from export.transformer_model.description import Attention, Transformer
+from export.transformer_model.weight_source import WeightSources
 
 context = llama.context
 
 
-def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
     heads, head_dim = settings.size("num_query_heads"), settings.divided("hidden_dim", "num_query_heads")
     theta, factor = (
         settings.number("rope_max_wavelength", 10_000),
@@ -27,5 +27,5 @@ def describe(settings: Settings, context: int, head: bool) -> Transformer:  # no
     return llama.transformer(settings, context, attention, tied)
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
     return llama.decoder(model, "qwen_transformer_decoder", "qwen_layer_norm", biases=True)

@@ -1,9 +1,9 @@
 """Qwen 3: Llama with norms of queries and keys, and a window."""
 
-from export.description import Attention, Norm, Transformer
+from export.checkpoints.config_reader import ConfigReader
 from export.keras_hub import llama, tensors
-from export.settings import Settings
-from export.source import Sources
+from export.transformer_model.description import Attention, Norm, Transformer
+from export.transformer_model.weight_source import WeightSources
 
 HEAD_EPSILON = 1e-5
 """Of the norms of queries and keys, whatever the settings' epsilon is."""
@@ -11,7 +11,7 @@ HEAD_EPSILON = 1e-5
 context = llama.context
 
 
-def describe(settings: Settings, context: int, head: bool) -> Transformer:  # noqa: ARG001
+def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
     heads = settings.size("num_query_heads")
     head_dim = settings.optional_size("head_dim") or settings.divided("hidden_dim", "num_query_heads")
     theta, factor = (
@@ -31,5 +31,5 @@ def describe(settings: Settings, context: int, head: bool) -> Transformer:  # no
     return llama.transformer(settings, context, attention, tied)
 
 
-def sources(model: Transformer, settings: Settings) -> Sources:  # noqa: ARG001
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
     return llama.decoder(model, "qwen3_transformer_decoder", "qwen3_layer_norm")

@@ -5,7 +5,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 
-from export.checkpoint import Checkpoint
+from export.checkpoints.checkpoint import Checkpoint
 from export.errors import UnsupportedError
 from export.keras_hub import sentence_piece_model as proto
 

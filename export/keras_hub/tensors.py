@@ -3,10 +3,10 @@
 A list's first layer of a class goes by the class's name in snake case, the others by that and their number.
 """
 
-from export import rope as ropes
-from export.description import Attention, Transformer
-from export.rope import Rope
-from export.source import Source, Sources, joined, tensor
+from export.transformer_model import rope as ropes
+from export.transformer_model.description import Attention, Transformer
+from export.transformer_model.rope import Rope
+from export.transformer_model.weight_source import WeightSource, WeightSources, joined, tensor
 
 EMBEDDING = "layers/reversible_embedding/vars/0"
 HEAD = "layers/reversible_embedding/vars/1"
@@ -18,21 +18,21 @@ def numbered(name: str, index: int) -> str:
     return f"layers/{name}_{index}" if index else f"layers/{name}"
 
 
-def kernel(layer: str, *shape: int) -> Source:
+def kernel(layer: str, *shape: int) -> WeightSource:
     return tensor(f"{layer}/vars/0", *shape)
 
 
-def bias(layer: str, *shape: int) -> Source:
+def bias(layer: str, *shape: int) -> WeightSource:
     """As one vector."""
     return tensor(f"{layer}/vars/1", *shape).then(lambda value: value.reshape(-1))
 
 
-def scale(layer: str, width: int) -> Source:
+def scale(layer: str, width: int) -> WeightSource:
     """Of a norm."""
     return tensor(f"{layer}/vars/0", width)
 
 
-def ends(model: Transformer) -> Sources:
+def ends(model: Transformer) -> WeightSources:
     """Embedding and head."""
     found = {"embedding": tensor(EMBEDDING, model.vocabulary_size, model.width)}
     if not model.tied:
@@ -40,7 +40,7 @@ def ends(model: Transformer) -> Sources:
     return found
 
 
-def attention_kernels(names: dict[str, str], attention: Attention, width: int) -> Sources:
+def attention_kernels(names: dict[str, str], attention: Attention, width: int) -> WeightSources:
     """Kernels (width, heads, head_dim) of queries, keys and values; (heads, head_dim, width) of the output.
 
     `names` are the paths of the layers `query`, `key`, `value` and `output`.
@@ -54,13 +54,13 @@ def attention_kernels(names: dict[str, str], attention: Attention, width: int) -
     }
 
 
-def attention_biases(names: dict[str, str], attention: Attention) -> Sources:
+def attention_biases(names: dict[str, str], attention: Attention) -> WeightSources:
     """Of queries, keys and values."""
     heads = {"query": attention.heads, "key": attention.kv_heads, "value": attention.kv_heads}
     return {"qkv.bias": joined(*(bias(names[part], n, attention.head_dim) for part, n in heads.items()))}
 
 
-def within(index: int, sources: Sources) -> Sources:
+def within(index: int, sources: WeightSources) -> WeightSources:
     """Those of a layer, by their names in the model."""
     return {f"layers.{index}.{name}": source for name, source in sources.items()}
 

@@ -1,17 +1,27 @@
 """The LSTM language model in numpy and float64: one sequence, step by step, every position's logits."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from export.lstm import Config
-
 Array = npt.NDArray[np.float64]
 
 
-def logits(config: "Config", weights: dict[str, npt.NDArray[Any]], ids: npt.NDArray[np.int32]) -> Array:
+@dataclass(frozen=True)
+class LstmConfig:
+    """The shape of one LSTM language model."""
+
+    vocab_size: int
+    embedding_size: int
+    hidden_size: int
+    n_layer: int
+    context_length: int
+    """A bound for the server's sake: the model itself has none."""
+
+
+def logits(config: LstmConfig, weights: dict[str, npt.NDArray[Any]], ids: npt.NDArray[np.int32]) -> Array:
     """Logits (time, vocabulary) of `ids` (time,)."""
     exact = {name: value.astype(np.float64) for name, value in weights.items()}
     x = exact["embedding.weight"][ids]

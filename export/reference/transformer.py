@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from ml_dtypes import bfloat16
 
-from export.description import (
+from export.transformer_model.description import (
     ATTENTION_NORM,
     ATTENTION_OUTPUT_NORM,
     ATTENTION_SUM_NORM,
@@ -26,8 +26,8 @@ from export.description import (
     Norm,
     Transformer,
 )
-from export.rope import Rope
-from export.source import Read, Sources
+from export.transformer_model.rope import Rope
+from export.transformer_model.weight_source import ReadTensor, WeightSources
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Ids: TypeAlias = npt.NDArray[np.int32]
@@ -36,10 +36,12 @@ PIECE = 4096
 """Rows of the head that are float64 at a time."""
 
 
-class Reference:
+class TransformerReference:
     """The model that `sources` give when they are read, as one that computes in `dtype` means it."""
 
-    def __init__(self, model: Transformer, sources: Sources, read: Read, dtype: str = "float32") -> None:
+    def __init__(
+        self, model: Transformer, sources: WeightSources, read: ReadTensor, dtype: str = "float32"
+    ) -> None:
         self._model = model
         self._sources = sources
         self._read = read

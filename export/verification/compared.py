@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.tensors import Array
-from export.difference import Difference, between, largest
+from export.verification.difference import Difference, between, largest
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 
 from contract import names
 from contract.tensors import Array
-from export.pool_stepper import Sampling, by_token
-from export.stepper import State, Stepper
+from export.verification.pool_stepper import Sampling, by_token
 from export.verification.runner import Chosen, Ids, Run
+from export.verification.stepper import State, Stepper
 
 MOST_ROWS = 8
 

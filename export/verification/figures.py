@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from export.difference import Difference
 from export.errors import VerificationError
 from export.verification.compared import Compared
+from export.verification.difference import Difference
 
 REFERENCE = "reference"
 DECODE = "prefill and decode"

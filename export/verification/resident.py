@@ -13,8 +13,8 @@ from contract import names
 from contract.manifest import Pool
 from contract.tensors import Array
 from export.errors import VerificationError
-from export.pool_stepper import PoolStepper, Sampling, by_token
 from export.verification.compared import log_softmax
+from export.verification.pool_stepper import PoolStepper, Sampling, by_token
 from export.verification.runner import Chosen, Ids, Run
 
 MOST_ROWS = 8

@@ -15,8 +15,8 @@ import ray
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.graph import bind
-from deployments.links.inbox import Inbox
+from deployments.app import bind
+from deployments.streams.inbox import Inbox
 from tests.deployments.application import APP_ARGS, Application
 from tests.deployments.fakes import FakeDecoder
 

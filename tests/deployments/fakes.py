@@ -28,21 +28,21 @@ from ray import serve
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
-from deployments import streams
 from deployments.config import ModelArgs
 from deployments.decoder import intake
 from deployments.errors import ContextOverflow, ModelServerUnavailable, Overloaded
-from deployments.links.frames import LaneAddress
-from deployments.links.outlets import Outlets
 from deployments.messages import (
     DecoderStatus,
     FinishReason,
     GenerateRequest,
-    Servable,
+    ServableDescription,
     ServableId,
     TokenChunk,
     TokenLogprobs,
 )
+from deployments.streams import remote
+from deployments.streams.frames import LaneAddress
+from deployments.streams.outlets import Outlets
 
 BOS, EOS = 256, 257
 CONTEXT_LENGTH = 64
@@ -74,7 +74,7 @@ def _byte_characters() -> list[str]:
     return [chr(stands_for[byte]) for byte in range(256)]
 
 
-def servable(model: str = "echo", chat: bool = True, version: int = 1) -> Servable:
+def servable(model: str = "echo", chat: bool = True, version: int = 1) -> ServableDescription:
     """The byte model, of any name."""
     manifest = Manifest(
         name=model,
@@ -86,14 +86,14 @@ def servable(model: str = "echo", chat: bool = True, version: int = 1) -> Servab
         generation=GenerationDefaults(temperature=0.5, max_tokens=8),
         chat_template=TEMPLATE if chat else None,
     )
-    return Servable(ServableId(model, version), manifest, byte_tokenizer().to_str().encode())
+    return ServableDescription(ServableId(model, version), manifest, byte_tokenizer().to_str().encode())
 
 
 @dataclass
 class Script:
     """The fake decoder without Serve."""
 
-    servable: Servable
+    servable: ServableDescription
     running: int = 0
     change: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -159,7 +159,7 @@ def _logprobs(token: int, request: GenerateRequest) -> tuple[TokenLogprobs, ...]
     return (TokenLogprobs(-0.5, top),)
 
 
-def _wide(servable: Servable) -> bytes:
+def _wide(servable: ServableDescription) -> bytes:
     """The tokenizer with 6 MB of white space, which JSON allows."""
     return servable.tokenizer + b" " * 6_000_000
 
@@ -174,7 +174,7 @@ class FakeDecoder:
         if args.name == "wide":
             self._script.servable = replace(self._script.servable, tokenizer=_wide(self._script.servable))
 
-    async def servable(self) -> Servable:
+    async def servable(self) -> ServableDescription:
         return self._script.servable
 
     async def status(self) -> DecoderStatus:
@@ -188,7 +188,7 @@ class FakeDecoder:
         )
 
     async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
-        await streams.into(reader, self._outlets, self._script.generate(request))
+        await remote.into(reader, self._outlets, self._script.generate(request))
 
     async def replace(self) -> None:
         """The next version of the model takes the place of this one."""

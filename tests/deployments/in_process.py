@@ -6,7 +6,7 @@ from contextlib import aclosing
 import httpx
 
 from deployments.decoder import intake
-from deployments.detokenizer import Vocabulary
+from deployments.detokenizer.deployment import Vocabulary
 from deployments.ingress.routes import create_app
 from deployments.ingress.service import Service
 from deployments.messages import (
@@ -14,11 +14,11 @@ from deployments.messages import (
     EncodedPrompt,
     GenerateRequest,
     Prompt,
-    Servable,
+    ServableDescription,
     ServableId,
     TextChunk,
 )
-from deployments.prompt_encoder import PromptEncoder
+from deployments.tokenizer.prompt_encoder import PromptEncoder
 from tests.deployments.fakes import Script, servable
 
 
@@ -51,7 +51,7 @@ class InProcess:
                 if text and text.finish:
                     return
 
-    async def servable(self, model: str) -> Servable:
+    async def servable(self, model: str) -> ServableDescription:
         return self.servables[model]
 
     async def status(self, model: str) -> DecoderStatus:  # noqa: ARG002

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from tests.e2e.application import ROOT, Application
 from tests.e2e.client import complete, open_client, stream
-from tests.export import answers, checkpoints
+from tests.export import answers, samples
 
 CASES = ("llama-plain", "gemma2-plain")
 LENGTHS = (1, 3, 7, 20, 33, 64, 100, 130)
@@ -42,7 +42,7 @@ def families(directory: Path) -> Iterator[Application]:
 
 def export(directory: Path, case: str) -> Path:
     """The servable of a golden case, exported as a user would."""
-    checkpoint, models = checkpoints.seeded(directory / case, case), directory / "models"
+    checkpoint, models = samples.seeded(directory / case, case), directory / "models"
     command = [sys.executable, "-m", "export", "hf", str(checkpoint), "--out", str(models)]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     return models / case

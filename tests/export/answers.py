@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tests.export import checkpoints
+from tests.export import samples
 
 Ids = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ class Answers:
 
 
 def read(case: str) -> Answers:
-    directory = checkpoints.MODELS / case
+    directory = samples.MODELS / case
     about = json.loads((directory / "case.json").read_text())
     golden = np.load(directory / "golden.npz")
     return Answers(

@@ -7,23 +7,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export import quiet
+from export import runtime
+from export.options import ExportOptions
 
-quiet.import_tensorflow()
+runtime.import_tensorflow()
 
-from export import hf, lstm, verify, write  # noqa: E402
-from export.servable import Servable  # noqa: E402
-from export.stepper import Stepper  # noqa: E402
-from tests.export import checkpoints, residents  # noqa: E402
+from export import lstm  # noqa: E402
+from export.hf.load import load_checkpoint  # noqa: E402
+from export.saved_model import write  # noqa: E402
+from export.signatures.servable import ExportedModel  # noqa: E402
+from export.verification import verify  # noqa: E402
+from export.verification.stepper import Stepper  # noqa: E402
+from tests.export import residents, samples  # noqa: E402
 
-Publish = Callable[[Servable], Path]
+Publish = Callable[[ExportedModel], Path]
 
 
 @pytest.fixture(scope="session")
 def publish(tmp_path_factory: pytest.TempPathFactory) -> Publish:
     """Writes and verifies a servable under a base directory of its own."""
 
-    def published(servable: Servable) -> Path:
+    def published(servable: ExportedModel) -> Path:
         base = tmp_path_factory.mktemp("models")
         return write.write(servable, base, None, lambda path: verify.verify(path, servable))
 
@@ -32,12 +36,12 @@ def publish(tmp_path_factory: pytest.TempPathFactory) -> Publish:
 
 @pytest.fixture
 def gpt2_checkpoint(tmp_path: Path) -> Path:
-    return checkpoints.write(tmp_path / "gpt2", checkpoints.GPT2, checkpoints.gpt2_shapes(checkpoints.GPT2))
+    return samples.write(tmp_path / "gpt2", samples.GPT2, samples.gpt2_shapes(samples.GPT2))
 
 
 @pytest.fixture
 def lstm_checkpoint(tmp_path: Path) -> Path:
-    return checkpoints.write(tmp_path / "lstm", checkpoints.LSTM, lstm.shapes(checkpoints.LSTM_CONFIG))
+    return samples.write(tmp_path / "lstm", samples.LSTM, lstm.shapes(samples.LSTM_CONFIG))
 
 
 @pytest.fixture(scope="session", params=["small", "narrow"])
@@ -49,25 +53,25 @@ def golden(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def answers(golden: str) -> dict[str, Any]:
     """What the transformers library said of the golden checkpoint."""
-    return dict(np.load(checkpoints.GOLDEN / golden / "golden.npz"))
+    return dict(np.load(samples.GOLDEN / golden / "golden.npz"))
 
 
 @pytest.fixture(scope="session")
 def golden_stepper(golden: str, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
-    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / golden, golden)
-    return Stepper(publish(hf.load(directory, golden, "float32")))
+    directory = samples.golden(tmp_path_factory.mktemp("golden") / golden, golden)
+    return Stepper(publish(load_checkpoint(directory, golden, ExportOptions())))
 
 
 @pytest.fixture(scope="session")
 def bfloat16_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
-    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "half", "small")
-    return Stepper(publish(hf.load(directory, "half", "bfloat16")))
+    directory = samples.golden(tmp_path_factory.mktemp("golden") / "half", "small")
+    return Stepper(publish(load_checkpoint(directory, "half", ExportOptions("bfloat16"))))
 
 
 @pytest.fixture(scope="session")
 def lstm_published(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shapes = lstm.shapes(checkpoints.LSTM_CONFIG)
-    directory = checkpoints.write(tmp_path_factory.mktemp("lstm") / "lstm", checkpoints.LSTM, shapes)
+    shapes = lstm.shapes(samples.LSTM_CONFIG)
+    directory = samples.write(tmp_path_factory.mktemp("lstm") / "lstm", samples.LSTM, shapes)
     return publish(lstm.load(directory, "lstm"))
 
 
@@ -91,5 +95,5 @@ def pools(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def explicit(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     """The model of `pools` with explicit state."""
-    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "explicit", "small")
-    return Stepper(publish(hf.load(directory, "explicit", "float32")))
+    directory = samples.golden(tmp_path_factory.mktemp("golden") / "explicit", "small")
+    return Stepper(publish(load_checkpoint(directory, "explicit", ExportOptions())))

@@ -7,8 +7,8 @@ import numpy as np
 from keras import layers
 
 from contract.manifest import Manifest
-from export.keras import UserModel, recurrent
-from export.servable import Servable
+from export.signatures.servable import ExportedModel
+from export.user_model.model import UserModel, recurrent
 
 VOCABULARY = 23
 
@@ -115,9 +115,9 @@ def user_model(model: keras.Model, **options: Any) -> UserModel:
     return recurrent(model, tokenizer="", context_length=24, **options)
 
 
-def servable(user: UserModel) -> Servable:
+def servable(user: UserModel) -> ExportedModel:
     manifest = Manifest("m", "keras", user.vocabulary_size, user.context_length, user.state, decode_steps=8)
-    return Servable(
+    return ExportedModel(
         manifest,
         b"",
         user.step,

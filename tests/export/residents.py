@@ -5,19 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from export import hf
-from export.pool_stepper import GREEDY, Ids, PoolStepper, Sampling
-from export.servable import Servable
-from tests.export import checkpoints
+from export.hf.load import load_checkpoint
+from export.options import ExportOptions
+from export.signatures.servable import ExportedModel
+from export.verification.pool_stepper import GREEDY, Ids, PoolStepper, Sampling
+from tests.export import samples
 
 BLOCK_SIZE = 32
 SLOTS = 6
 
 
-def golden(directory: Path, name: str, dtype: str = "float32", block_size: int = BLOCK_SIZE) -> Servable:
+def golden(directory: Path, name: str, dtype: str = "float32", block_size: int = BLOCK_SIZE) -> ExportedModel:
     """Of the golden checkpoint `name`, copied to `directory`."""
-    checkpoints.golden(directory, name)
-    return hf.load(directory, name, dtype, "resident", block_size=block_size)
+    samples.golden(directory, name)
+    return load_checkpoint(directory, name, ExportOptions(dtype, "resident", block_size=block_size))
 
 
 def ids(seed: int, length: int) -> Ids:

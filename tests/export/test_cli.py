@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from export import cli, hf
-from export.families import FAMILIES
-from tests.export import checkpoints
+from export import cli
+from export.hf.families import FAMILIES
+from export.hf.load import load_checkpoint
+from export.options import ExportOptions
+from tests.export import samples
 
 Run = Callable[..., str]
 
@@ -76,29 +78,31 @@ def test_a_file_that_is_not_what_it_claims(file: str, failure: Run, gpt2_checkpo
 
 
 def test_another_model_type_lists_the_supported(failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", model_type="bert")
+    samples.edit(gpt2_checkpoint, "config.json", model_type="bert")
     supported = ", ".join(FAMILIES)
     given = failure("hf", gpt2_checkpoint)
     assert given.endswith(f"model_type 'bert' is not supported; supported are {supported}")
 
 
 def test_an_unknown_key_is_refused_unless_it_is_ignored(failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", new_trick=3)
+    samples.edit(gpt2_checkpoint, "config.json", new_trick=3)
     assert "new_trick = 3 is not known for this model_type" in failure("hf", gpt2_checkpoint)
-    assert hf.load(gpt2_checkpoint, "tiny", "float32", ignored=["new_trick"]).manifest.name == "tiny"
+    assert (
+        load_checkpoint(gpt2_checkpoint, "tiny", ExportOptions(ignored=["new_trick"])).manifest.name == "tiny"
+    )
 
 
 def test_quantized_weights_are_refused_even_if_the_key_is_ignored(
     failure: Run, gpt2_checkpoint: Path
 ) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", quantization_config={"quant_method": "gptq"})
+    samples.edit(gpt2_checkpoint, "config.json", quantization_config={"quant_method": "gptq"})
     message = failure("hf", gpt2_checkpoint, "--ignore", "quantization_config")
     assert "the weights are quantized ({'quant_method': 'gptq'})" in message
 
 
 def test_query_heads_that_cannot_share_key_heads_evenly(failure: Run, tmp_path: Path) -> None:
-    directory = checkpoints.seeded(tmp_path / "llama", "llama-plain")
-    checkpoints.edit(directory, "config.json", num_key_value_heads=3)
+    directory = samples.seeded(tmp_path / "llama", "llama-plain")
+    samples.edit(directory, "config.json", num_key_value_heads=3)
     assert "2 query heads cannot share 3 key heads evenly" in failure("hf", directory)
 
 
@@ -111,7 +115,7 @@ def test_a_context_that_the_checkpoint_was_not_made_for(
 
 
 def test_a_shorter_context_needs_fewer_positions(gpt2_checkpoint: Path) -> None:
-    assert hf.load(gpt2_checkpoint, "tiny", "float32", context=40).manifest.context_length == 40
+    assert load_checkpoint(gpt2_checkpoint, "tiny", ExportOptions(context=40)).manifest.context_length == 40
 
 
 @pytest.mark.parametrize(
@@ -124,18 +128,18 @@ def test_a_shorter_context_needs_fewer_positions(gpt2_checkpoint: Path) -> None:
 def test_a_setting_that_is_not_implemented(
     key: str, value: object, failure: Run, gpt2_checkpoint: Path
 ) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", **{key: value})
+    samples.edit(gpt2_checkpoint, "config.json", **{key: value})
     assert f"{key} = {value!r} is not implemented" in failure("hf", gpt2_checkpoint)
 
 
 @pytest.mark.parametrize("value", [None, 0, "24", 2.5, True])
 def test_a_size_that_is_none(value: object, failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", n_embd=value)
+    samples.edit(gpt2_checkpoint, "config.json", n_embd=value)
     assert f"n_embd must be a positive integer, not {value!r}" in failure("hf", gpt2_checkpoint)
 
 
 def test_heads_that_do_not_divide_the_width(failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", n_head=5)
+    samples.edit(gpt2_checkpoint, "config.json", n_head=5)
     assert "n_embd = 24 is not a multiple of n_head = 5" in failure("hf", gpt2_checkpoint)
 
 
@@ -156,7 +160,7 @@ def test_a_layer_more_than_configured(failure: Run, gpt2_checkpoint: Path) -> No
 
 
 def test_a_vocabulary_smaller_than_the_tokenizers(failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "config.json", vocab_size=255)
+    samples.edit(gpt2_checkpoint, "config.json", vocab_size=255)
     _tensor(gpt2_checkpoint, "wte.weight", np.zeros((255, 24), np.float32))
     assert failure("hf", gpt2_checkpoint).endswith(
         "gives ids up to 255, but the model's vocabulary has 255 entries"
@@ -164,7 +168,7 @@ def test_a_vocabulary_smaller_than_the_tokenizers(failure: Run, gpt2_checkpoint:
 
 
 def test_a_special_token_outside_the_vocabulary(failure: Run, gpt2_checkpoint: Path) -> None:
-    checkpoints.edit(gpt2_checkpoint, "generation_config.json", eos_token_id=50256)
+    samples.edit(gpt2_checkpoint, "generation_config.json", eos_token_id=50256)
     assert "special token id 50256 is outside the vocabulary" in failure("hf", gpt2_checkpoint)
 
 
@@ -185,7 +189,7 @@ def test_a_name_that_is_no_directory(name: str, failure: Run, lstm_checkpoint: P
 def test_no_version_is_left_by_a_failed_verification(
     failure: Run, lstm_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.verify.tolerance", lambda _: -1.0)
+    monkeypatch.setattr("export.verification.verify.tolerance", lambda _: -1.0)
     assert "reference: max abs error" in failure("lstm", lstm_checkpoint)
 
 

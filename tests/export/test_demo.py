@@ -11,13 +11,15 @@ import pytest
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from export import hf, lstm
+from export import lstm
 from export.demo import checkpoint, corpus, optimize, tokenize
-from export.servable import Servable
+from export.hf.load import load_checkpoint
+from export.options import ExportOptions
+from export.signatures.servable import ExportedModel
 
 DEMO = Path(__file__).parents[2] / "demo"
-LOADERS: dict[str, Callable[[Path, str], Servable]] = {
-    "tales-gpt": lambda directory, name: hf.load(directory, name, "float32"),
+LOADERS: dict[str, Callable[[Path, str], ExportedModel]] = {
+    "tales-gpt": lambda directory, name: load_checkpoint(directory, name, ExportOptions()),
     "tales-lstm": lstm.load,
 }
 

@@ -1,7 +1,7 @@
 """The decode loop over real graphs of both layouts: the same requests get the same answers."""
 
 import asyncio
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,27 +10,31 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
+from deployments.decoder.admission import Admission
 from deployments.decoder.engine import Engine, StepRejectedError
-from deployments.decoder.explicit import ExplicitEngine
-from deployments.decoder.ladder import Ladder
-from deployments.decoder.lease import Lease
+from deployments.decoder.explicit.admission import ReservedAdmission
+from deployments.decoder.explicit.engine import ExplicitEngine
+from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.model_servers import Inputs, Tensors
 from deployments.decoder.pace import Pace
-from deployments.decoder.resident import ResidentEngine
-from deployments.decoder.room import Blocks, Reserved, Room
+from deployments.decoder.resident.admission import BlockAdmission
+from deployments.decoder.resident.block_layout import BlockLayout
+from deployments.decoder.resident.engine import ResidentEngine
+from deployments.decoder.resident.lease import Lease
+from deployments.decoder.resident.slots import SlotTable
+from deployments.decoder.sampling.token_mask import pack
 from deployments.decoder.scheduler import Limits, Scheduler
-from deployments.decoder.sequence import Sequence
-from deployments.decoder.slots import SlotTable
-from deployments.decoder.state_store import StateStore
-from deployments.decoder.token_mask import pack
+from deployments.decoder.sequence import TokenSequence
+from deployments.decoder.servers.model_servers import Inputs, Tensors
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, SamplingParams, TokenLogprobs
-from export import hf, write
-from export.pool_stepper import PoolStepper
-from export.stepper import Stepper
+from export.hf.load import load_checkpoint
+from export.options import ExportOptions
+from export.saved_model import write
+from export.verification.pool_stepper import PoolStepper
+from export.verification.stepper import Stepper
 from tests.deployments.decoder.sessions import running
-from tests.export import checkpoints, residents
+from tests.export import residents, samples
 
 SLOTS = 8
 VOCABULARY = 300
@@ -60,18 +64,18 @@ class InProcessServer:
 def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper, several_steps: bool) -> DecodeLoop:
     """With several steps in a call, or, where the state is explicit, with one and sampling in the loop."""
     engine: Engine
-    room: Room
+    room: Admission
     if isinstance(stepper, Stepper):
         manifest = stepper.manifest if several_steps else replace(stepper.manifest, decode_steps=0)
         engine = ExplicitEngine(StateStore(manifest), server, Pace(3600))
-        room = Reserved(1 << 30, stepper.manifest.state_bytes)
+        room = ReservedAdmission(1 << 30, stepper.manifest.state_bytes)
     else:
-        ladder = Ladder((SLOTS,) * stepper.pool.blocks)
+        ladder = BlockLayout((SLOTS,) * stepper.pool.blocks)
         # An hour: as many steps a call as the pool allows, whenever the batch is stable.
         engine = ResidentEngine(
             stepper.pool, SlotTable(ladder, stepper.pool.block_size), Lease(server, ladder.slots), 3600
         )
-        room = Blocks(stepper.pool, ladder)
+        room = BlockAdmission(stepper.pool, ladder)
     limits = Limits(max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=64)
     return DecodeLoop(Scheduler(limits, room), engine)
 
@@ -79,7 +83,7 @@ def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper, several_s
 Answer = tuple[list[int], FinishReason, list[TokenLogprobs]]
 
 
-async def answer(loop: DecodeLoop, sequence: Sequence) -> Answer:
+async def answer(loop: DecodeLoop, sequence: TokenSequence) -> Answer:
     outbox, ids, told = loop.submit(sequence), [], []
     while True:
         chunk = await outbox.take()
@@ -90,18 +94,18 @@ async def answer(loop: DecodeLoop, sequence: Sequence) -> Answer:
 
 
 async def answers(
-    stepper: Stepper | PoolStepper, sequences: Rows[Sequence], several_steps: bool = True
+    stepper: Stepper | PoolStepper, sequences: Sequence[TokenSequence], several_steps: bool = True
 ) -> tuple[list[Answer], list[str]]:
     server = InProcessServer(stepper)
     async with running(loop_over(server, stepper, several_steps)) as loop:
         return list(await asyncio.gather(*(answer(loop, s) for s in sequences))), server.calls
 
 
-def sequence(name: str, params: SamplingParams, prompt: int = 5, count: int = 40) -> Sequence:
+def sequence(name: str, params: SamplingParams, prompt: int = 5, count: int = 40) -> TokenSequence:
     mask = None if params.allowed_token_ids is None else pack(params.allowed_token_ids, VOCABULARY)
     ends = frozenset(params.stop_token_ids)
     ids = tuple(residents.ids(len(name), prompt).tolist())
-    return Sequence(name, ids, count, params, ends, mask)
+    return TokenSequence(name, ids, count, params, ends, mask)
 
 
 ASKED = {
@@ -171,10 +175,12 @@ async def test_a_row_that_is_no_numbers_any_more_fails_alone_and_spoils_no_slot(
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> PoolStepper:
     """A model whose logits are no numbers from one place of a text on."""
-    directory = checkpoints.golden(tmp_path_factory.mktemp("golden") / "broken", "small")
+    directory = samples.golden(tmp_path_factory.mktemp("golden") / "broken", "small")
     path = directory / "model.safetensors"
     tensors = load_file(path)
     tensors["transformer.wpe.weight"][BROKEN_PLACE] = np.nan
     save_file(tensors, path)
-    broken = hf.load(directory, "broken", "float32", "resident", block_size=residents.BLOCK_SIZE)
+    broken = load_checkpoint(
+        directory, "broken", ExportOptions("float32", "resident", block_size=residents.BLOCK_SIZE)
+    )
     return PoolStepper(write.write(broken, tmp_path_factory.mktemp("models"), None, lambda _: None))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from export import lstm
-from export.checkpoint import Checkpoint
+from export.checkpoints.checkpoint import Checkpoint
 from export.reference import lstm as plain
-from export.stepper import Stepper
-from tests.export import checkpoints
+from export.reference.lstm import LstmConfig
+from export.verification.stepper import Stepper
+from tests.export import samples
 
 
 def _ids(length: int, seed: int = 0) -> np.ndarray:
@@ -18,9 +19,9 @@ def _ids(length: int, seed: int = 0) -> np.ndarray:
 
 def test_logits_are_those_of_plain_numpy(lstm_stepper: Stepper, lstm_checkpoint: Path) -> None:
     checkpoint = Checkpoint(lstm_checkpoint)
-    weights = lstm.read_weights(checkpoint, checkpoints.LSTM_CONFIG)
+    weights = lstm.read_weights(checkpoint, samples.LSTM_CONFIG)
     ids = _ids(40)
-    expected = plain.logits(checkpoints.LSTM_CONFIG, weights, ids)
+    expected = plain.logits(samples.LSTM_CONFIG, weights, ids)
     for length in (1, 7, 40):
         result = lstm_stepper.run([ids[:length]])[0]
         assert np.abs(result.logits - expected[length - 1]).max() <= 1e-4
@@ -58,9 +59,9 @@ def test_the_state_is_h_and_c_of_each_layer(lstm_stepper: Stepper) -> None:
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_any_number_of_layers_is_exported(layers: int, tmp_path: Path, publish) -> None:  # type: ignore[no-untyped-def]
-    config = lstm.Config(vocab_size=257, embedding_size=8, hidden_size=9, n_layer=layers, context_length=32)
-    raw = {**checkpoints.LSTM, **config.__dict__}
-    directory = checkpoints.write(tmp_path / "source", raw, lstm.shapes(config))
+    config = LstmConfig(vocab_size=257, embedding_size=8, hidden_size=9, n_layer=layers, context_length=32)
+    raw = {**samples.LSTM, **config.__dict__}
+    directory = samples.write(tmp_path / "source", raw, lstm.shapes(config))
     stepper = Stepper(publish(lstm.load(directory, "lstm")))
     assert len(stepper.manifest.state) == 2 * layers
 

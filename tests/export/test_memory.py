@@ -12,17 +12,19 @@ import tensorflow as tf
 from safetensors.numpy import save_file
 from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
-from export import hf, write
-from export.checkpoint import Checkpoint
+from export.checkpoints.checkpoint import Checkpoint
+from export.checkpoints.tensor_files import TensorFiles
 from export.errors import SourceError
-from export.published import Published
-from export.tensor_files import TensorFiles
-from export.weights import _adopted, forget, variables
-from tests.export import checkpoints
+from export.hf.load import describe_checkpoint, load_checkpoint
+from export.options import ExportOptions
+from export.saved_model import write
+from export.saved_model.published import Published
+from export.transformer_model.weights import _adopted, forget, variables
+from tests.export import samples
 
 
 def test_no_tensor_stays_once_its_weight_is_made(gpt2_checkpoint: Path) -> None:
-    _, sources, read = hf.described(Checkpoint(gpt2_checkpoint))
+    _, sources, read = describe_checkpoint(Checkpoint(gpt2_checkpoint))
     alive: dict[str, Callable[[], Any]] = {}
     most = max(len(source.needs) for source in sources.values())
 
@@ -39,7 +41,7 @@ def test_no_tensor_stays_once_its_weight_is_made(gpt2_checkpoint: Path) -> None:
 
 
 def test_files_of_a_checkpoint_are_not_mapped(gpt2_checkpoint: Path) -> None:
-    _, sources, read = hf.described(Checkpoint(gpt2_checkpoint))
+    _, sources, read = describe_checkpoint(Checkpoint(gpt2_checkpoint))
     variables(sources, read, "float32")
     assert "model.safetensors" not in Path("/proc/self/maps").read_text()
 
@@ -93,7 +95,7 @@ def test_what_is_forgotten_has_no_value_whoever_holds_it() -> None:
 def test_weights_are_forgotten_before_what_was_written_is_verified(
     gpt2_checkpoint: Path, tmp_path: Path
 ) -> None:
-    servable = hf.load(gpt2_checkpoint, "tiny", "float32")
+    servable = load_checkpoint(gpt2_checkpoint, "tiny", ExportOptions())
     before = sum(weight.numpy().size for weight in servable.weights)
     seen = []
     write.write(servable, tmp_path, None, lambda _: seen.extend(servable.weights))
@@ -105,14 +107,14 @@ def test_weights_are_forgotten_before_what_was_written_is_verified(
 def test_weights_lie_in_the_version_directory_once_and_pools_nowhere(
     layout: str, gpt2_checkpoint: Path, tmp_path: Path
 ) -> None:
-    servable = hf.load(gpt2_checkpoint, "tiny", "bfloat16", layout)
+    servable = load_checkpoint(gpt2_checkpoint, "tiny", ExportOptions("bfloat16", layout))
     shapes = sorted(tuple(weight.shape) for weight in servable.weights)
     version = Published(write.write(servable, tmp_path, None, lambda _: None))
     assert sorted(weight.shape for weight in version.weights) == shapes
     assert version.dtypes[0] == "bfloat16"
     assert version.files()["weights"] < 1.5 * sum(weight.bytes for weight in version.weights) + 10_000
     # A graph may have no more than 2 GB: none of it grows with the model's width.
-    longest = checkpoints.GPT2["n_positions"]
+    longest = samples.GPT2["n_positions"]
     assert max(_constants(version.directory)) <= longest
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from export.families import FAMILIES
+from export.hf.families import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/models.md").read_text()
@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs/models.md").read_text()
 
 def test_the_family_that_the_page_adds_is_one_of_those_that_are_tested() -> None:
     (code,) = re.findall(r'```python\n(""".*?)```', PAGE, re.DOTALL)
-    assert code == (ROOT / "export/families/olmo.py").read_text()
+    assert code == (ROOT / "export/hf/families/olmo.py").read_text()
     assert "olmo" in FAMILIES
 
 

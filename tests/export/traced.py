@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from contract import names
 from contract.tensors import Array
-from export import signature
-from export.pool import Pool
-from export.pool_stepper import Ids
-from export.pool_view import Gathered, View
-from export.servable import Resident, Servable
-from export.stepper import Stepper
-from export.steps import Rows, Step
+from export.signatures import step_signature
+from export.signatures.decode_loop import DecodeRows, DecodeStep
+from export.signatures.pool import PoolVariables
+from export.signatures.pool_view import Gathered, PoolView
+from export.signatures.servable import ExportedModel, ResidentModel
+from export.verification.pool_stepper import Ids
+from export.verification.stepper import Stepper
 
 EPOCH = 1
 
@@ -24,10 +24,10 @@ EPOCH = 1
 class TracedStepper(Stepper):
     """Of the explicit layout; has no `decode`."""
 
-    def __init__(self, servable: Servable) -> None:
+    def __init__(self, servable: ExportedModel) -> None:
         self.manifest = servable.manifest
         self.tokenizer = servable.tokenizer
-        self._step = signature.trace(servable)
+        self._step = step_signature.trace(servable)
 
     def call(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
         assert signature == names.STEP_SIGNATURE, f"{signature} is not traced"
@@ -38,10 +38,10 @@ class TracedStepper(Stepper):
 class TracedPool:
     """Of the resident layout: logits of every token of a call."""
 
-    def __init__(self, servable: Servable) -> None:
-        assert isinstance(servable.step, Resident)
+    def __init__(self, servable: ExportedModel) -> None:
+        assert isinstance(servable.step, ResidentModel)
         self._forward = servable.step.forward
-        self._pool = Pool(servable.step.layout)
+        self._pool = PoolVariables(servable.step.layout)
         ids, per_row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         self._prefill = tf.function(self._prefilled, [ids, per_row, per_row, per_row], autograph=False)
         self._decode = tf.function(self._decoded, [per_row, per_row], autograph=False)
@@ -67,11 +67,11 @@ class TracedPool:
         self, tokens: tf.Tensor, lengths: tf.Tensor, slots: tf.Tensor, starts: tf.Tensor
     ) -> tf.Tensor:
         held = self._pool.check(tf.constant(EPOCH, tf.int64))
-        view = View(self._pool, held, Gathered(slots), starts, lengths, tf.shape(tokens)[1])
+        view = PoolView(self._pool, held, Gathered(slots), starts, lengths, tf.shape(tokens)[1])
         logits = self._forward(tokens, starts, tf.range(tf.size(tokens)), view)
         return tf.reshape(logits, tf.concat([tf.shape(tokens), [-1]], axis=0))
 
     def _decoded(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         held = self._pool.check(tf.constant(EPOCH, tf.int64))
-        step = Step(self._forward, self._pool, held, sampler=None)
-        return step.logits(Rows(tokens, positions, left=tf.ones_like(tokens)))
+        step = DecodeStep(self._forward, self._pool, held, sampler=None)
+        return step.logits(DecodeRows(tokens, positions, left=tf.ones_like(tokens)))

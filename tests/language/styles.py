@@ -8,10 +8,10 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from contract.manifest import Manifest, StateTensor
-from deployments.messages import Servable, ServableId
-from export import language
-from export.checkpoint import Checkpoint
-from export.language import Language
+from deployments.messages import ServableDescription, ServableId
+from export.checkpoints.checkpoint import Checkpoint
+from export.language import read
+from export.language.read import Language
 
 GOLDEN = Path(__file__).parents[1] / "export" / "golden" / "language"
 STYLES = sorted(path.name for path in GOLDEN.iterdir())
@@ -21,7 +21,7 @@ VOCABULARY = 512
 
 @functools.cache
 def words(style: str) -> Language:
-    return language.read(Checkpoint(GOLDEN / style), VOCABULARY)
+    return read.read(Checkpoint(GOLDEN / style), VOCABULARY)
 
 
 @functools.cache
@@ -30,7 +30,7 @@ def tokenizer(style: str) -> Tokenizer:
 
 
 @functools.cache
-def servable(style: str) -> Servable:
+def servable(style: str) -> ServableDescription:
     manifest = Manifest(
         name=style,
         family="any",
@@ -41,7 +41,9 @@ def servable(style: str) -> Servable:
         generation=words(style).generation,
         chat_template=words(style).chat_template,
     )
-    return Servable(ServableId(style, 1), Manifest.from_json(manifest.to_json()), words(style).tokenizer)
+    return ServableDescription(
+        ServableId(style, 1), Manifest.from_json(manifest.to_json()), words(style).tokenizer
+    )
 
 
 @functools.cache

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
-from deployments.incremental_text import IncrementalText
-from deployments.token_decoder import TokenDecoder
+from deployments.detokenizer.incremental_text import IncrementalText
+from deployments.detokenizer.token_decoder import TokenDecoder
 from tests.language.styles import STYLES, tokenizer
 from tests.reference.texts import CORPUS
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from modelserver.errors import invalid
-from modelserver.lifecycle import MOVES, IllegalMoveError, State, Version
+from modelserver.lifecycle import MOVES, IllegalTransitionError, Version, VersionState
 
 
 def available() -> Version[str]:
@@ -16,8 +16,8 @@ def available() -> Version[str]:
 
 
 def test_every_state_is_in_the_table_and_end_is_the_end():
-    assert set(MOVES) == set(State)
-    assert not MOVES[State.END]
+    assert set(MOVES) == set(VersionState)
+    assert not MOVES[VersionState.END]
 
 
 def test_a_life_from_start_to_end():
@@ -27,22 +27,24 @@ def test_a_life_from_start_to_end():
     version.unloading()
     assert version.release() == "servable"
     version.unloaded()
-    assert version.state is State.END
+    assert version.state is VersionState.END
 
 
 def test_a_failed_load_is_an_end_with_a_reason():
     version: Version[str] = Version("m", 1, "/m/1")
     version.loading()
     version.failed(invalid("bad"))
-    assert version.state is State.END
+    assert version.state is VersionState.END
     assert version.error is not None
 
 
 def test_an_illegal_move_names_the_version_and_both_states():
     version = available()
-    with pytest.raises(IllegalMoveError, match=r"\{name: m version: 1\} cannot go from AVAILABLE to END"):
+    with pytest.raises(
+        IllegalTransitionError, match=r"\{name: m version: 1\} cannot go from AVAILABLE to END"
+    ):
         version.unloaded()
-    assert version.state is State.AVAILABLE
+    assert version.state is VersionState.AVAILABLE
 
 
 def test_no_call_enters_before_it_is_available_or_after_it_was():

@@ -12,9 +12,9 @@ from contract.stubs import model_pb2
 from contract.tensors import Array
 from modelserver.config import ModelConfig
 from modelserver.errors import Status, invalid
-from modelserver.lifecycle import State
+from modelserver.lifecycle import VersionState
 from modelserver.loading import Retries
-from modelserver.manager import Manager, Pace
+from modelserver.manager import Manager, PollIntervals
 from modelserver.signature import Signature
 
 
@@ -43,7 +43,7 @@ class Disk:
 
     def __init__(self, path: Path, loader: Any = Fake, retries: int = 0) -> None:
         self.path = path
-        pace = Pace(poll_seconds=-1, load_threads=1, retries=Retries(retries, 0.0))
+        pace = PollIntervals(poll_seconds=-1, load_threads=1, retries=Retries(retries, 0.0))
         self.manager = Manager([ModelConfig("m", str(path))], loader, pace)
 
     def add(self, version: int) -> None:
@@ -54,7 +54,7 @@ class Disk:
         (self.path / str(version)).rmdir()
         self.manager.look()
 
-    def states(self) -> dict[int, State]:
+    def states(self) -> dict[int, VersionState]:
         return {status.number: status.state for status in self.manager.statuses("m", None)}
 
 
@@ -94,7 +94,7 @@ def test_the_latest_version_always_answers_while_versions_follow_one_another(dis
     with hammered(disk.manager, threads=3) as wrong:
         for version in range(2, 40):
             disk.add(version)
-            while disk.states()[version - 1] is not State.END:
+            while disk.states()[version - 1] is not VersionState.END:
                 pass
             disk.remove(version - 1)
     assert not wrong
@@ -141,7 +141,7 @@ def test_a_file_named_like_a_version_fails_and_leaves_the_others(disk: Disk):
     disk.manager.wait_until_available()
     (disk.path / "7").touch()
     disk.manager.look()
-    while disk.states()[7] is not State.END:
+    while disk.states()[7] is not VersionState.END:
         pass
     (status,) = disk.manager.statuses("m", 7)
     assert status.error is not None
@@ -149,7 +149,7 @@ def test_a_file_named_like_a_version_fails_and_leaves_the_others(disk: Disk):
         "Error while attempting to reserve resources to load servable {name: m version: 7}: "
         f"{disk.path}/7; Not a directory"
     )
-    assert disk.states()[3] is State.AVAILABLE
+    assert disk.states()[3] is VersionState.AVAILABLE
 
 
 def test_a_base_path_that_cannot_be_listed_changes_nothing(disk: Disk):
@@ -157,4 +157,4 @@ def test_a_base_path_that_cannot_be_listed_changes_nothing(disk: Disk):
     disk.manager.wait_until_available()
     disk.path.rename(disk.path.with_name("moved"))
     disk.manager.look()
-    assert disk.states() == {1: State.AVAILABLE}
+    assert disk.states() == {1: VersionState.AVAILABLE}

@@ -1,4 +1,4 @@
-"""Writes the golden file that `tests/export/test_rope.py` reads, from the transformers library.
+"""Writes the golden file of `tests/export/transformer_model/test_rope.py`, from the transformers library.
 
 Each case has the settings of a configuration, those that the library saves of it, and what the library's
 rotary module then holds for a sequence of `context` positions, with some cosines and sines at the last.

@@ -18,7 +18,7 @@ import numpy as np
 from contract.manifest import Manifest, SpecialTokens, StateTensor
 from contract.tensors import Array
 from deployments.decoder.engine import StepRejectedError
-from deployments.decoder.model_servers import Inputs, Tensors
+from deployments.decoder.servers.model_servers import Inputs, Tensors
 
 VOCABULARY = 16
 MANIFEST = Manifest(

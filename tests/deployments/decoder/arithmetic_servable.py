@@ -5,7 +5,7 @@ import sys
 import tensorflow as tf
 from tokenizers import Tokenizer, models
 
-from export import decode
+from export.signatures import explicit_decode
 from tests.deployments.decoder.arithmetic import MANIFEST, VOCABULARY
 
 
@@ -48,5 +48,5 @@ if __name__ == "__main__":
     module.step, module.manifest = step, manifest
     version = sys.argv[2] if len(sys.argv) > 2 else "1"
     traced = step.get_concrete_function()
-    signatures = {"step": traced, "decode": decode.trace(traced, MANIFEST), "manifest": manifest}
+    signatures = {"step": traced, "decode": explicit_decode.trace(traced, MANIFEST), "manifest": manifest}
     tf.saved_model.save(module, f"{sys.argv[1]}/{version}", signatures=signatures)

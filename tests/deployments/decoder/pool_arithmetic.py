@@ -11,7 +11,7 @@ import numpy as np
 from contract.manifest import Manifest, Pool, SpecialTokens
 from contract.names import NO_TOKEN
 from deployments.decoder.engine import StepRejectedError
-from deployments.decoder.model_servers import ServerLostError, Tensors
+from deployments.decoder.servers.model_servers import ServerLostError, Tensors
 from tests.deployments.decoder.arithmetic import VOCABULARY
 
 POOL = Pool(bytes_per_block=64, block_size=32, blocks=4, max_steps=8)

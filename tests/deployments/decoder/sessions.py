@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.sequence import Sequence
+from deployments.decoder.sequence import TokenSequence
 from deployments.messages import FinishReason, SamplingParams
 
 
-def greedy(name: str, prompt: list[int], max_tokens: int = 20, eos: frozenset[int] = frozenset()) -> Sequence:
-    return Sequence(name, tuple(prompt), max_tokens, SamplingParams(temperature=0), eos)
+def greedy(
+    name: str, prompt: list[int], max_tokens: int = 20, eos: frozenset[int] = frozenset()
+) -> TokenSequence:
+    return TokenSequence(name, tuple(prompt), max_tokens, SamplingParams(temperature=0), eos)
 
 
-async def collect(loop: DecodeLoop, sequence: Sequence) -> tuple[list[int], FinishReason]:
+async def collect(loop: DecodeLoop, sequence: TokenSequence) -> tuple[list[int], FinishReason]:
     """All tokens, and how they ended."""
     outbox = loop.submit(sequence)
     tokens: list[int] = []
@@ -24,7 +26,7 @@ async def collect(loop: DecodeLoop, sequence: Sequence) -> tuple[list[int], Fini
             return tokens, chunk.finish
 
 
-async def tokens_of(loop: DecodeLoop, sequence: Sequence) -> list[int]:
+async def tokens_of(loop: DecodeLoop, sequence: TokenSequence) -> list[int]:
     return (await collect(loop, sequence))[0]
 
 

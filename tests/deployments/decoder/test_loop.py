@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contract.manifest import Manifest
-from deployments.decoder.explicit import ExplicitEngine
+from deployments.decoder.explicit.admission import ReservedAdmission
+from deployments.decoder.explicit.engine import ExplicitEngine
+from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.pace import Pace
-from deployments.decoder.room import Reserved
 from deployments.decoder.scheduler import Limits, Scheduler
-from deployments.decoder.sequence import Sequence
-from deployments.decoder.state_store import StateStore
+from deployments.decoder.sequence import TokenSequence
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, SamplingParams
 from tests.deployments.decoder.arithmetic import MANIFEST, STEP_BY_STEP, ArithmeticServers, continuation
@@ -22,7 +22,7 @@ LIMITS = Limits(max_batch_size=8, max_running=16, max_waiting=64, prefill_token_
 
 
 def make_loop(servers: ArithmeticServers, manifest: Manifest = MANIFEST) -> DecodeLoop:
-    scheduler = Scheduler(LIMITS, Reserved(1 << 20, manifest.state_bytes))
+    scheduler = Scheduler(LIMITS, ReservedAdmission(1 << 20, manifest.state_bytes))
     # An hour: as many steps as the model allows, whenever the batch is stable.
     return DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), servers, Pace(3600)))
 
@@ -61,8 +61,8 @@ async def test_sequences_share_calls_over_several_model_servers(loop, servers):
 
 
 async def test_a_seeded_sequence_is_the_same_alone_and_among_others(loop):
-    def seeded(name: str) -> Sequence:
-        return Sequence(name, (3, 4), 20, SamplingParams(temperature=1.5, seed=7))
+    def seeded(name: str) -> TokenSequence:
+        return TokenSequence(name, (3, 4), 20, SamplingParams(temperature=1.5, seed=7))
 
     alone = await collect(loop, seeded("alone"))
     others = [collect(loop, greedy(str(i), [i + 1] * (i + 1), max_tokens=9)) for i in range(6)]

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from contract.manifest import Pool
-from deployments.decoder.ladder import Ladder
-from deployments.decoder.room import Blocks, Reserved
+from deployments.decoder.explicit.admission import ReservedAdmission
+from deployments.decoder.resident.admission import BlockAdmission
+from deployments.decoder.resident.block_layout import BlockLayout
 from deployments.decoder.scheduler import Limits, Scheduler
-from deployments.decoder.sequence import Event, Sequence, State
+from deployments.decoder.sequence import Event, SequenceState, TokenSequence
 from deployments.errors import Overloaded, RequestError
 
 LIMITS = Limits(max_batch_size=3, max_running=5, max_waiting=4, prefill_token_budget=8)
@@ -17,11 +18,11 @@ BUDGET = 60
 
 
 def scheduler(limits: Limits = LIMITS, budget: int = BUDGET) -> Scheduler:
-    return Scheduler(limits, Reserved(budget, lambda tokens: tokens))
+    return Scheduler(limits, ReservedAdmission(budget, lambda tokens: tokens))
 
 
-def sequence(name: str, prompt: int, max_tokens: int = 4) -> Sequence:
-    return Sequence(id=name, prompt=tuple(range(1, prompt + 1)), max_tokens=max_tokens)
+def sequence(name: str, prompt: int, max_tokens: int = 4) -> TokenSequence:
+    return TokenSequence(id=name, prompt=tuple(range(1, prompt + 1)), max_tokens=max_tokens)
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -30,8 +31,8 @@ class SchedulerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.scheduler = self.make()
-        self.accepted: list[Sequence] = []
-        self.gave_way: list[Sequence] = []
+        self.accepted: list[TokenSequence] = []
+        self.gave_way: list[TokenSequence] = []
         self.names = 0
 
     def make(self) -> Scheduler:
@@ -41,7 +42,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert not self.scheduler.preempt()
 
     @rule(target=sequences, prompt=st.integers(1, 30), max_tokens=st.integers(1, 10))
-    def submit(self, prompt: int, max_tokens: int) -> Sequence:
+    def submit(self, prompt: int, max_tokens: int) -> TokenSequence:
         self.names += 1
         new = sequence(str(self.names), prompt, max_tokens)
         try:
@@ -61,19 +62,19 @@ class SchedulerMachine(RuleBasedStateMachine):
         rows = [row for batch in batches for row in batch.rows]
         planned = [row.sequence for row in rows]
         assert len(set(map(id, planned))) == len(planned), "a sequence is in two calls"
-        decoding = {id(s) for s in self.accepted if s.state is State.DECODING}
+        decoding = {id(s) for s in self.accepted if s.state is SequenceState.DECODING}
         assert decoding <= set(map(id, planned)), "a decoding sequence was left out"
         assert bool(rows) == bool(self.scheduler.live), "work is there and none was planned"
         for batch in batches:
             assert 1 <= len(batch.rows) <= LIMITS.max_batch_size
-            if batch.rows[0].sequence.state is State.PREFILLING:
+            if batch.rows[0].sequence.state is SequenceState.PREFILLING:
                 assert batch.padded_tokens <= LIMITS.prefill_token_budget
         for row in rows:
             if row.sequence.feed(row.count) and row.sequence.append(5 if not end else 0):
                 self.scheduler.retire(row.sequence)
 
     @rule(gone=consumes(sequences), event=st.sampled_from([Event.CANCEL, Event.FAIL]))
-    def remove(self, gone: Sequence, event: Event) -> None:
+    def remove(self, gone: TokenSequence, event: Event) -> None:
         if gone in self.accepted and gone.live:
             self.scheduler.remove(gone, event)
 
@@ -81,15 +82,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         self.scheduler.audit()
         assert self.scheduler.running <= LIMITS.max_running
-        back_again = sum(s.state is State.WAITING for s in self.gave_way)
+        back_again = sum(s.state is SequenceState.WAITING for s in self.gave_way)
         assert self.scheduler.waiting <= LIMITS.max_waiting + back_again
         assert {id(s) for s in self.scheduler.live} == {id(s) for s in self.accepted if s.live}
 
     @invariant()
     def the_oldest_waiting_is_admitted_first(self) -> None:
         states = [s.state for s in self.accepted if s.live and s not in self.gave_way]
-        first_waiting = states.index(State.WAITING) if State.WAITING in states else len(states)
-        assert all(state is State.WAITING for state in states[first_waiting:])
+        first_waiting = (
+            states.index(SequenceState.WAITING) if SequenceState.WAITING in states else len(states)
+        )
+        assert all(state is SequenceState.WAITING for state in states[first_waiting:])
 
     def teardown(self) -> None:
         while self.scheduler.live:
@@ -107,15 +110,15 @@ class ScarceMachine(SchedulerMachine):
     """The same where blocks run out: the youngest give way, and none is ever lost."""
 
     pool = Pool(bytes_per_block=1, block_size=4, blocks=10, max_steps=1)
-    ladder = Ladder((4, 3, 2, 2, 1, 1, 1, 1, 1, 1))
+    ladder = BlockLayout((4, 3, 2, 2, 1, 1, 1, 1, 1, 1))
 
     def make(self) -> Scheduler:
-        return Scheduler(LIMITS, Blocks(self.pool, self.ladder))
+        return Scheduler(LIMITS, BlockAdmission(self.pool, self.ladder))
 
     def make_room(self) -> None:
         running = [s for s in self.accepted if s.running]
         for gone in self.scheduler.preempt():
-            assert gone.state is State.WAITING
+            assert gone.state is SequenceState.WAITING
             if gone not in self.gave_way:
                 self.gave_way.append(gone)
             assert len(running) > 1, "the only sequence gave way"
@@ -171,7 +174,7 @@ def test_with_no_waiting_places_the_next_one_is_refused_at_once():
 def test_a_prompt_waits_for_the_beginning_that_another_computes_just_now():
     s = scheduler(Limits(4, 4, 4, prefill_token_budget=6, shared_from=4), budget=999)
     leader, follower = sequence("leader", 12), sequence("follower", 12)
-    other = Sequence(id="other", prompt=(9, 9, 9, 9, 9), max_tokens=4)
+    other = TokenSequence(id="other", prompt=(9, 9, 9, 9, 9), max_tokens=4)
     for each in (leader, follower, other):
         s.submit(each)
     assert [x.id for x in s.admit()] == ["leader"]
@@ -197,7 +200,9 @@ def test_prompts_hold_up_decoding_rows_no_longer_than_they_may():
 
 
 def test_the_youngest_gives_way_and_goes_first_among_those_that_wait():
-    room = Blocks(Pool(bytes_per_block=1, block_size=4, blocks=3, max_steps=1), Ladder((2, 2, 1)))
+    room = BlockAdmission(
+        Pool(bytes_per_block=1, block_size=4, blocks=3, max_steps=1), BlockLayout((2, 2, 1))
+    )
     s = Scheduler(Limits(4, 4, 4, prefill_token_budget=64), room)
     old, young, last = (sequence(name, 4, max_tokens=8) for name in ("old", "young", "last"))
     for each in (old, young, last):
@@ -210,4 +215,4 @@ def test_the_youngest_gives_way_and_goes_first_among_those_that_wait():
             row.sequence.append(5)
     assert [x.id for x in s.preempt()] == ["young"]
     assert [x.id for x in s.live] == ["old", "young", "last"]
-    assert young.state is State.WAITING
+    assert young.state is SequenceState.WAITING

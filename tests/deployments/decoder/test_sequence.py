@@ -1,11 +1,11 @@
 import pytest
 
-from deployments.decoder.sequence import Event, IllegalMoveError, Sequence, State
+from deployments.decoder.sequence import Event, IllegalMoveError, SequenceState, TokenSequence
 from deployments.messages import FinishReason
 
 
-def decoding(**changes) -> Sequence:
-    sequence = Sequence(id="a", prompt=(1, 2, 3), max_tokens=2, **changes)
+def decoding(**changes) -> TokenSequence:
+    sequence = TokenSequence(id="a", prompt=(1, 2, 3), max_tokens=2, **changes)
     sequence.move(Event.ADMIT)
     return sequence
 
@@ -22,7 +22,7 @@ def test_the_first_token_ends_the_prefill_and_is_what_comes_next():
     sequence = decoding()
     sequence.feed(3)
     assert sequence.append(9) is None
-    assert sequence.state is State.DECODING
+    assert sequence.state is SequenceState.DECODING
     assert (sequence.next_tokens(1), sequence.pending, sequence.length) == ((9,), 1, 4)
 
 

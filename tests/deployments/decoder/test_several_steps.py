@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.model_servers import ServerLostError
-from deployments.decoder.sequence import Sequence
+from deployments.decoder.sequence import TokenSequence
+from deployments.decoder.servers.model_servers import ServerLostError
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, SamplingParams
 from tests.deployments.decoder.arithmetic import (
@@ -33,8 +33,8 @@ async def loop(servers: ArithmeticServers) -> AsyncIterator[DecodeLoop]:
         yield loop
 
 
-def seeded(name: str, seed: int) -> Sequence:
-    return Sequence(name, (3, 4), 30, SamplingParams(temperature=1.5, seed=seed))
+def seeded(name: str, seed: int) -> TokenSequence:
+    return TokenSequence(name, (3, 4), 30, SamplingParams(temperature=1.5, seed=seed))
 
 
 async def test_a_stable_batch_takes_several_steps_in_a_call(loop, servers):

@@ -8,10 +8,12 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from export import cli, write
-from export.keras_hub import load
-from export.pool_stepper import PoolStepper
-from export.servable import Servable
+from export import cli
+from export.keras_hub.load import load_preset
+from export.options import ExportOptions
+from export.saved_model import write
+from export.signatures.servable import ExportedModel
+from export.verification.pool_stepper import PoolStepper
 from tests.export import residents
 from tests.export.keras_hub import presets
 
@@ -34,7 +36,7 @@ def golden() -> Golden:
 def test_logits_at_every_position_and_64_greedy_ids_are_kerashubs(
     tmp_path: Path, golden: Golden, name: str
 ) -> None:
-    servable = load.load(presets.write(tmp_path / name, name), name, "float32")
+    servable = load_preset(presets.write(tmp_path / name, name), name, ExportOptions())
     continued = golden[f"{name}/continued"]
     logits = _logits(servable, np.concatenate([presets.prompt(VOCABULARY), continued[:-1]]))
     _assert_golden(logits, golden, name)
@@ -43,7 +45,7 @@ def test_logits_at_every_position_and_64_greedy_ids_are_kerashubs(
 
 @pytest.mark.parametrize("name", ["gpt2", "gemma2"])
 def test_the_reference_computes_what_kerashub_computes(tmp_path: Path, golden: Golden, name: str) -> None:
-    servable = load.load(presets.write(tmp_path / name, name), name, "float32")
+    servable = load_preset(presets.write(tmp_path / name, name), name, ExportOptions())
     assert servable.reference is not None
     _assert_golden(servable.reference([presets.prompt(VOCABULARY)])[0], golden, name)
 
@@ -51,13 +53,15 @@ def test_the_reference_computes_what_kerashub_computes(tmp_path: Path, golden: G
 def test_weights_in_several_files_are_the_same_model(tmp_path: Path, golden: Golden) -> None:
     directory = presets.write(tmp_path / "llama", "llama", sharded=True)
     assert len(list(directory.glob("*.h5"))) > 2
-    servable = load.load(directory, "llama", "float32")
+    servable = load_preset(directory, "llama", ExportOptions())
     _assert_golden(_logits(servable, presets.prompt(VOCABULARY)), golden, "llama")
 
 
 def test_a_resident_servable_chooses_kerashubs_64_ids(tmp_path: Path, golden: Golden) -> None:
     directory = presets.write(tmp_path / "mistral", "mistral")
-    servable = load.load(directory, "mistral", "float32", "resident", block_size=residents.BLOCK_SIZE)
+    servable = load_preset(
+        directory, "mistral", ExportOptions("float32", "resident", block_size=residents.BLOCK_SIZE)
+    )
     stepper = PoolStepper(write.write(servable, tmp_path / "models", None, lambda _: None))
     stepper.claim(1)
     chosen = residents.generate(stepper, [presets.prompt(VOCABULARY)], presets.CONTINUED)
@@ -71,7 +75,7 @@ def test_the_command_publishes_a_verified_servable(tmp_path: Path) -> None:
     assert (tmp_path / "models/small/1/saved_model.pb").exists()
 
 
-def _logits(servable: Servable, text: Ids) -> Logits:
+def _logits(servable: ExportedModel, text: Ids) -> Logits:
     """After each of the text's tokens: of a call with a row for each, where it is the last."""
     lengths = np.arange(1, len(text) + 1, dtype=np.int32)
     state = {each.name: tf.zeros((len(text), *each.shape), each.dtype) for each in servable.manifest.state}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from export.checkpoint import Checkpoint
+from export.checkpoints.checkpoint import Checkpoint
 from export.errors import SourceError, UnsupportedError
-from export.keras_hub import load
+from export.keras_hub.load import PACKED, describe_preset
 from tests.export.keras_hub import presets
 
 
@@ -24,7 +24,7 @@ def change(directory: Path, **settings: object) -> Path:
 
 
 def context(directory: Path, asked: int | None = None) -> int:
-    return load.described(Checkpoint(directory), asked)[0].context_length
+    return describe_preset(Checkpoint(directory), asked)[0].context_length
 
 
 def test_the_context_is_what_the_preprocessor_packs_where_positions_have_no_end(llama: Path) -> None:
@@ -34,7 +34,7 @@ def test_the_context_is_what_the_preprocessor_packs_where_positions_have_no_end(
 
 def test_without_preprocessor_the_context_is_kerashubs_default(llama: Path) -> None:
     (llama / "preprocessor.json").unlink()
-    assert context(llama) == load.PACKED
+    assert context(llama) == PACKED
     assert context(llama, 64) == 64
 
 
@@ -64,7 +64,7 @@ def test_an_unknown_setting_is_refused_unless_it_is_ignored(llama: Path) -> None
     change(llama, attention_sink=4)
     with pytest.raises(UnsupportedError, match="attention_sink = 4"):
         context(llama)
-    load.described(Checkpoint(llama), ignored=["attention_sink"])
+    describe_preset(Checkpoint(llama), ignored=["attention_sink"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from export.checkpoint import Checkpoint
+from export.checkpoints.checkpoint import Checkpoint
 from export.errors import ShapeError, SourceError, UnsupportedError
 from export.keras_hub.weight_files import WeightFiles
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from export.difference import Difference
 from export.errors import VerificationError
 from export.verification.compared import Compared
+from export.verification.difference import Difference
 from export.verification.figures import Figures, Tolerance, check
 
 

@@ -1,0 +1,1 @@
+"""Builds the inputs of model calls from sequences, and parses the sampled tokens of their outputs."""

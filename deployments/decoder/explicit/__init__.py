@@ -1,0 +1,1 @@
+"""The explicit state layout: state lies in this process and travels with every call."""

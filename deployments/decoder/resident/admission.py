@@ -1,0 +1,38 @@
+"""Admission of the resident layout: by the blocks that the sequences' tokens fill. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from contract.manifest import Pool
+from deployments.decoder.resident.block_layout import BlockLayout
+from deployments.decoder.sequence import TokenSequence
+
+
+@dataclass(frozen=True)
+class BlockAdmission:
+    """Each sequence has the blocks that its tokens fill; as they grow, one may have to give way."""
+
+    pool: Pool
+    ladder: BlockLayout
+
+    def could_hold(self, sequence: TokenSequence) -> bool:
+        return self.ladder.fits([self.pool.blocks_for(sequence.capacity)])
+
+    def admits(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
+        # A block to grow into: else the newcomer might have to go again at once.
+        grown = min(sequence.capacity, sequence.length + self.pool.block_size)
+        return self.ladder.fits([*self._needs(running), self.pool.blocks_for(grown)])
+
+    def holds(self, running: Iterable[TokenSequence]) -> bool:
+        return self.ladder.fits(self._needs(running))
+
+    def used(self, running: Iterable[TokenSequence]) -> int:
+        return sum(self._needs(running)) * self.pool.bytes_per_block
+
+    def needed(self, sequence: TokenSequence) -> str:
+        most = sum(count > 0 for count in self.ladder.slots)
+        blocks = self.pool.blocks_for(sequence.capacity)
+        return f"{blocks} blocks of state; this server has {most} for one request"
+
+    def _needs(self, running: Iterable[TokenSequence]) -> list[int]:
+        return [self.pool.blocks_for(sequence.length) for sequence in running]

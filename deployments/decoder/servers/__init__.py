@@ -1,0 +1,1 @@
+"""Model servers: how they are started, supervised, connected and called."""

@@ -1,0 +1,1 @@
+"""The detokenizer process: token ids to text, stop strings, and the text of log-probabilities."""

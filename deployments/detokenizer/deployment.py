@@ -1,0 +1,74 @@
+"""The detokenizer deployment: drives a decoder and turns its tokens into text, for every model.
+
+Does not know HTTP or how tokens are chosen; tokenizers come from the servables.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from ray import serve
+from tokenizers import Tokenizer
+
+from deployments.detokenizer.text_assembler import TextAssembler
+from deployments.detokenizer.token_decoder import TokenDecoder
+from deployments.detokenizer.token_texts import TokenTexts
+from deployments.messages import GenerateRequest, ServableDescription, TextChunk, TokenChunk
+from deployments.servable_cache import ServableCache
+from deployments.streams import remote
+from deployments.streams.frames import LaneAddress
+from deployments.streams.outlets import Outlets
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What one servable's tokens stand for."""
+
+    decoder: TokenDecoder
+    texts: TokenTexts
+    eos: frozenset[int]
+
+    @staticmethod
+    def of(servable: ServableDescription) -> "Vocabulary":
+        tokenizer = Tokenizer.from_buffer(servable.tokenizer)
+        eos = frozenset(servable.manifest.special_tokens.eos)
+        return Vocabulary(TokenDecoder(tokenizer), TokenTexts(tokenizer), eos)
+
+    def assembler(self, request: GenerateRequest) -> TextAssembler:
+        texts = None if request.sampling.logprobs is None else self.texts
+        return TextAssembler(self.decoder, request.prompt_ids, request.stop, self._ends(request), texts)
+
+    def _ends(self, request: GenerateRequest) -> frozenset[int]:
+        return frozenset(request.sampling.stop_token_ids).union(() if request.ignore_eos else self.eos)
+
+
+@serve.deployment
+class Detokenizer:
+    """One for all models; `decoders` maps a model's name to its decoder."""
+
+    def __init__(self, decoders: remote.Handles) -> None:
+        self._decoders = decoders
+        self._inbox = remote.inbox()
+        self._outlets = Outlets()
+        self._vocabularies = ServableCache(self._fetch, Vocabulary.of)
+
+    async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
+        """Put the generation's text into a lane; the chunk with `finish` is the last, whoever ended it."""
+        await remote.into(reader, self._outlets, self._texts(request))
+
+    async def _texts(self, request: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
+        assembler = (await self._vocabularies.exactly(request.servable)).assembler(request)
+        async with aclosing(await self._tokens(request)) as chunks:
+            async for chunk in chunks:
+                if text := assembler.push(chunk):
+                    yield text
+                if text and text.finish and not chunk.finish:
+                    return
+
+    async def _tokens(self, request: GenerateRequest) -> remote.Stream[TokenChunk]:
+        lane = await self._inbox.open()
+        response = self._decoders[request.servable.model].generate.remote(request, lane.address)
+        return remote.items(response, lane, TokenChunk.unpacked)
+
+    async def _fetch(self, model: str) -> ServableDescription:
+        return await remote.servable(self._decoders[model])

@@ -1,0 +1,1 @@
+"""The tokenizer process: prompts and chats to token ids."""

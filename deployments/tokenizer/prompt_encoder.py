@@ -1,0 +1,91 @@
+"""Prompts as token ids, for one servable: pure, without Ray.
+
+Does not know what the ids are for, beyond that the model's vocabulary must hold them.
+"""
+
+from functools import singledispatchmethod
+
+from tokenizers import Tokenizer
+
+from deployments.errors import ContextOverflow, RequestError
+from deployments.messages import (
+    ChatPrompt,
+    EncodedPrompt,
+    Prompt,
+    ServableDescription,
+    TextPrompt,
+    TokenPrompt,
+)
+from deployments.tokenizer.chat_template import ChatTemplate
+
+
+class PromptEncoder:
+    """A servable's tokenizer and chat template."""
+
+    def __init__(self, servable: ServableDescription) -> None:
+        self._servable = servable.id
+        self._manifest = servable.manifest
+        self._tokenizer = Tokenizer.from_buffer(servable.tokenizer)
+        source = servable.manifest.chat_template
+        texts = servable.manifest.special_tokens.texts
+        self._template = None if source is None else ChatTemplate(source, texts)
+
+    def encode(self, prompt: Prompt) -> EncodedPrompt:
+        """RequestError where this model cannot take the prompt, or answer it within its context."""
+        ids = self._ids(prompt) or self._beginning()
+        if len(ids) >= self._manifest.context_length:
+            raise ContextOverflow(
+                f"The model's context holds {self._manifest.context_length} tokens, and the prompt alone has "
+                f"{len(ids)}; at least one must be left for the answer.",
+                "messages" if isinstance(prompt, ChatPrompt) else "prompt",
+            )
+        return EncodedPrompt(
+            servable=self._servable,
+            ids=ids,
+            context_length=self._manifest.context_length,
+            defaults=self._manifest.generation,
+        )
+
+    @singledispatchmethod
+    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
+        raise AssertionError(f"{type(prompt).__name__} is no prompt")
+
+    @_ids.register
+    def _(self, prompt: TextPrompt) -> tuple[int, ...]:
+        return self._text_ids(prompt.text, "prompt", add_special_tokens=True)
+
+    @_ids.register
+    def _(self, prompt: TokenPrompt) -> tuple[int, ...]:
+        size = self._manifest.vocabulary_size
+        for token in prompt.ids:
+            if not 0 <= token < size:
+                raise RequestError(
+                    f"Token id {token} is outside the vocabulary; ids 0 to {size - 1} are allowed.", "prompt"
+                )
+        return prompt.ids
+
+    @_ids.register
+    def _(self, prompt: ChatPrompt) -> tuple[int, ...]:
+        if self._template is None:
+            raise RequestError(
+                f"The model {prompt.model!r} has no chat template; use /v1/completions.", "messages"
+            )
+        return self._text_ids(self._template.render(prompt.messages), "messages", add_special_tokens=False)
+
+    def _text_ids(self, text: str, param: str, add_special_tokens: bool) -> tuple[int, ...]:
+        try:
+            ids = self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        # The library raises bare exceptions, where a vocabulary has no token for what is unknown to it.
+        except Exception as error:
+            raise RequestError(f"The model's tokenizer cannot encode this text: {error}", param) from error
+        if (highest := max(ids, default=-1)) >= self._manifest.vocabulary_size:
+            token = self._tokenizer.id_to_token(highest)
+            raise RequestError(f"The model does not have the token {token!r} of this text.", param)
+        return tuple(ids)
+
+    def _beginning(self) -> tuple[int, ...]:
+        special = self._manifest.special_tokens
+        for token in (special.bos, *special.eos):
+            if token is not None:
+                return (token,)
+        raise RequestError("The prompt is empty, and this model has no token to begin with.", "prompt")

@@ -1,0 +1,144 @@
+"""A checkpoint's config.json, read strictly: what is not understood is an error, never another model.
+
+Every value that a family asks for is checked and ticked off; `finish` refuses keys that nobody asked for.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from export.checkpoints.ignored_keys import HARMLESS
+from export.errors import SourceError, UnsupportedError
+from export.transformer_model import rope
+from export.transformer_model.rope import Rope
+
+ACTIVATIONS: Mapping[str, Literal["gelu", "gelu_tanh", "relu", "silu"]] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+"""By the names of Hugging Face."""
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+"""Layer types, by the names of Hugging Face: only the latter has a window."""
+
+
+class ConfigReader:
+    """One config.json; `path` is for messages, `ignored` are keys that the user vouches for."""
+
+    def __init__(self, raw: Mapping[str, Any], path: object, ignored: Collection[str] = ()) -> None:
+        self.raw = raw
+        self._path = path
+        self._known = set(HARMLESS) | set(ignored)
+
+    def size(self, key: str, absent: int | None = None, null: int | None = None) -> int:
+        """A positive whole number; `absent` where there is no key, `null` (or `absent`) where it is null."""
+        value = self._get(key, absent, absent if null is None else null)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SourceError(f"{self._path}: {key} must be a positive integer, not {value!r}")
+        return value
+
+    def optional_size(self, key: str, absent: int | None = None) -> int | None:
+        """As `size`; null is None."""
+        return None if self._get(key, absent, None) is None else self.size(key, absent)
+
+    def number(self, key: str, absent: float | None = None) -> float:
+        """A finite number; `absent` where there is none."""
+        value = self._get(key, absent, absent)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise SourceError(f"{self._path}: {key} must be a number, not {value!r}")
+        return float(value)
+
+    def optional_number(self, key: str, absent: float | None = None) -> float | None:
+        """As `number`; null is None."""
+        return None if self._get(key, absent, None) is None else self.number(key, absent)
+
+    def flag(self, key: str, absent: bool) -> bool:
+        value = self._get(key, absent, absent)
+        if not isinstance(value, bool):
+            raise SourceError(f"{self._path}: {key} must be true or false, not {value!r}")
+        return value
+
+    def names(self, key: str, allowed: Collection[str]) -> tuple[str, ...] | None:
+        """A list of words, or None; UnsupportedError for another word than `allowed`."""
+        value = self._get(key, None, None)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise SourceError(f"{self._path}: {key} must be a list, not {value!r}")
+        for each in value:
+            if each not in allowed:
+                raise UnsupportedError(f"{key} has {each!r}; implemented are {', '.join(allowed)}")
+        return tuple(value)
+
+    def layer_types(self, layers: int) -> tuple[str, ...] | None:
+        """FULL or SLIDING of each layer, or None where nothing is said."""
+        types = self.names("layer_types", (FULL, SLIDING))
+        if types is not None and len(types) != layers:
+            raise SourceError(f"layer_types has {len(types)} entries for num_hidden_layers = {layers}")
+        return types
+
+    def integers(self, key: str) -> tuple[int, ...] | None:
+        """A list of whole numbers, or None."""
+        value = self._get(key, None, None)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(each, int) for each in value):
+            raise SourceError(f"{self._path}: {key} must be a list of integers, not {value!r}")
+        return tuple(value)
+
+    def activation(self, key: str, absent: str | None = None) -> Literal["gelu", "gelu_tanh", "relu", "silu"]:
+        value = self._get(key, absent, absent)
+        if value not in ACTIVATIONS:
+            raise UnsupportedError(
+                f"{key} = {value!r} is not implemented; supported: {', '.join(ACTIVATIONS)}"
+            )
+        return ACTIVATIONS[value]
+
+    def only(self, key: str, value: Any) -> None:
+        """UnsupportedError where the setting has another value than the one that is implemented."""
+        given = self._get(key, value, value)
+        if given != value:
+            raise UnsupportedError(f"{key} = {given!r} is not implemented; it must be {value!r}")
+
+    def unused(self, *keys: str) -> None:
+        """These change nothing in this family."""
+        self._known.update(keys)
+
+    def divided(self, whole: str, parts: str) -> int:
+        """The quotient of two sizes; SourceError where there is a rest."""
+        if self.size(whole) % self.size(parts):
+            raise SourceError(f"{whole} = {self.raw[whole]} is not a multiple of {parts} = {self.raw[parts]}")
+        return self.size(whole) // self.size(parts)
+
+    def rope(self, head_dim: int, context: int, layer_type: str | None = None) -> Rope:
+        self.unused(
+            "rope_theta",
+            "rope_scaling",
+            "rope_parameters",
+            "rope_local_base_freq",
+            "partial_rotary_factor",
+            "rotary_pct",
+            "rotary_emb_base",
+            "max_position_embeddings",
+            "original_max_position_embeddings",
+        )
+        return rope.read(self.raw, head_dim, context, layer_type)
+
+    def finish(self) -> None:
+        """UnsupportedError for a key that nobody asked for: it may change what the model computes."""
+        unknown = [key for key, value in self.raw.items() if key not in self._known and value is not None]
+        if unknown:
+            raise UnsupportedError(
+                f"{self._path}: {unknown[0]} = {self.raw[unknown[0]]!r} is not known for this model_type; "
+                f"if it does not change the model's results, export with --ignore {unknown[0]}"
+            )
+
+    def _get(self, key: str, absent: Any, null: Any) -> Any:
+        self._known.add(key)
+        value = self.raw.get(key, absent)
+        return null if value is None else value

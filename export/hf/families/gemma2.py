@@ -1,0 +1,75 @@
+"""Gemma 2: Gemma with norms before and after, soft caps, and windows in every other layer."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from export.checkpoints.config_reader import FULL, SLIDING, ConfigReader
+from export.hf.families import gemma, llama
+from export.transformer_model.description import (
+    AROUND,
+    ATTENTION_NORM,
+    ATTENTION_OUTPUT_NORM,
+    FEED_FORWARD_NORM,
+    FEED_FORWARD_OUTPUT_NORM,
+    Attention,
+    FeedForward,
+    Layer,
+    Transformer,
+)
+from export.transformer_model.weight_source import WeightSources
+
+MODEL_TYPE = "gemma2"
+PREFIX = gemma.PREFIX
+NOT_WEIGHTS = gemma.NOT_WEIGHTS
+context = gemma.context
+
+NORMS = {
+    ATTENTION_NORM: "input_layernorm",
+    ATTENTION_OUTPUT_NORM: "post_attention_layernorm",
+    FEED_FORWARD_NORM: "pre_feedforward_layernorm",
+    FEED_FORWARD_OUTPUT_NORM: "post_feedforward_layernorm",
+}
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    cap = settings.optional_number("attn_logit_softcapping", 50.0)
+    full = replace(attention(settings, context), soft_cap=cap)
+    attentions = {FULL: full, SLIDING: replace(full, window=window(settings))}
+    return transformer(settings, context, attentions, full_every=2, logit_soft_cap=30.0)
+
+
+def attention(settings: ConfigReader, context: int, layer_type: str | None = None) -> Attention:
+    """Without window and soft cap."""
+    settings.only("use_bidirectional_attention", False)
+    plain = llama.attention(settings, context, kv_heads=4, head_dim=256, layer_type=layer_type)
+    return replace(plain, scale=settings.number("query_pre_attn_scalar", 256) ** -0.5)
+
+
+def window(settings: ConfigReader) -> int | None:
+    return settings.optional_size("sliding_window", 4096)
+
+
+def transformer(
+    settings: ConfigReader,
+    context: int,
+    attentions: Mapping[str, Attention],
+    full_every: int,
+    logit_soft_cap: float | None,
+) -> Transformer:
+    """`attentions` by layer types, which follow a pattern where no list names them.
+
+    `logit_soft_cap` is that of configurations without the key.
+    """
+    settings.unused("hidden_act")
+    activation = settings.activation("hidden_activation", "gelu_pytorch_tanh")
+    feed_forward = FeedForward(settings.size("intermediate_size"), activation, gated=True)
+    count = settings.size("num_hidden_layers")
+    pattern = [SLIDING if (i + 1) % full_every else FULL for i in range(count)]
+    types = settings.layer_types(count) or pattern
+    layers = [Layer(attentions[each], feed_forward, AROUND) for each in types]
+    cap = settings.optional_number("final_logit_softcapping", logit_soft_cap)
+    return replace(gemma.transformer(settings, context, tuple(layers)), logit_soft_cap=cap)
+
+
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
+    return gemma.all_sources(model, settings, NORMS)

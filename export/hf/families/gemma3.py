@@ -1,0 +1,30 @@
+"""Gemma 3, text alone: Gemma 2 with norms of queries and keys, and ropes that differ by layer type."""
+
+from dataclasses import replace
+
+from export.checkpoints.config_reader import FULL, SLIDING, ConfigReader
+from export.hf.families import gemma2, qwen3
+from export.transformer_model.description import Transformer
+
+MODEL_TYPE = "gemma3_text"
+PREFIX = gemma2.PREFIX
+NOT_WEIGHTS = gemma2.NOT_WEIGHTS
+sources = gemma2.sources
+
+
+def context(settings: ConfigReader) -> int:
+    return settings.size("max_position_embeddings", 131_072)
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    # The library reads it and does not apply it.
+    settings.only("attn_logit_softcapping", None)
+    # Stands beside the layer types that came of it.
+    settings.unused("_sliding_window_pattern")
+    full, sliding = (
+        qwen3.normed(settings, gemma2.attention(settings, context, layer_type))
+        for layer_type in (FULL, SLIDING)
+    )
+    attentions = {FULL: full, SLIDING: replace(sliding, window=gemma2.window(settings))}
+    full_every = settings.size("sliding_window_pattern", 6)
+    return gemma2.transformer(settings, context, attentions, full_every, logit_soft_cap=None)

@@ -1,0 +1,66 @@
+"""GPT-NeoX and Pythia: rotary positions of a part of each head, fused projections, parallel layers mostly."""
+
+from export.checkpoints.config_reader import ConfigReader
+from export.hf.families.parts import fused_qkv, layer_norm, product
+from export.transformer_model.description import Attention, FeedForward, Layer, Norm, Transformer
+from export.transformer_model.weight_source import WeightSources, tensor
+
+MODEL_TYPE = "gpt_neox"
+PREFIX = "gpt_neox."
+# Buffers of older checkpoints, and the head of a tied one.
+NOT_WEIGHTS = (
+    ".attention.bias",
+    ".attention.masked_bias",
+    ".attention.rotary_emb.inv_freq",
+    "embed_out.weight",
+)
+
+
+def context(settings: ConfigReader) -> int:
+    return settings.size("max_position_embeddings", 2048)
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    heads = settings.size("num_attention_heads")
+    head_dim = settings.divided("hidden_size", "num_attention_heads")
+    settings.only("head_dim", head_dim)
+    layer = Layer(
+        Attention(heads, heads, head_dim, scale=head_dim**-0.5, rope=settings.rope(head_dim, context)),
+        FeedForward(
+            settings.size("intermediate_size", 24576), settings.activation("hidden_act", "gelu"), gated=False
+        ),
+        parallel=settings.flag("use_parallel_residual", True),
+    )
+    return Transformer(
+        vocabulary_size=settings.size("vocab_size"),
+        context_length=context,
+        width=settings.size("hidden_size"),
+        norm=Norm("layer", settings.number("layer_norm_eps", 1e-5)),
+        layers=(layer,) * settings.size("num_hidden_layers"),
+        tied=settings.flag("tie_word_embeddings", False),
+    )
+
+
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
+    bias = settings.flag("attention_bias", True)
+    found = {"embedding": tensor("embed_in.weight", model.vocabulary_size, model.width)}
+    found |= layer_norm("final_norm", "final_layer_norm", model.width)
+    if not model.tied:
+        found["head.kernel"] = tensor("embed_out.weight", model.vocabulary_size, model.width)
+    for i, layer in enumerate(model.layers):
+        found |= _layer(f"layers.{i}", layer, model.width, bias)
+    return found
+
+
+def _layer(name: str, layer: Layer, width: int, bias: bool) -> WeightSources:
+    """Here and there layers are called alike."""
+    assert isinstance(layer.feed_forward, FeedForward)
+    attention, inner = layer.attention, layer.feed_forward.width
+    heads = attention.heads, attention.kv_heads, attention.head_dim
+    found = layer_norm(f"{name}.attention_norm", f"{name}.input_layernorm", width)
+    found |= layer_norm(f"{name}.feed_forward_norm", f"{name}.post_attention_layernorm", width)
+    found |= fused_qkv(f"{name}.qkv", f"{name}.attention.query_key_value", width, bias, heads)
+    found |= product(f"{name}.attention_output", f"{name}.attention.dense", width, width, bias)
+    found |= product(f"{name}.inner", f"{name}.mlp.dense_h_to_4h", width, inner, bias=True)
+    found |= product(f"{name}.outer", f"{name}.mlp.dense_4h_to_h", inner, width, bias=True)
+    return found

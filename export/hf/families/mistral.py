@@ -1,0 +1,29 @@
+"""Mistral: Llama without biases, and a window in every layer."""
+
+from dataclasses import replace
+
+from export.checkpoints.config_reader import ConfigReader
+from export.hf.families import llama
+from export.transformer_model.description import Layer, Transformer
+from export.transformer_model.weight_source import WeightSources
+
+MODEL_TYPE = "mistral"
+PREFIX = llama.PREFIX
+NOT_WEIGHTS = llama.NOT_WEIGHTS
+
+
+def context(settings: ConfigReader) -> int:
+    return settings.size("max_position_embeddings", 131072)
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    settings.only("attention_bias", False)
+    # Without the key there is a window; null is none.
+    window = settings.optional_size("sliding_window", 4096)
+    attention = replace(llama.attention(settings, context, kv_heads=8), window=window)
+    layer = Layer(attention, llama.feed_forward(settings))
+    return llama.transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+
+
+def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    return llama.all_sources(model)

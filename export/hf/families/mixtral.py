@@ -1,0 +1,64 @@
+"""Mixtral: Mistral with experts, of which each token gets some; its window is absent by default."""
+
+from dataclasses import replace
+
+from export.checkpoints.config_reader import ConfigReader
+from export.errors import SourceError
+from export.hf.families import llama, mistral
+from export.transformer_model.description import Experts, Layer, Transformer
+from export.transformer_model.weight_source import WeightSources, joined, linear, stacked
+
+MODEL_TYPE = "mixtral"
+PREFIX = llama.PREFIX
+NOT_WEIGHTS = llama.NOT_WEIGHTS
+context = mistral.context
+
+GATE_UP_DOWN = ("w1", "w3", "w2")
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    settings.only("attention_bias", False)
+    window = settings.optional_size("sliding_window")
+    attention = replace(llama.attention(settings, context, kv_heads=8), window=window)
+    width = settings.size("intermediate_size")
+    layer = Layer(attention, experts(settings, 8, 2, width, renormalized=True))
+    layers = (layer,) * settings.size("num_hidden_layers")
+    return llama.transformer(settings, context, layers, epsilon=1e-5)
+
+
+def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    found = llama.all_sources(model)
+    for i in range(len(model.layers)):
+        found |= expert_sources(i, model, "block_sparse_moe", GATE_UP_DOWN)
+    return found
+
+
+def experts(settings: ConfigReader, count: int, chosen: int, width: int, renormalized: bool) -> Experts:
+    """`count` and `chosen` are those of configurations without the keys."""
+    # The library takes either name, and writes the second.
+    older, newer = "num_experts", "num_local_experts"
+    count = settings.size(newer, settings.size(older, count))
+    chosen = settings.size("num_experts_per_tok", chosen)
+    if chosen > count:
+        raise SourceError(f"num_experts_per_tok = {chosen} is more than the {count} experts")
+    return Experts(count, chosen, width, settings.activation("hidden_act", "silu"), renormalized)
+
+
+def expert_sources(index: int, model: Transformer, name: str, parts: tuple[str, str, str]) -> WeightSources:
+    """The router and the experts of a layer; `parts` names gate, up and down."""
+    kind = model.layers[index].feed_forward
+    assert isinstance(kind, Experts)
+    here, there, width, inner = f"layers.{index}", f"layers.{index}.{name}", model.width, kind.width
+    gate, up, down = (
+        [f"{there}.experts.{expert}.{part}.weight" for expert in range(kind.count)] for part in parts
+    )
+    return {
+        f"{here}.router.kernel": linear(f"{there}.gate.weight", width, kind.count),
+        f"{here}.inner.kernel": stacked(
+            *(
+                joined(linear(one, width, inner), linear(other, width, inner))
+                for one, other in zip(gate, up, strict=True)
+            )
+        ),
+        f"{here}.outer.kernel": stacked(*(linear(each, inner, width) for each in down)),
+    }

@@ -1,0 +1,23 @@
+"""OLMo 1: as Llama, but layer norms have neither scale nor offset."""
+
+from dataclasses import replace
+
+from export.checkpoints.config_reader import ConfigReader
+from export.hf.families import llama
+from export.transformer_model.description import Norm, Transformer
+from export.transformer_model.weight_source import WeightSources
+
+MODEL_TYPE = "olmo"
+PREFIX = "model."
+NOT_WEIGHTS = ()
+
+context = llama.context
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    settings.only("clip_qkv", None)
+    return replace(llama.describe(settings, context), norm=Norm("layer", 1e-5))
+
+
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
+    return {name: source for name, source in llama.sources(model, settings).items() if "norm" not in name}

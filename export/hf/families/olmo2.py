@@ -1,0 +1,36 @@
+"""OLMo 2: Llama with its norms after attention and feed-forward, and norms of all queries and all keys."""
+
+from dataclasses import replace
+
+from export.checkpoints.config_reader import ConfigReader
+from export.hf.families import llama
+from export.transformer_model.description import (
+    AFTER,
+    ATTENTION_OUTPUT_NORM,
+    FEED_FORWARD_OUTPUT_NORM,
+    Layer,
+    Transformer,
+)
+from export.transformer_model.weight_source import WeightSources
+
+MODEL_TYPE = "olmo2"
+PREFIX = llama.PREFIX
+NOT_WEIGHTS = llama.NOT_WEIGHTS
+context = llama.context
+
+NORMS = {
+    ATTENTION_OUTPUT_NORM: "post_attention_layernorm",
+    FEED_FORWARD_OUTPUT_NORM: "post_feedforward_layernorm",
+}
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    norm = llama.norm(settings, 1e-5)
+    attention = replace(llama.attention(settings, context), query_key_norm=norm, whole_norm=True)
+    layer = Layer(attention, llama.feed_forward(settings), norms=AFTER)
+    layers = (layer,) * settings.size("num_hidden_layers")
+    return llama.transformer(settings, context, layers, epsilon=1e-5)
+
+
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
+    return llama.all_sources(model, llama.biases(settings), NORMS)

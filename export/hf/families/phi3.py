@@ -1,0 +1,50 @@
+"""Phi 3 and 4: Llama with fused products, windows, and ropes for two lengths of text or a part of a head."""
+
+from dataclasses import replace
+
+from export.checkpoints.config_reader import ConfigReader
+from export.hf.families import llama
+from export.hf.families.parts import product
+from export.transformer_model.description import FeedForward, Layer, Transformer
+from export.transformer_model.weight_source import WeightSources
+
+MODEL_TYPE = "phi3"
+PREFIX = llama.PREFIX
+NOT_WEIGHTS = llama.NOT_WEIGHTS
+
+
+def context(settings: ConfigReader) -> int:
+    return settings.size("max_position_embeddings", 4096)
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    # Published files have them; the library does not read them.
+    for key in ("attention_bias", "mlp_bias", "lm_head_bias"):
+        settings.only(key, False)
+    for key in ("full_attn_mod", "interpolate_factor"):
+        settings.only(key, 1)
+    attention = replace(llama.attention(settings, context), window=settings.optional_size("sliding_window"))
+    layer = Layer(attention, llama.feed_forward(settings))
+    layers = (layer,) * settings.size("num_hidden_layers")
+    return llama.transformer(settings, context, layers, epsilon=1e-5)
+
+
+def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    found = llama.end_sources(model)
+    for i, layer in enumerate(model.layers):
+        found |= llama.norm_sources(i, llama.NORMS, model.width)
+        for name, (own, inputs, outputs) in _products(layer, model.width).items():
+            found |= product(f"layers.{i}.{name}", f"layers.{i}.{own}", inputs, outputs, bias=False)
+    return found
+
+
+def _products(layer: Layer, width: int) -> dict[str, tuple[str, int, int]]:
+    """The checkpoint's names, and how wide are what goes in and what comes out."""
+    assert isinstance(layer.feed_forward, FeedForward)
+    attention, inner = layer.attention, layer.feed_forward.width
+    return {
+        "qkv": ("self_attn.qkv_proj", width, attention.width + 2 * attention.kv_width),
+        "attention_output": ("self_attn.o_proj", attention.width, width),
+        "inner": ("mlp.gate_up_proj", width, 2 * inner),
+        "outer": ("mlp.down_proj", inner, width),
+    }

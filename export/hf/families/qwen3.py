@@ -1,0 +1,29 @@
+"""Qwen 3: Llama with norms of each head's queries and keys, and windows as Qwen 2 has them."""
+
+from dataclasses import replace
+
+from export.checkpoints.config_reader import ConfigReader
+from export.hf.families import llama, qwen2
+from export.transformer_model.description import Attention, Layer, Transformer
+from export.transformer_model.weight_source import WeightSources
+
+MODEL_TYPE = "qwen3"
+PREFIX = llama.PREFIX
+NOT_WEIGHTS = llama.NOT_WEIGHTS
+context = qwen2.context
+
+
+def describe(settings: ConfigReader, context: int) -> Transformer:
+    attention = normed(settings, llama.attention(settings, context, kv_heads=32, head_dim=128))
+    feed_forward = llama.feed_forward(settings)
+    windows = qwen2.upper_windows(settings)
+    layers = (Layer(replace(attention, window=window), feed_forward) for window in windows)
+    return llama.transformer(settings, context, tuple(layers))
+
+
+def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
+    return llama.all_sources(model, llama.biases(settings))
+
+
+def normed(settings: ConfigReader, attention: Attention) -> Attention:
+    return replace(attention, query_key_norm=llama.norm(settings))

@@ -1,0 +1,72 @@
+"""A checkpoint in Hugging Face's layout as a servable, whatever its family."""
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+from types import ModuleType
+
+from export.assemble import assemble
+from export.checkpoints.checkpoint import CONFIG, Checkpoint
+from export.checkpoints.config_reader import ConfigReader
+from export.errors import SourceError, UnsupportedError
+from export.hf.families import FAMILIES
+from export.language import read as language
+from export.options import ExportOptions
+from export.signatures.servable import ExportedModel
+from export.transformer_model.description import Transformer
+from export.transformer_model.weight_source import DescribedModel, WeightSources
+
+logger = logging.getLogger(__name__)
+
+
+def load_checkpoint(directory: Path, name: str, options: ExportOptions) -> ExportedModel:
+    """Reads the checkpoint in `directory` as a model that is ready to be written under `name`.
+
+    Raises SourceError and its subclasses where a file cannot be read, or the model would not be computed
+    as its makers compute it.
+    """
+    logger.info("reading %s", directory)
+    checkpoint = Checkpoint(directory)
+    described = describe_checkpoint(checkpoint, options.context, options.ignored)
+    words = language.read(checkpoint, described.model.vocabulary_size)
+    family = checkpoint.model_type(FAMILIES)
+    return assemble(name, family, described, words, options)
+
+
+def describe_checkpoint(
+    checkpoint: Checkpoint, context: int | None = None, ignored: Collection[str] = ()
+) -> DescribedModel:
+    """Describes the model in `checkpoint`, with the sources of its weights."""
+    family = FAMILIES[checkpoint.model_type(FAMILIES)]
+    _refuse_quantized(checkpoint)
+    settings = ConfigReader(checkpoint.config, checkpoint.directory / CONFIG, ignored)
+    model: Transformer = family.describe(settings, _context(family, settings, context))
+    _check_heads(model)
+    sources: WeightSources = family.sources(model, settings)
+    settings.finish()
+    needs = {name: shape for source in sources.values() for name, shape in source.needs.items()}
+    not_weights = (*family.NOT_WEIGHTS, *(("lm_head.weight",) if model.tied else ()))
+    return DescribedModel(model, sources, checkpoint.tensors(needs, family.PREFIX, not_weights).read)
+
+
+def _refuse_quantized(checkpoint: Checkpoint) -> None:
+    if how := checkpoint.config.get("quantization_config"):
+        raise UnsupportedError(
+            f"{checkpoint.directory / CONFIG}: the weights are quantized ({how!r}); "
+            "export those that they were made from"
+        )
+
+
+def _check_heads(model: Transformer) -> None:
+    for layer in model.layers:
+        heads, kv_heads = layer.attention.heads, layer.attention.kv_heads
+        if heads % kv_heads:
+            raise SourceError(f"{heads} query heads cannot share {kv_heads} key heads evenly")
+
+
+def _context(family: ModuleType, settings: ConfigReader, asked: int | None) -> int:
+    """As asked for; UnsupportedError where that is more than the checkpoint was made for."""
+    most: int = family.context(settings)
+    if asked is not None and not 1 <= asked <= most:
+        raise UnsupportedError(f"context {asked} is not between 1 and the {most} tokens of the checkpoint")
+    return asked or most

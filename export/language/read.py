@@ -1,0 +1,34 @@
+"""What a checkpoint directory says of its language: tokenizer, special tokens, template, defaults.
+
+Reads the files that stand beside the weights in Hugging Face's layout; knows no model family.
+"""
+
+from dataclasses import dataclass
+
+from contract.manifest import GenerationDefaults, SpecialTokens
+from export.checkpoints.checkpoint import Checkpoint
+from export.language import chat_template, generation_defaults, special_tokens, tokenizer_file
+
+
+@dataclass(frozen=True)
+class Language:
+    """The part of a manifest that does not depend on the model family."""
+
+    tokenizer: bytes
+    special_tokens: SpecialTokens
+    generation: GenerationDefaults
+    chat_template: str | None
+
+
+def read(checkpoint: Checkpoint, vocabulary_size: int) -> Language:
+    """SourceError where a file is missing or broken, or the tokenizer has ids that the model has not."""
+    tokens = special_tokens.read(checkpoint)
+    parsed, data = tokenizer_file.read(checkpoint, tokens, vocabulary_size)
+    generation = checkpoint.optional_json(generation_defaults.FILE)
+    ids = checkpoint.config | {key: value for key, value in generation.items() if value is not None}
+    return Language(
+        tokenizer=data,
+        special_tokens=special_tokens.identify(parsed, tokens, ids),
+        generation=generation_defaults.read(generation),
+        chat_template=chat_template.read(checkpoint),
+    )

@@ -1,0 +1,27 @@
+"""The options of an export, as one value: what a user chooses beside the model itself."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.manifest import EXPLICIT
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The choices for a Transformer that is read from a configuration and weights."""
+
+    dtype: str = "float32"
+    """The dtype of the weights: float32 or bfloat16."""
+    layout: str = EXPLICIT
+    """The state layout: explicit or resident."""
+    context: int | None = None
+    """The context length in tokens; None: the source's own."""
+    ignored: Collection[str] = ()
+    """Keys of the configuration that are unknown and do not change the logits."""
+    block_size: int | None = None
+    """Positions in a block of the pool (resident layout only); None: chosen by the context length."""
+    tokenizer: Path | None = None
+    """A tokenizer.json that replaces the preset's own tokenizer (KerasHub presets only)."""
+    revision: str | None = None
+    """The revision of a repository on the hub; None: its main branch."""

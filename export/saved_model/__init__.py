@@ -1,0 +1,1 @@
+"""SavedModels on disk: written aside and published, read without weights, inspected, and run."""

@@ -1,0 +1,145 @@
+"""A version directory, as far as it can be read without loading weights."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.python.saved_model.loader_impl import parse_saved_model
+
+from contract import names
+from contract.manifest import Manifest
+from export.errors import SourceError
+from export.saved_model.versions import GRAPH
+
+VARIABLES = "variables"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or an output of a signature."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    """None: a size that is free, or any number of them."""
+
+    def __str__(self) -> str:
+        sizes = "any" if self.shape is None else ", ".join("?" if n is None else str(n) for n in self.shape)
+        return f"{self.name} {self.dtype} ({sizes})"
+
+
+@dataclass(frozen=True)
+class PublishedSignature:
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A variable in the version directory."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        size: int = self.size * tf.as_dtype(self.dtype).size
+        return size
+
+
+class Published:
+    """What a version directory says of itself."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            self._meta_graph = parse_saved_model(str(directory)).meta_graphs[0]
+        except OSError as error:
+            raise SourceError(f"{directory / GRAPH} is not a SavedModel: {error}") from error
+        if names.MANIFEST_SIGNATURE not in self._meta_graph.signature_def:
+            raise SourceError(f"{directory} has no signature {names.MANIFEST_SIGNATURE!r}: it is no servable")
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return Manifest.from_json(self._told[0])
+
+    @property
+    def tokenizer(self) -> bytes:
+        return self._told[1]
+
+    @cached_property
+    def signatures(self) -> tuple[PublishedSignature, ...]:
+        """By name, without the loader's own."""
+        found = sorted(self._meta_graph.signature_def.items())
+        return tuple(
+            PublishedSignature(name, _tensors(proto.inputs), _tensors(proto.outputs))
+            for name, proto in found
+            if not name.startswith("__")
+        )
+
+    @cached_property
+    def weights(self) -> tuple[Weight, ...]:
+        return tuple(self._weights())
+
+    @property
+    def parameters(self) -> int:
+        return sum(weight.size for weight in self.weights)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Of weights that are not whole numbers; that of most bytes first."""
+        held: Counter[str] = Counter()
+        for weight in self.weights:
+            if tf.as_dtype(weight.dtype).is_floating:
+                held[weight.dtype] += weight.bytes
+        return tuple(dtype for dtype, _ in held.most_common())
+
+    def files(self) -> dict[str, int]:
+        """Bytes by kind."""
+        sizes = {path: path.stat().st_size for path in self.directory.rglob("*") if path.is_file()}
+        of_weights = sum(size for path, size in sizes.items() if path.parent.name == VARIABLES)
+        graph = sizes[self.directory / GRAPH]
+        rest = sum(sizes.values()) - of_weights - graph
+        return {"weights": of_weights, "graph and tokenizer": graph, "other": rest}
+
+    @cached_property
+    def _told(self) -> tuple[bytes, bytes]:
+        """Manifest and tokenizer, by the one signature that needs no variable."""
+        outputs = self._meta_graph.signature_def[names.MANIFEST_SIGNATURE].outputs
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(self._meta_graph.graph_def, name="")
+        with tf.compat.v1.Session(graph=graph) as session:
+            told = session.run([outputs[name].name for name in (names.MANIFEST, names.TOKENIZER)])
+        return told[0], told[1]
+
+    def _weights(self) -> Iterator[Weight]:
+        path = self.directory / VARIABLES / VARIABLES
+        if not path.with_suffix(".index").exists():
+            return
+        reader = tf.train.load_checkpoint(str(path))
+        dtypes = reader.get_variable_to_dtype_map()
+        for name, shape in reader.get_variable_to_shape_map().items():
+            # The object graph is stored among the variables.
+            if dtypes[name] != tf.string:
+                yield Weight(dtypes[name].name, tuple(shape))
+
+
+def _tensors(infos) -> tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
+    return tuple(_tensor(name, info) for name, info in sorted(infos.items()))
+
+
+def _tensor(name: str, info) -> Tensor:  # type: ignore[no-untyped-def]
+    if info.tensor_shape.unknown_rank:
+        return Tensor(name, tf.as_dtype(info.dtype).name, None)
+    sizes = (dim.size for dim in info.tensor_shape.dim)
+    return Tensor(name, tf.as_dtype(info.dtype).name, tuple(None if n < 0 else n for n in sizes))

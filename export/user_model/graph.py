@@ -1,0 +1,146 @@
+"""A Keras model as a graph of calls: what can be run position by position, and what comes last.
+
+Reads functional and Sequential models, also inside of one another. Knows nothing of state.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import keras
+
+from export.errors import UnsupportedError
+from export.user_model.positionwise import check_positionwise
+
+Run: TypeAlias = Callable[..., Any]
+"""Called with an operation of the graph and the arguments of its call; returns what the operation gives."""
+
+LOOPS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN, keras.layers.RNN)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of an operation, and for each value that it takes the call that gave it, but for masks."""
+
+    operation: Any
+    """None: the model's input."""
+    sources: tuple["Call", ...] = ()
+
+
+class Graph:
+    """A model that takes token ids (batch, time), and gives one value for each of a vocabulary."""
+
+    def __init__(self, model: Any, positionwise: Sequence[str] = ()) -> None:
+        """`positionwise` names layers that treat each position by itself, although nobody here knows them."""
+        self._model = functional(model)
+        self.input = _input(self._model)
+        self.vocabulary_size = _vocabulary_size(self._model)
+        self.calls = _calls(self._model)
+        _check_names(self.calls, positionwise)
+        for call in self.calls:
+            if not isinstance(call.operation, keras.layers.RNN) and call.operation.name not in positionwise:
+                check_positionwise(call.operation)
+
+    @property
+    def loops(self) -> list[Call]:
+        """The calls of recurrent layers, in order."""
+        return [call for call in self.calls if isinstance(call.operation, keras.layers.RNN)]
+
+    @property
+    def tail(self) -> list[Any]:
+        """What follows the last branch or recurrent layer, each called once; the model's last comes first."""
+        times = Counter(id(call.operation) for call in self.calls)
+        last, tail = self.calls[-1], []
+        while len(last.sources) == 1 and times[id(last.operation)] == 1:
+            if isinstance(last.operation, keras.layers.RNN):
+                break
+            tail.append(last.operation)
+            last = last.sources[0]
+        return tail
+
+    def run(self, tokens: Any, run: Run) -> Any:
+        """The model's output, with each operation called by `run`."""
+        return _walk(self._model, [keras.ops.cast(tokens, self.input.dtype)], run)
+
+
+def functional(model: Any) -> Any:
+    """The model as a functional one with one input and one output."""
+    if not isinstance(model, keras.Model):
+        raise UnsupportedError(f"a keras.Model is asked for, not {type(model).__name__}")
+    try:
+        graph = keras.Model(model.inputs, model.outputs, name=model.name)
+    except AttributeError:
+        raise UnsupportedError(_without_graph(model)) from None
+    if type(model).call not in (type(graph).call, keras.Sequential.call):
+        raise UnsupportedError(f"model {model.name!r} has a call of its own: write its step by hand")
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise UnsupportedError(
+            f"model {model.name!r} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, "
+            "not one of each"
+        )
+    return graph
+
+
+def _without_graph(model: Any) -> str:
+    if isinstance(model, keras.Sequential):
+        return f"model {model.name!r} is not built: call it once, or begin it with keras.Input"
+    return f"model {model.name!r} ({type(model).__name__}) has no graph of layers: write its step by hand"
+
+
+def _input(graph: Any) -> Any:
+    tensor = graph.inputs[0]
+    if tensor.dtype == "string" or len(tensor.shape) != 2:
+        raise UnsupportedError(
+            f"input {tensor.name!r} of model {graph.name!r} is {tensor.dtype} {tensor.shape}; "
+            "token ids (batch, time) are asked for"
+        )
+    return tensor
+
+
+def _vocabulary_size(graph: Any) -> int:
+    shape = graph.outputs[0].shape
+    if len(shape) not in (2, 3) or shape[-1] is None:
+        raise UnsupportedError(
+            f"the output of model {graph.name!r} has shape {shape}, "
+            "not (batch, time, vocabulary) or (batch, vocabulary)"
+        )
+    return int(shape[-1])
+
+
+def _walk(graph: Any, inputs: list[Any], run: Run) -> Any:
+    """Runs a graph in the order of its operations; models inside of it are run in their place."""
+
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(operation, keras.Model):
+            return run(operation, *args, **kwargs)
+        if kwargs.get("mask") is not None:
+            raise UnsupportedError(f"model {operation.name!r} inside of another one takes a mask")
+        return _walk(functional(operation), [args[0]], run)
+
+    # Keras's public ways to run a graph with other calls (clone_model) stop at models inside of models.
+    return graph._run_through_graph(inputs, call_fn=call)[0]
+
+
+def _calls(graph: Any) -> list[Call]:
+    found = []
+
+    def note(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        given = keras.tree.flatten(operation.output)
+        sources = [value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, Call)]
+        call = Call(operation, tuple(sources))
+        if all(tensor.dtype == "bool" for tensor in given):
+            return [None] * len(given)
+        found.append(call)
+        return [call] * len(given)
+
+    last = _walk(graph, [Call(None)], note)
+    return [call for call in found if call is not last] + [last]
+
+
+def _check_names(calls: list[Call], positionwise: Sequence[str]) -> None:
+    known = {call.operation.name for call in calls}
+    if unknown := [name for name in positionwise if name not in known]:
+        raise UnsupportedError(
+            f"positionwise names {unknown[0]!r}; the model's are {', '.join(sorted(known))}"
+        )

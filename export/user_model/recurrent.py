@@ -1,0 +1,132 @@
+"""A Keras model with recurrent layers, run step by step: its state, its step, and the same model run whole.
+
+The layers are the model's own, and so are the weights. Knows nothing of tokenizers and manifests.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from contract.manifest import StateTensor
+from export.errors import UnsupportedError
+from export.user_model.graph import Graph
+from export.user_model.loop import Loop, last, plain
+from export.user_model.positionwise import described
+
+
+class Recurrent:
+    """A model that can be run step by step."""
+
+    def __init__(self, model: Any, positionwise: Sequence[str] = ()) -> None:
+        """UnsupportedError names what in the model cannot be run so."""
+        self._graph = Graph(model, positionwise)
+        self._loops = _loops(self._graph)
+        if not self._loops:
+            raise UnsupportedError(f"model {model.name!r} has no recurrent layer")
+        self.vocabulary_size = self._graph.vocabulary_size
+        _check_embeddings(self._graph)
+        tail = self._graph.tail
+        self._end = id(tail[-1]) if tail else None
+        logits = without_softmax(tail[0]) if tail else None
+        self._replaced: dict[int, Callable[..., Any]] = {id(tail[0]): logits} if logits else {}
+
+    @property
+    def state(self) -> tuple[StateTensor, ...]:
+        """Of each cell, in order."""
+        return tuple(tensor for loop in self._loops.values() for tensor in loop.state)
+
+    @property
+    def exact(self) -> bool:
+        """No layer computes in less than float32."""
+        layers = [call.operation for call in self._graph.calls]
+        return {getattr(layer, "compute_dtype", "float32") for layer in layers} <= {"float32", "float64"}
+
+    def step(self, tokens: tf.Tensor, lengths: tf.Tensor, **before: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As the contract asks for it."""
+        after: dict[str, tf.Tensor] = {}
+
+        def run(operation: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+            if loop := self._loops.get(id(operation)):
+                x, state = loop.run(x, kwargs.get("mask"), lengths, before)
+                after.update(state)
+                return x
+            # All that follows treats positions by themselves: the others' logits are not computed.
+            if id(operation) == self._end and len(x.shape) == 3:
+                x = last(x, lengths)
+                kwargs.pop("mask", None)
+            return self._replaced.get(id(operation), operation)(x, *args, **kwargs)
+
+        logits = self._graph.run(tokens, run)
+        if len(logits.shape) == 3:
+            logits = logits[:, 0] if self._end else last(logits, lengths)[:, 0]
+        return {"logits": tf.cast(logits, tf.float32), **after}
+
+    def reference(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.floating]:
+        """Logits (time, vocabulary) of the model run whole from a text's beginning, as Keras does it."""
+        tokens = tf.constant(ids[None], tf.int32)
+        logits = self._whole(tokens)
+        if len(logits.shape) == 3:
+            return logits[0].numpy()  # type: ignore[no-any-return]
+        ends = range(1, len(ids) + 1)
+        return np.concatenate([self._whole(tokens[:, :end]).numpy() for end in ends])
+
+    @cached_property
+    def _whole(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        def run(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            # Such layers are tied to one batch or one length.
+            if isinstance(operation, keras.layers.RNN) and (operation.stateful or operation.unroll):
+                operation = plain(operation)
+            return self._replaced.get(id(operation), operation)(*args, **kwargs)
+
+        def whole(tokens: tf.Tensor) -> tf.Tensor:
+            return tf.cast(self._graph.run(tokens, run), tf.float32)
+
+        specs = [tf.TensorSpec([1, None], tf.int32)]
+        return tf.function(whole, input_signature=specs, autograph=False)  # type: ignore[no-any-return]
+
+
+def without_softmax(operation: Any) -> Callable[..., Any] | None:
+    """`operation` but for its softmax, as which sampling does the same; None where it has none."""
+    if type(operation).__name__ == "Softmax":
+        return _unchanged
+    if isinstance(operation, keras.layers.TimeDistributed):
+        return without_softmax(operation.layer)
+    if getattr(operation, "activation", None) is not keras.activations.softmax:
+        return None
+    if isinstance(operation, keras.layers.Activation):
+        return _unchanged
+    if isinstance(operation, keras.layers.Dense) and operation.quantization_mode is None:
+        return partial(_linear, operation)
+    raise UnsupportedError(f"{described(operation)} ends in softmax; logits are asked for: activation=None")
+
+
+def _unchanged(x: tf.Tensor, **_: Any) -> tf.Tensor:
+    return x
+
+
+def _linear(layer: Any, x: tf.Tensor, **_: Any) -> tf.Tensor:
+    x = keras.ops.matmul(x, layer.kernel)
+    return x if layer.bias is None else keras.ops.add(x, layer.bias)
+
+
+def _loops(graph: Graph) -> dict[int, Loop]:
+    loops: dict[int, Loop] = {}
+    for call in graph.loops:
+        if id(call.operation) in loops:
+            raise UnsupportedError(f"{described(call.operation)} is called twice, with one state for both")
+        loops[id(call.operation)] = Loop(call)
+    return loops
+
+
+def _check_embeddings(graph: Graph) -> None:
+    for operation in (call.operation for call in graph.calls):
+        if isinstance(operation, keras.layers.Embedding) and operation.input_dim < graph.vocabulary_size:
+            raise UnsupportedError(
+                f"{described(operation)} knows {operation.input_dim} tokens, "
+                f"fewer than the {graph.vocabulary_size} that the model gives logits for"
+            )

@@ -1,0 +1,49 @@
+"""A user's function, named as `module:function`; as for `python -m`, modules lie in the working directory."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from export.errors import SourceError
+from export.user_errors import blamed
+
+
+def function(source: str) -> Callable[[], Any]:
+    """What `source` names; SourceError where there is no such thing, or the module cannot be imported."""
+    module_name, colon, path = source.partition(":")
+    if not (module_name and colon and path):
+        raise SourceError(f"{source!r} is not of the form module:function")
+    module = _module(module_name)
+    try:
+        found = attrgetter(path)(module)
+    except AttributeError:
+        raise SourceError(f"module {module_name} has no function {path}") from None
+    if not callable(found):
+        raise SourceError(f"{source} is a {type(found).__name__}, not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def _module(name: str) -> Any:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    # A directory may have gained the module since it was last looked into.
+    importlib.invalidate_caches()
+    _check_exists(name)
+    with blamed(SourceError):
+        return importlib.import_module(name)
+
+
+def _check_exists(name: str) -> None:
+    """Tells a module that is missing from one that misses something itself."""
+    with blamed(SourceError):
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            found = None
+    if found is None:
+        raise SourceError(f"module {name} cannot be imported: there is no such module in . or on sys.path")

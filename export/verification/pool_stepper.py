@@ -1,0 +1,189 @@
+"""Runs a written resident servable by the contract alone, as a decode loop would: claim, prefill, decode."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contract import names
+from contract.manifest import Pool
+from contract.tensors import Array
+from export.saved_model.session import ServableSession
+
+Ids = npt.NDArray[np.int32]
+
+NO_STOP = names.NO_TOKEN
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The same parameters for every row."""
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    edits: Mapping[int, tuple[int, float]] = field(default_factory=dict)
+    """For token ids, (edit count, bias)."""
+    presence: float = 0.0
+    frequency: float = 0.0
+    repetition: float = 1.0
+    mask: tuple[int, ...] = ()
+    """Bytes."""
+    logprobs: int = names.NO_LOGPROBS
+
+    def feeds(self, uniforms: Array) -> dict[str, Array]:
+        rows, steps = uniforms.shape
+        return {
+            names.TEMPERATURE: np.full(rows, self.temperature, np.float32),
+            names.TOP_K: np.full(rows, self.top_k, np.int32),
+            names.TOP_P: np.full(rows, self.top_p, np.float32),
+            names.MIN_P: np.full(rows, self.min_p, np.float32),
+            names.UNIFORMS: uniforms,
+            names.PRESENCE: np.full(rows, self.presence, np.float32),
+            names.FREQUENCY: np.full(rows, self.frequency, np.float32),
+            names.REPETITION: np.full(rows, self.repetition, np.float32),
+            names.MASK: np.tile(np.array(self.mask, np.uint8), (rows, 1)),
+            names.LOGPROBS: np.array(self.logprobs, np.int32),
+            **self._edits(rows, steps),
+        }
+
+    def _edits(self, rows: int, steps: int) -> dict[str, Array]:
+        penalised = (self.presence, self.frequency, self.repetition) != (0, 0, 1)
+        free = steps - 1 if penalised else 0
+        columns = [(token, *edit) for token, edit in self.edits.items()]
+        columns += [(names.NO_EDIT, names.UNSEEN, 0.0)] * free
+        ids, counts, bias = np.array(columns).reshape(-1, 3).T
+        return {
+            names.EDIT_IDS: np.tile(ids.astype(np.int32), (rows, 1)),
+            names.EDIT_COUNTS: np.tile(counts.astype(np.int32), (rows, 1)),
+            names.EDIT_BIAS: np.tile(bias.astype(np.float32), (rows, 1)),
+        }
+
+
+GREEDY = Sampling()
+
+
+class PoolStepper:
+    """A loaded resident servable, and the lease on its pool."""
+
+    def __init__(self, directory: Path) -> None:
+        self._loaded = ServableSession(directory)
+        self.manifest = self._loaded.manifest
+        self.tokenizer = self._loaded.tokenizer
+        self.epoch = 0
+
+    @property
+    def pool(self) -> Pool:
+        assert self.manifest.pool is not None
+        return self.manifest.pool
+
+    def claim(self, slots: int | Sequence[int]) -> None:
+        """A new pool, under the next epoch; `slots` for each block, or as many of all."""
+        self.epoch += 1
+        each = [slots] * self.pool.blocks if isinstance(slots, int) else slots
+        self.call(names.CLAIM_SIGNATURE, epoch=self.epoch, slots=each)
+
+    def prefill(
+        self,
+        prompts: Sequence[Ids],
+        slots: Sequence[int],
+        starts: Sequence[int] | None = None,
+        sampling: Sampling = GREEDY,
+        uniforms: Array | None = None,  # (batch,)
+    ) -> Ids:
+        """The token after each of `prompts`, of any lengths, in one padded call."""
+        numbers = np.zeros(len(prompts)) if uniforms is None else uniforms
+        return self.check(prompts, slots, starts or [0] * len(prompts), sampling, numbers[:, None])[:, 0]
+
+    def check(
+        self,
+        tokens: Sequence[Ids],
+        slots: Sequence[int],
+        starts: Sequence[int],
+        sampling: Sampling,
+        uniforms: Array,  # (batch, sampled)
+    ) -> Ids:
+        """(batch, sampled): the tokens after each row's last ones, in one padded call."""
+        return np.asarray(self.prefilled(tokens, slots, starts, sampling, uniforms)[names.TOKENS])
+
+    def prefilled(
+        self,
+        tokens: Sequence[Ids],
+        slots: Sequence[int],
+        starts: Sequence[int],
+        sampling: Sampling,
+        uniforms: Array,  # (batch, sampled)
+    ) -> dict[str, Any]:
+        """All that `check` answers."""
+        padded = np.zeros((len(tokens), max(map(len, tokens))), np.int32)
+        for row, ids in zip(padded, tokens, strict=True):
+            row[: len(ids)] = ids
+        return self.call(
+            names.PREFILL_SIGNATURE,
+            epoch=self.epoch,
+            tokens=padded,
+            lengths=[len(ids) for ids in tokens],
+            slots=slots,
+            starts=starts,
+            **sampling.feeds(uniforms),
+        )
+
+    def decode(
+        self,
+        tokens: Sequence[int] | Ids,
+        positions: Sequence[int] | Ids,
+        budget: Sequence[int],
+        stop_tokens: Sequence[int] = (),
+        sampling: Sampling = GREEDY,
+        uniforms: Array | None = None,  # (rows, steps)
+    ) -> Ids:
+        """(rows, steps): up to `budget` tokens for each of slots 0, 1, ..., then NO_STOP."""
+        answer = self.decoded(tokens, positions, budget, stop_tokens, sampling, uniforms)
+        return np.asarray(answer[names.TOKENS])
+
+    def decoded(
+        self,
+        tokens: Sequence[int] | Ids,
+        positions: Sequence[int] | Ids,
+        budget: Sequence[int],
+        stop_tokens: Sequence[int] = (),
+        sampling: Sampling = GREEDY,
+        uniforms: Array | None = None,  # (rows, steps)
+    ) -> dict[str, Any]:
+        """All that `decode` answers."""
+        return self.call(
+            names.DECODE_SIGNATURE,
+            epoch=self.epoch,
+            tokens=tokens,
+            positions=positions,
+            budget=budget,
+            stop_tokens=[[*stop_tokens, NO_STOP]] * len(budget),
+            **sampling.feeds(np.zeros((len(budget), max(budget))) if uniforms is None else uniforms),
+        )
+
+    def move(
+        self, sources: Sequence[int], targets: Sequence[int], blocks: Sequence[int] | None = None
+    ) -> None:
+        """Copy the first `blocks` of each source, or all."""
+        each = [self.pool.blocks] * len(sources) if blocks is None else blocks
+        self.call(names.MOVE_SIGNATURE, epoch=self.epoch, sources=sources, targets=targets, blocks=each)
+
+    def call(
+        self, signature: str, options: Any = None, metadata: Any = None, **inputs: Any
+    ) -> dict[str, Any]:
+        """One signature by the names of its inputs."""
+        return self._loaded.call(signature, inputs, options, metadata)
+
+    def close(self) -> None:
+        self._loaded.close()
+
+
+def by_token(ids: Array, ranked: Array) -> Array:
+    """(..., vocabulary): log-probabilities by token id, from those of all tokens with their ids."""
+    logprobs = np.empty_like(ranked)
+    np.put_along_axis(logprobs, ids, ranked, axis=-1)
+    return logprobs

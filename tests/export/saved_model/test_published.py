@@ -1,0 +1,126 @@
+"""`export verify` and `export inspect` of what lies in a version directory."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from export import cli, lstm
+from export.errors import SourceError
+from export.saved_model import versions
+from export.saved_model.published import Published, Tensor
+from tests.export import samples
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """The command's status, what it printed, and its error."""
+
+    def ran(*argv: object) -> tuple[int, str, str]:
+        status = cli.main([*map(str, argv)])
+        told = capfd.readouterr()
+        return status, told.out, told.err
+
+    return ran
+
+
+@pytest.fixture(scope="session")
+def lstm_servable(lstm_published: Path) -> Path:
+    """BASE/NAME."""
+    return lstm_published.parent
+
+
+def test_a_servable_is_held_against_the_checkpoint_that_it_was_made_from(
+    run: Run, pools: Path, lstm_servable: Path, lstm_checkpoint: Path, tmp_path: Path
+) -> None:
+    source = samples.golden(tmp_path / "small", "small")
+    for servable, reference in ((pools.parent, source), (lstm_servable, lstm_checkpoint)):
+        status, told, _ = run("verify", servable, "--reference", reference, "--tokens", 5)
+        assert status == 0
+        assert told.startswith(f"{servable / '1'}: prompts of 1, 7, ")
+        assert "\nreference " in told
+        assert "5 greedy ones after each" in told
+
+
+def test_another_checkpoint_of_the_same_shape_fails_after_the_table(
+    run: Run, lstm_servable: Path, tmp_path: Path
+) -> None:
+    shapes = lstm.shapes(samples.LSTM_CONFIG)
+    other = samples.write(tmp_path / "other", samples.LSTM, shapes, seed=1)
+    status, told, error = run("verify", lstm_servable / "1", "--reference", other)
+    assert status == 1
+    assert "\nreference " in told
+    assert error.startswith("error: reference: max abs error ")
+    bounds = ("--max-error", 1000, "--max-kl", 1000)
+    assert run("verify", lstm_servable, "--reference", other, *bounds)[0] == 0
+
+
+def test_without_a_reference_a_servable_is_held_against_itself(run: Run, lstm_servable: Path) -> None:
+    status, told, _ = run("verify", lstm_servable)
+    assert status == 0
+    assert "reference" not in told
+    assert "ragged batch" in told
+
+
+def test_a_reference_of_another_vocabulary_is_refused(run: Run, pools: Path, lstm_checkpoint: Path) -> None:
+    status, _, error = run("verify", pools, "--reference", lstm_checkpoint)
+    assert status == 1
+    assert error == f"error: {lstm_checkpoint} has a vocabulary of 260, the servable one of 300\n"
+
+
+def test_of_several_versions_the_latest_is_meant(lstm_servable: Path, tmp_path: Path) -> None:
+    for version in ("2", "10", "9"):
+        shutil.copytree(lstm_servable / "1", tmp_path / "m" / version)
+    (tmp_path / "m" / "11").mkdir()
+    assert versions.find(tmp_path / "m").name == "10"
+    assert versions.find(tmp_path / "m" / "9").name == "9"
+
+
+def test_a_path_without_a_servable_is_named(run: Run, tmp_path: Path) -> None:
+    status, _, error = run("inspect", tmp_path / "none")
+    assert status == 1
+    assert error.startswith(f"error: {tmp_path / 'none'} is no servable: there is neither ")
+
+
+def test_a_file_that_is_no_saved_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_text("nothing of the kind")
+    with pytest.raises(SourceError, match=r"saved_model\.pb is not a SavedModel"):
+        Published(tmp_path)
+
+
+def test_a_servable_tells_its_manifest_sizes_memory_and_signatures(run: Run, pools: Path) -> None:
+    status, told, _ = run("inspect", pools.parent)
+    assert status == 0
+    lines = {" ".join(line.split()) for line in told.splitlines()}
+    block = 2 * 2 * 32 * 32 * 4  # layers, keys and values, positions, width, bytes
+    assert lines >= {
+        str(pools),
+        "family gpt2",
+        "context 160 tokens",
+        "state resident",
+        f"a block {block // 1024} KiB for 32 tokens",
+        f"a session of 160 tokens {5 * block // 1024} KiB",
+        "in positions int32 (?)",
+        "out top_ids int32 (?, ?, ?)",
+    }
+
+
+def test_explicit_state_is_told_tensor_by_tensor(run: Run, lstm_servable: Path) -> None:
+    lines = {" ".join(line.split()) for line in run("inspect", lstm_servable)[1].splitlines()}
+    assert lines >= {
+        "a token 0 bytes",
+        "a session, before its first token 320 bytes",
+        "h_0 float32 [20]",
+        "a session of 256 tokens 320 bytes",
+        "in h_0 float32 (?, 20)",
+        "out logits float32 (?, 260)",
+        "chat template none",
+    }
+
+
+def test_sizes_of_tensors_are_told_as_far_as_they_are_fixed() -> None:
+    assert str(Tensor("x", "int32", (None, 3))) == "x int32 (?, 3)"
+    assert str(Tensor("x", "int32", None)) == "x int32 (any)"
