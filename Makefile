@@ -4,12 +4,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# A line for each package that pip takes; the rest of what it writes to stdout is not shown.
+PIP_PROGRESS := sed -un -e 's/^Collecting /  /p' -e '/^Installing collected/s/:.*/ .../p'
 SERVABLES := models/tales-gpt/1/saved_model.pb models/tales-lstm/1/saved_model.pb
 # The GPT once more, with explicit state: for tests and comparisons.
 ALL_SERVABLES := $(SERVABLES) models/tales-gpt-explicit/1/saved_model.pb
 
 .DEFAULT_GOAL := help
-.PHONY: help install models serve test test-slow test-reference lint format bench demo-models clean
+.PHONY: help install models serve check test test-slow test-reference lint format bench demo-models clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,10 +28,13 @@ test-slow: $(ALL_SERVABLES) ## the tests that take minutes
 test-reference: $(INSTALLED) ## golden files anew from torch and transformers, in an environment of their own
 	$(MAKE) -C tests/reference PYTHON=$(PYTHON)
 
-lint: $(INSTALLED) ## style and types
+check: lint test ## everything that a change must pass
+
+lint: $(INSTALLED) ## style, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(INSTALLED) ## style, mended
 	$(BIN)/ruff check --fix .
@@ -49,9 +54,12 @@ clean: ## forget the servables and caches, keep the environment
 	rm -rf models .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@echo "Installing the environment into $(VENV) (some minutes) ..."
+	@rm -f $@
+	@$(PYTHON) -m venv $(VENV)
+	@{ $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' \
+	    && touch $@; } | $(PIP_PROGRESS)
+	@test -e $@
 
 # A servable that an older exporter wrote may break today's contract.
 EXPORTER := $(shell find contract export -name "*.py" -not -path "export/demo/*")

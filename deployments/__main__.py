@@ -20,6 +20,7 @@ import yaml
 from deployments import haproxy
 from deployments.config import AppArgs
 from deployments.malloc import MALLOC_KEEPS_PAGES
+from deployments.serve_output import ServeOutput
 
 _ENVIRONMENT = {
     **MALLOC_KEEPS_PAGES,
@@ -30,8 +31,13 @@ _ENVIRONMENT = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     # Nothing stands in front of Serve here that would have to notice that it ends.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
+    # Nothing forks while it calls gRPC, and gRPC's notes on forks look like errors.
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
+    "PYTHONUNBUFFERED": "1",
 }
 _PAUSE_S = 0.5
+_LAST_LINES_S = 5.0
+"""How long the last lines of a `serve run` that has ended are waited for."""
 
 GREETING = """
 Tensorloom answers at {url} and serves {models}. Try, in another terminal:
@@ -68,14 +74,38 @@ def main(path: Path) -> int:
 def _serve(path: Path, environment: dict[str, str], http: dict[str, Any], models: list[str]) -> int:
     # A script's background command starts with Ctrl-C's signal ignored; `serve run` ends by nothing else.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    serve = subprocess.Popen([Path(sys.executable).parent / "serve", "run", path], env=environment)
+    output = ServeOutput(tuple(models))
+    print("Starting Ray and Ray Serve ...", file=sys.stderr, flush=True)
+    serve = subprocess.Popen(
+        [Path(sys.executable).parent / "serve", "run", path],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
     # Ctrl-C reaches the whole process group: `serve run` shuts down, and this waits for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: serve.send_signal(signal.SIGINT))
     url = f"http://{http['host']}:{http['port']}"
-    greeting = threading.Thread(target=_greet, args=(url, models, serve), daemon=True)
-    greeting.start()
-    return serve.wait()
+    greeted = threading.Event()
+    relay = threading.Thread(target=_relay, args=(serve, output), daemon=True)
+    for thread in (relay, threading.Thread(target=_greet, args=(url, models, serve, greeted), daemon=True)):
+        thread.start()
+    status = serve.wait()
+    # Processes that outlive `serve run` may hold the pipe open.
+    relay.join(_LAST_LINES_S)
+    if status and not greeted.is_set():
+        print(*output.hidden, sep="\n", file=sys.stderr, flush=True)
+    return status
+
+
+def _relay(serve: "subprocess.Popen[str]", output: ServeOutput) -> None:
+    """Shows what `serve run` and the processes behind it write, as `output` has it."""
+    assert serve.stdout is not None
+    for line in serve.stdout:
+        if (shown := output.shown(line.rstrip("\n"))) is not None:
+            print(shown, file=sys.stderr, flush=True)
 
 
 def _free(host: str, port: int) -> bool:
@@ -89,11 +119,12 @@ def _free(host: str, port: int) -> bool:
     return True
 
 
-def _greet(url: str, models: list[str], serve: "subprocess.Popen[bytes]") -> None:
+def _greet(url: str, models: list[str], serve: "subprocess.Popen[str]", greeted: threading.Event) -> None:
     pause = threading.Event()
     while serve.poll() is None and not _answers(url):
         pause.wait(_PAUSE_S)
     if serve.poll() is None:
+        greeted.set()
         print(GREETING.format(url=url, models=", ".join(models), model=models[0]), flush=True)
 
 
