@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # A line for each package that pip takes; the rest of what it writes to stdout is not shown.
-PIP_PROGRESS := sed -un -e 's/^Collecting /  /p' -e '/^Installing collected/s/:.*/ .../p'
+PIP_PROGRESS := sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e '/^Installing collected/s/:.*/ .../p'
 SERVABLES := models/tales-gpt/1/saved_model.pb models/tales-lstm/1/saved_model.pb
 # The GPT once more, with explicit state: for tests and comparisons.
 ALL_SERVABLES := $(SERVABLES) models/tales-gpt-explicit/1/saved_model.pb
