@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from bench.commands import figure
+from bench import experiment
 
 DEFAULT = "demo"
 COMMANDS = {
@@ -13,11 +13,12 @@ COMMANDS = {
     "export": "time and memory of exporting a large random checkpoint",
     "plot": "a picture of what `compare` or `growth` wrote",
 }
-"""Each is a module of `bench.commands` with a `main`."""
-ALL = COMMANDS | figure.FIGURES | {figure.ALL: "all of the seven above"}
+"""Each is a module of `bench` with a `main`."""
+ALL = COMMANDS | experiment.EXPERIMENTS | {experiment.ALL: "all of the seven above"}
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Runs the command that the arguments name, and returns its exit status."""
     if arguments and arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0
@@ -27,8 +28,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     rest = arguments[1:] if given else arguments
     if given is not None and given not in COMMANDS:
-        return figure.main(given, rest)
-    run: Callable[[Sequence[str]], int] = import_module(f"bench.commands.{given or DEFAULT}").main
+        return experiment.main(given, rest)
+    run: Callable[[Sequence[str]], int] = import_module(f"bench.{given or DEFAULT}").main
     return run(rest)
 
 

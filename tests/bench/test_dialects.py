@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from bench.dialects import ContinuousUsage
-from bench.engines.engine import workload
+from bench.engines.contender import workload
 from bench.engines.llama import Llama
-from bench.engines.transformers_serve import TransformersServe
-from bench.small import vocabulary
-from bench.sse import ResponseError
+from bench.engines.servers import TransformersServe
+from bench.errors import ResponseError
+from bench.random_model import vocabulary
+from bench.streaming import ContinuousUsage
 from bench.workload import Lengths
 
 ASKED = workload(Lengths(prompt=6, new=4))

