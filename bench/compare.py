@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench import command_line, side_by_side
-from bench.comparison import REFERENCE_SESSIONS, Comparison, Expectation, times
-from bench.engines import libraries, llama, naive, raw, servers, tensorloom
+from bench import command_line
+from bench.comparison import REFERENCE_SESSIONS, Comparison, Expectation, Finding, times
+from bench.engines import llama, naive, packages, raw, tensorloom
 from bench.engines.contender import workload
 from bench.plot import try_to_draw
-from bench.points import Spot, orchestration_ms, whole_answers
+from bench.points import Points, PointSummary, Problem, Spot, orchestration_ms, summary, whole_answers
 from bench.results import describe_machine
 from bench.rounds import Budget, RoundPlan, prepared
+from bench.tables import labelled, largest, number, spread
 from bench.workload import WORKLOADS
 
 SECONDS = 4 * 3600
@@ -22,20 +23,20 @@ ENGINES = {
     for contender in (
         tensorloom.BF16,
         raw.BF16,
-        servers.VLLM,
-        libraries.OPENVINO,
+        packages.VLLM,
+        packages.OPENVINO,
         tensorloom.F32,
         raw.F32,
         tensorloom.EXPLICIT,
         raw.EXPLICIT,
         tensorloom.REPETITIVE,
-        servers.TRANSFORMERS_SERVE,
+        packages.TRANSFORMERS_SERVE,
         llama.BF16,
         llama.Q8,
         naive.STATE,
         naive.PREFIX,
-        libraries.TRANSFORMERS_GENERATE,
-        libraries.KERAS_HUB,
+        packages.TRANSFORMERS_GENERATE,
+        packages.KERAS_HUB,
     )
 }
 """In the order in which a round measures them."""
@@ -44,6 +45,8 @@ FULL = RoundPlan(rounds=3, workloads=ALL_WORKLOADS, sessions=(1, 8, 16, 32), sec
 QUICK = RoundPlan(
     rounds=1, workloads={"W1": ALL_WORKLOADS["W1"]}, sessions=(1, 16), seconds=3.0, warm_up_s=1.0
 )
+_REASON = 300
+"""Characters at the end of a reason that are shown."""
 SERVERS = ("vllm", "transformers-serve", "llama-bf16")
 """Other servers with weights of the same width."""
 
@@ -98,7 +101,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         print(f"ready: {', '.join(contender.name for contender in ready)}")
         return
     try:
-        comparison.run(ready, setup, budget, written, side_by_side.render)
+        comparison.run(ready, setup, budget, written, render)
     finally:
         if comparison.points:
             try_to_draw(written)
@@ -113,6 +116,66 @@ def _plan(arguments: argparse.Namespace) -> RoundPlan:
     }
     base = QUICK if arguments.quick else FULL
     return replace(base, **{name: value for name, value in given.items() if value})
+
+
+def render(comparison: Comparison) -> str:
+    """Returns a table for each workload, CPU time, the expectations, and the problems."""
+    parts = [_heading(comparison)]
+    parts += [_workload(comparison, name) for name in comparison.plan.workloads]
+    parts += [_cpu(comparison.rows), _expected(comparison.findings)]
+    if comparison.problems:
+        parts.append(["Problems:", *map(_problem, comparison.problems)])
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def _heading(comparison: Comparison) -> list[str]:
+    plan, machine = comparison.plan, comparison.machine
+    return [
+        f"{comparison.title}, greedy; client and servers on one machine",
+        f"({machine.cores} cores, {machine.cpu}); medians of up to {plan.rounds} rounds, "
+        f"{plan.seconds:g} s per point. Raw steps are without prefill; their first token is the prefill.",
+    ]
+
+
+def _workload(comparison: Comparison, name: str) -> list[str]:
+    plan, asked = comparison.plan, comparison.plan.workloads[name]
+    detailed = REFERENCE_SESSIONS if REFERENCE_SESSIONS in plan.sessions else max(plan.sessions)
+    table = [
+        ["", *["tok/s"] * len(plan.sessions), *["first"] * len(plan.sessions), "inter-token", "pause"],
+        ["sessions", *2 * [str(count) for count in plan.sessions], f"at {detailed}", f"at {detailed}"],
+    ]
+    points = Points(comparison.points)
+    measured = {row.engine for row in comparison.rows if row.workload == name}
+    for contender in comparison.contenders:
+        if contender.name in measured:
+            row = {count: summary(points, Spot(contender.name, name, count)) for count in plan.sessions}
+            at = row[detailed]
+            rates = [number(row[count].tokens_per_s) for count in plan.sessions]
+            firsts = [number(row[count].first_token_ms.p50) for count in plan.sessions]
+            latencies = [spread(at.inter_token_ms), spread(at.pause_ms)]
+            table.append([contender.title, *rates, *firsts, *latencies])
+    return [
+        f"{name}: {asked.prompt_tokens} prompt tokens, {asked.new_tokens} new; tokens/s, then milliseconds "
+        "to the first token (p50), between tokens and between chunks (p50 / p99)",
+        *labelled(table),
+    ]
+
+
+def _cpu(rows: Sequence[PointSummary]) -> list[str]:
+    shown = [row for row in rows if row.cpu_ms_per_token and row.sessions == REFERENCE_SESSIONS]
+    lines = [f"  {row.engine} {row.workload}: {largest(row.cpu_ms_per_token, 7)}" for row in shown]
+    return [f"CPU ms per token at {REFERENCE_SESSIONS} sessions, by process:", *lines] if lines else []
+
+
+def _expected(found: Sequence[Finding]) -> list[str]:
+    verdicts = {True: "kept", False: "not kept", None: ""}
+    rows = [[f.says, number(f.value), f.bound, verdicts[f.kept]] for f in found]
+    return ["Expected (W1; ratios within a round):", *labelled([["", "measured", "bound", ""], *rows])]
+
+
+def _problem(problem: Problem) -> str:
+    when = "before the first round" if problem.round is None else f"round {problem.round + 1}"
+    return f"  {problem.engine}, {when}: {' '.join(problem.reason.split())[-_REASON:]}"
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:

@@ -32,7 +32,7 @@ def draw(file: Path) -> Path:
     result = json.loads(file.read_text())
     drawer = DRAWERS.get(result.get("kind"))
     if drawer is None:
-        raise ValueError(f"{file} is none of {', '.join(DRAWERS)}")
+        raise ValueError(f"{file} is of kind {result.get('kind')!r}; only {', '.join(DRAWERS)} can be drawn")
     path = file.with_suffix(".png")
     drawer(pyplot(), result, path)
     return path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.engines.contender import Contender, Setup
 from bench.engines.external import Environment, Server, child_environment, threads
-from bench.engines.servers import varied_checkpoint
+from bench.engines.packages import varied_checkpoint
 from bench.errors import ResponseError, Unavailable
 from bench.processes import HOST, finished
 from bench.workload import Workload

