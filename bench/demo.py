@@ -20,7 +20,7 @@ from bench.points import Points, PointSummary, Spot, summary
 from bench.random_model.servables import Cache
 from bench.results import describe_machine
 from bench.rounds import Budget, RoundPlan
-from bench.tables import SESSION_HEADERS, aligned, largest, number, session_cells, spread
+from bench.tables import aligned, largest, number, session_table, spread
 from bench.target import Target
 from bench.usage import MODEL_SERVER
 from bench.workload import Workload
@@ -36,12 +36,7 @@ EXPECTED = times(
     [Spot(NAIVE, DEMO, 1)],
     EXPECTED_TIMES_NAIVE,
 )
-_HEADERS = [
-    (*first, *others)
-    for first, others in zip(
-        SESSION_HEADERS, [("tokens", "times", "times"), ("per chunk", "naive", "raw step")], strict=True
-    )
-]
+_HEADERS = (("tokens", "times", "times"), ("per chunk", "naive", "raw step"))
 
 
 def main(given: Sequence[str]) -> int:
@@ -104,7 +99,7 @@ def render(comparison: Comparison) -> str:
             *(["The time was used up before all was measured."] if TIME_USED_UP in reasons else []),
             "",
             "Over HTTP, streaming:",
-            *aligned([*_HEADERS, *(_cells(points, row) for row in own)]),
+            *session_table(own, _HEADERS, partial(_ratio_cells, points)),
             "",
             f"Naive loop, one session: {number(loop.tokens_per_s)} tokens/s, first token "
             f"{spread(loop.first_token_ms)} ms, inter-token {spread(loop.inter_token_ms)} ms",
@@ -119,10 +114,10 @@ def render(comparison: Comparison) -> str:
     )
 
 
-def _cells(points: Points, row: PointSummary) -> tuple[str, ...]:
+def _ratio_cells(points: Points, row: PointSummary) -> tuple[str, ...]:
     own = Spot(OWN, DEMO, row.sessions)
     ratios = [points.times(own, [base]) for base in (Spot(NAIVE, DEMO, 1), Spot(RAW, DEMO, row.sessions))]
-    return (*session_cells(row), number(row.tokens_per_chunk), *map(number, ratios))
+    return (number(row.tokens_per_chunk), *map(number, ratios))
 
 
 def _raw_cells(row: PointSummary) -> tuple[str, ...]:

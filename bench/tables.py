@@ -1,21 +1,27 @@
 """Figures as columns of plain text. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.points import PointSummary
 from bench.spread import Spread
 
-SESSION_HEADERS = (
+_HEADERS = (
     ("", "", "first token ms", "inter-token ms", "pause ms"),
     ("sessions", "tokens/s", "p50 / p99", "p50 / p99", "p50 / p99"),
 )
-"""Of `session_cells`."""
 
 
-def session_cells(row: PointSummary) -> tuple[str, ...]:
-    """Returns one line's cells: sessions, throughput and the three latencies."""
-    latencies = (row.first_token_ms, row.inter_token_ms, row.pause_ms)
-    return (str(row.sessions), number(row.tokens_per_s), *map(spread, latencies))
+def session_table(
+    rows: Iterable[PointSummary],
+    headers: Sequence[Sequence[str]] = ((), ()),
+    cells: Callable[[PointSummary], Sequence[str]] = lambda _: (),
+) -> list[str]:
+    """Returns throughput and latencies, a line for each row; `headers` and `cells` add further columns."""
+    lines = [(*own, *added) for own, added in zip(_HEADERS, headers, strict=True)]
+    for row in rows:
+        latencies = map(spread, (row.first_token_ms, row.inter_token_ms, row.pause_ms))
+        lines.append((str(row.sessions), number(row.tokens_per_s), *latencies, *cells(row)))
+    return aligned(lines)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -34,7 +40,7 @@ def labelled(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def largest(by_part: Mapping[str, float], count: int) -> str:
     """Returns the `count` largest parts with their figures, on one line."""
-    parts: Iterable[tuple[str, float]] = sorted(by_part.items(), key=lambda item: -item[1])[:count]
+    parts = sorted(by_part.items(), key=lambda item: -item[1])[:count]
     return ", ".join(f"{part} {number(value)}" for part, value in parts)
 
 

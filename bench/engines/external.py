@@ -15,7 +15,8 @@ from bench.errors import ProcessEnded
 from bench.latency import Latencies, Measurement
 from bench.load import Address, Served
 from bench.processes import HOST, Child, finished, free_port, running
-from bench.random_model.servables import ROOT, Cache
+from bench.random_model.checkpoint import VARIED
+from bench.random_model.servables import ROOT, Cache, written_checkpoint
 from bench.spread import Spread
 from bench.streaming import Dialect
 from bench.workers.answers import LoadQuestion, StepQuestion
@@ -60,6 +61,11 @@ def child_environment(**variables: str) -> dict[str, str]:
     """Returns the variables of a process in such an environment: it may import this source tree."""
     quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
     return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), **variables}
+
+
+def varied_checkpoint(setup: Setup) -> Path:
+    """Writes the random model's checkpoint where it is missing, and returns its directory."""
+    return written_checkpoint(setup.cache, VARIED)
 
 
 def threads() -> str:

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.engines.contender import Contender, Setup
-from bench.engines.external import Environment, Server, child_environment, threads
-from bench.engines.packages import varied_checkpoint
+from bench.engines.external import Environment, Server, child_environment, threads, varied_checkpoint
 from bench.errors import ResponseError, Unavailable
 from bench.processes import HOST, finished
 from bench.workload import Workload

