@@ -71,41 +71,36 @@ def configured(serve_config: Path, model: str, models: Path) -> Target:
     """
     config = yaml.safe_load(serve_config.read_text())
     application, entry = _entry(config, model)
-    managed = entry.get("managed")
-    if managed is None:
+    if entry.get("managed") is None:
         raise SettingsError(f"{model} has external model servers; only managed ones can be measured")
-    binary = environ.get("TENSORFLOW_MODEL_SERVER") or managed.get("binary")
-    managed |= {"base_path": str((models / model).absolute()), "binary": binary}
     baseline = f"{model}-explicit" if (models / f"{model}-explicit").is_dir() else model
-    base_path = (models / baseline).absolute()
-    port = free_port()
-    application["args"]["models"] = [entry]
-    config["applications"] = [application]
-    config["http_options"] = {**config.get("http_options", {}), "host": HOST, "port": port}
-    return Target(config, model, baseline, base_path, binary, tuple(managed.get("flags", ())), port)
+    return _target(config, application, entry, models / model, models / baseline)
 
 
 def single(model: str, base_path: Path, decoder: Mapping[str, Any]) -> Target:
     """Configures the application for one model; `decoder` adds options to its decoder section."""
-    binary = environ.get("TENSORFLOW_MODEL_SERVER")
-    port = free_port()
-    entry = {
-        "name": model,
-        "managed": {"base_path": str(base_path), "binary": binary},
-        "decoder": {"state_bytes": _STATE_BYTES, **decoder},
-    }
-    application = {
-        "name": "tensorloom",
-        "route_prefix": "/",
-        "import_path": "deployments.app:build_app",
-        "args": {"models": [entry]},
-    }
-    config = {
-        "proxy_location": "HeadOnly",
-        "http_options": {"host": HOST, "port": port},
-        "applications": [application],
-    }
-    return Target(config, model, model, base_path, binary, (), port)
+    entry = {"name": model, "managed": {}, "decoder": {"state_bytes": _STATE_BYTES, **decoder}}
+    application: dict[str, Any] = {"name": "tensorloom", "route_prefix": "/", "args": {}}
+    application["import_path"] = "deployments.app:build_app"
+    return _target({"proxy_location": "HeadOnly"}, application, entry, base_path, base_path)
+
+
+def _target(
+    config: dict[str, Any],
+    application: dict[str, Any],
+    entry: dict[str, Any],
+    base_path: Path,
+    baseline: Path,
+) -> Target:
+    """Makes `entry`, with the versions in `base_path`, the only model of the only application."""
+    port, managed = free_port(), entry["managed"]
+    binary = environ.get("TENSORFLOW_MODEL_SERVER") or managed.get("binary")
+    managed |= {"base_path": str(base_path.absolute()), "binary": binary}
+    application["args"]["models"] = [entry]
+    config["applications"] = [application]
+    config["http_options"] = {**config.get("http_options", {}), "host": HOST, "port": port}
+    flags = tuple(managed.get("flags", ()))
+    return Target(config, entry["name"], baseline.name, baseline.absolute(), binary, flags, port)
 
 
 def _entry(config: Any, model: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -98,7 +98,7 @@ def test_an_engine_with_a_limit_is_asked_for_no_more(journal: Journal):
         ("start", [Problem(number, "bad", "out of memory") for number in (0, 1)]),
     ],
 )
-def test_an_engine_that_fails_is_told_and_the_others_go_on(journal: Journal, failing: str, problems):
+def test_an_engine_that_fails_is_recorded_and_the_others_go_on(journal: Journal, failing: str, problems):
     journal.run(journal.engine("bad", failing=failing), journal.engine("good"))
     assert [news for news in journal.news if isinstance(news, Problem)] == problems
     assert sum(isinstance(news, Point) for news in journal.news) == 2 * 4

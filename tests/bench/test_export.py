@@ -12,7 +12,7 @@ from bench.random_model import llama
 LOG = "reading x\ncontext: 10 tokens\ntracing m\nwriting 3 variables\nverifying\nverified: prompts\n"
 
 
-def test_the_exporters_lines_tell_the_phase():
+def test_the_exporters_lines_name_the_phase():
     begun = ["".join(LOG.splitlines(keepends=True)[:n]) for n in range(6)]
     assert [phase_of(text) for text in begun] == [
         "starting",
@@ -40,7 +40,7 @@ def test_memory_is_what_a_phase_has_above_the_start_and_time_goes_on_to_the_next
     )
 
 
-def test_the_table_tells_the_peak_above_the_weights():
+def test_the_table_shows_the_peak_above_the_weights():
     export = Export("bfloat16", "resident", 100, 2, (Phase("reading", 3, 110), Phase("verifying", 4, 130)))
     lines = [line.split() for line in render(10**6, 7, [export]).splitlines()]
     assert ["bfloat16", "resident", "100", "2", "130", "30", "7"] in lines

@@ -31,7 +31,7 @@ def test_an_event_is_given_with_the_piece_that_completes_it():
     assert reader.feed(b"\n") == [b"{1}"]
 
 
-def test_an_error_status_is_told_with_the_body():
+def test_an_error_status_is_raised_with_the_body():
     with pytest.raises(ResponseError, match=r"429 Too Many Requests: .*all places are taken"):
         EventReader().feed(b"HTTP/1.1 429 Too Many Requests\r\nx: y\r\n\r\nall places are taken")
 
