@@ -5,14 +5,14 @@ A chunk brings one token or several. For a request sent at s whose chunks arrive
 
 - time to first token: t1 - s, connecting included;
 - inter-token latency: each of the n_k tokens of chunk k >= 2 counts with (t_k - t_{k-1}) / n_k; the tokens
-  of the first chunk count with none;
+  of the first chunk do not count;
 - pause: t_k - t_{k-1}, once per chunk k >= 2, which is what a reader sees;
 - tokens per second: the tokens of all chunks that arrive in a window, divided by its length.
 
-Only what arrives in the window counts, and of the first tokens only those whose request was sent in it too.
+Only what arrives in the window counts, and a first token only if its request was sent in the window too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,7 +23,7 @@ _MS = 1000
 
 @dataclass(frozen=True)
 class Chunk:
-    """`tokens` arrived together at `time` seconds."""
+    """Tokens that arrived together; `time` in seconds."""
 
     time: float
     tokens: int
@@ -31,7 +31,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Trace:
-    """One request: when it was sent, and what came back until now."""
+    """One request: when it was sent, and the chunks received so far."""
 
     sent: float
     chunks: tuple[Chunk, ...]
@@ -39,13 +39,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class Window:
-    """The seconds in which things count."""
+    """The interval, in seconds, in which events count."""
 
     start: float
     end: float
 
     @property
     def seconds(self) -> float:
+        """The window's length."""
         return self.end - self.start
 
     def __contains__(self, time: float) -> bool:
@@ -64,7 +65,18 @@ class Latencies:
     pause_ms: Spread
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """One contender's figures for one workload and number of sessions."""
+
+    latencies: Latencies
+    cpu_ms_per_token: Mapping[str, float]
+    """By part of the server."""
+    client_cpu_ms_per_token: float
+
+
 def latencies(traces: Sequence[Trace], window: Window) -> Latencies:
+    """Reduces the traces of all requests to the figures of one window."""
     counts = [chunk.tokens for trace in traces for chunk in trace.chunks if chunk.time in window]
     tokens = sum(counts)
     return Latencies(
@@ -78,18 +90,18 @@ def latencies(traces: Sequence[Trace], window: Window) -> Latencies:
 
 
 def first_tokens(traces: Sequence[Trace], window: Window) -> list[float]:
-    """Seconds from a request to its first chunk."""
+    """Returns the seconds from each request to its first chunk."""
     begun = (trace for trace in traces if trace.chunks and trace.sent in window)
     return [trace.chunks[0].time - trace.sent for trace in begun if trace.chunks[0].time in window]
 
 
 def inter_token(traces: Sequence[Trace], window: Window) -> list[float]:
-    """Seconds, one entry per token."""
+    """Returns inter-token latencies in seconds, one entry per token."""
     return [pause / tokens for pause, tokens in pauses(traces, window) for _ in range(tokens)]
 
 
 def pauses(traces: Sequence[Trace], window: Window) -> Iterator[tuple[float, int]]:
-    """Seconds before each chunk but a request's first, and the chunk's tokens."""
+    """Yields the seconds before each chunk but a request's first, and the chunk's tokens."""
     for trace in traces:
         for before, chunk in pairwise(trace.chunks):
             if chunk.time in window:

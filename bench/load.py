@@ -1,102 +1,133 @@
-"""Concurrent sessions over HTTP, each with its requests back to back, measured in a window of fixed length.
+"""A server under load: concurrent sessions over HTTP, measured in a window of fixed length.
 
-The window opens once every session has its first text, so it sees none of the burst at the start; sessions'
-first requests have different lengths, so that later ones do not begin together either. When the window
-closes, what is under way is abandoned.
+Every session sends its requests back to back. The window opens once every session has its first text, so
+that the burst at the start is not measured; the sessions' first requests have different lengths, so that
+later requests do not start together either. When the window closes, requests in progress are abandoned.
 """
 
 import asyncio
 import itertools
+import json
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from bench.dialects import Dialect
-from bench.latency import Latencies, Window, latencies
-from bench.streaming import OWN, Recording, complete, trace
+from bench import usage
+from bench.latency import Measurement, Window, latencies
+from bench.processes import Child
+from bench.streaming import OWN, Dialect, Recording, complete, trace
 from bench.workload import Workload
 
-Reading = TypeVar("Reading")
-Result = TypeVar("Result")
+_Returned = TypeVar("_Returned")
 Beside = Callable[[], Coroutine[Any, Any, None]]
 
+_START_TIMEOUT_S = 300.0
+"""Until every session has its first text, queueing included."""
+_POLL_S = 0.5
 _NUMBERS = itertools.count()
-"""Of requests: each has a prompt of its own."""
+"""Numbers of requests: each has a prompt of its own."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A server, and how it is spoken to."""
+    """Where a server listens, and the dialect that it speaks."""
 
     host: str
     port: int
     dialect: Dialect = OWN
 
     async def complete(self, workload: Workload, new_tokens: int, begun: asyncio.Event) -> Recording:
-        """One request to its end."""
+        """Sends one request and returns its whole response."""
         recording = Recording(time.perf_counter(), begun, dialect=self.dialect)
         await self.record(workload, new_tokens, recording)
         return recording
 
     async def record(self, workload: Workload, new_tokens: int, recording: Recording) -> None:
-        """One request; ResponseError where the answer is not what was asked for."""
+        """Sends one request and records its response; raises ResponseError where that is not complete."""
         body = self.dialect.body(workload, next(_NUMBERS), new_tokens)
         recording.sent = time.perf_counter()
         await complete(self.host, self.port, body, recording)
         if not recording.whole:
-            trace(recording)  # raises what the server said
+            trace(recording)  # raises with the server's message
+
+    def fetch(self, path: str, body: Any = None, timeout_s: float = 120.0) -> Any:
+        """Returns the JSON response to GET, or to POST where there is a `body`; None where it is not JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://{self.host}:{self.port}{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
+            content = response.read()
+        try:
+            return json.loads(content)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True)
-class Measured(Generic[Reading]):
-    """A window's figures, with the meter's readings at its ends."""
+class Served:
+    """A server that is ready, and its processes."""
 
-    latencies: Latencies
-    client_cpu_s: float
-    before: Reading
-    after: Reading
+    address: Address
+    child: Child
+    model: str | None = None
+    """The model's name at this server, where it differs from the workload's."""
 
+    def wait_until_healthy(self, timeout_s: float) -> None:
+        """Waits until /health responds with 200; raises ProcessEnded or TimeoutError otherwise."""
+        end = time.monotonic() + timeout_s
+        while not self._healthy():
+            self.child.check()
+            if time.monotonic() > end:
+                raise TimeoutError(
+                    f"{self.child.name} was not ready within {timeout_s:.0f} s:\n{self.child.log}"
+                )
+            time.sleep(_POLL_S)
 
-class LoadGenerator(Generic[Reading]):
-    """Sessions against one address; `meter` is read as the window opens and as it closes."""
-
-    def __init__(self, address: Address, workload: Workload, meter: Callable[[], Reading]) -> None:
-        self._address = address
-        self._workload = workload
-        self._meter = meter
+    def _healthy(self) -> bool:
+        try:
+            self.address.fetch("/health", timeout_s=5)
+        except OSError:  # HTTP errors included
+            return False
+        return True
 
     def measure(
-        self, sessions: int, seconds: float, start_timeout_s: float, beside: Beside | None = None
-    ) -> Measured[Reading]:
-        """Figures of `sessions` at a time; ResponseError where an answer is not what was asked for.
+        self, workload: Workload, sessions: int, seconds: float, beside: Beside | None = None
+    ) -> Measurement:
+        """Measures `sessions` concurrent sessions for `seconds`; raises ResponseError on a failed response.
 
-        What `beside` does goes on while the window is open, and is in no figure.
+        `beside` runs while the window is open, and is not in the figures.
         """
-        return _run(self._measure(sessions, seconds, start_timeout_s, beside))
+        workload = replace(workload, model=self.model or workload.model)
+        return _run(self._measure(workload, sessions, seconds, beside))
 
     async def _measure(
-        self, count: int, seconds: float, start_timeout_s: float, beside: Beside | None
-    ) -> Measured[Reading]:
-        sessions = [
-            _Session(self._address, self._workload, self._workload.first_length(i, count))
-            for i in range(count)
-        ]
+        self, workload: Workload, count: int, seconds: float, beside: Beside | None
+    ) -> Measurement:
+        sessions = [_Session(self.address, workload, workload.first_length(i, count)) for i in range(count)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(session.run()) for session in sessions]
-            await _all_begun(sessions, start_timeout_s)
+            await _all_begun(sessions)
             tasks += [group.create_task(beside())] if beside else []
-            before, cpu, start = self._meter(), time.process_time(), time.perf_counter()
+            before, cpu, start = self._cpu(), time.process_time(), time.perf_counter()
             await asyncio.sleep(seconds)
-            end, used, after = time.perf_counter(), time.process_time() - cpu, self._meter()
+            end, client, after = time.perf_counter(), time.process_time() - cpu, self._cpu()
             for task in tasks:
                 task.cancel()
         traces = [trace(recording) for session in sessions for recording in session.recordings]
-        return Measured(latencies(traces, Window(start, end)), used, before, after)
+        seen = latencies(traces, Window(start, end))
+        tokens = max(1, seen.tokens)
+        by_part = {part: 1000 * used / tokens for part, used in usage.spent(before, after).items()}
+        return Measurement(seen, by_part, 1000 * client / tokens)
+
+    def _cpu(self) -> usage.CpuSeconds:
+        return usage.cpu_seconds(self.child.tree)
 
 
 def complete_all(address: Address, workload: Workload, requests: int, sessions: int) -> None:
-    """Ask for `requests` answers, `sessions` at a time, and return when all are there."""
+    """Sends `requests` requests, `sessions` at a time, and returns when all responses are complete."""
     _run(_complete_all(address, workload, requests, sessions))
 
 
@@ -112,8 +143,8 @@ async def _complete_all(address: Address, workload: Workload, requests: int, ses
             group.create_task(session())
 
 
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """`work` to its end; of several failures the first."""
+def _run(work: Coroutine[Any, Any, _Returned]) -> _Returned:
+    """Runs `work` to its end; of several failures it raises the first."""
     try:
         return asyncio.run(work)
     except ExceptionGroup as group:
@@ -124,7 +155,7 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 class _Session:
-    """One client that sends a request as soon as the last one is answered."""
+    """One client that sends a request as soon as the last response is complete."""
 
     def __init__(self, address: Address, workload: Workload, first_length: int) -> None:
         self._address = address
@@ -141,7 +172,7 @@ class _Session:
             self._new_tokens = self._workload.new_tokens
 
 
-async def _all_begun(sessions: Sequence[_Session], timeout_s: float) -> None:
-    async with asyncio.timeout(timeout_s):
+async def _all_begun(sessions: Sequence[_Session]) -> None:
+    async with asyncio.timeout(_START_TIMEOUT_S):
         for session in sessions:
             await session.begun.wait()

@@ -1,56 +1,66 @@
-"""The order of measurements: each round has every way of running the model, so that noise disturbs all alike.
+"""The harness: every contender has its turn in every round, so that noise disturbs all alike.
 
-Stops when the time is used up. Knows no processes, only what measures.
+A contender that cannot be prepared, started or measured is recorded as a problem, and the others go on.
 """
 
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from bench.latency import Latencies
-from bench.naive import NaiveFigures
-from bench.raw.client import RawFigures
+from bench.engines.contender import Contender, ContenderKind, Setup
+from bench.errors import FAILURES, TIME_USED_UP, TimeUsedUp
+from bench.points import Point, Problem, Spot
+from bench.workload import Workload
 
+_STARTING_S = 60.0
+_UNWARMED = (ContenderKind.RAW, ContenderKind.NAIVE)
+"""Kinds that warm themselves up."""
 
-@dataclass(frozen=True)
-class HttpFigures:
-    """One point of the application under load."""
-
-    latencies: Latencies
-    cpu_ms_per_token: Mapping[str, float]
-    """By part of the application."""
-    client_cpu_ms_per_token: float
+Record: TypeAlias = Callable[[Point | Problem], None]
 
 
 @dataclass(frozen=True)
-class Round:
-    """What one round measured, by sessions or batch; incomplete where time ran out."""
+class RoundPlan:
+    """What is measured, in which order and for how long."""
 
-    http: Mapping[int, HttpFigures]
-    naive: NaiveFigures | None
-    raw: Mapping[int, RawFigures]
-
-
-@dataclass(frozen=True)
-class Measures:
-    """The three ways; each takes the seconds to measure for."""
-
-    http: Callable[[int, float], HttpFigures]
-    naive: Callable[[float], NaiveFigures]
-    raw: Callable[[int, float], RawFigures]
-
-
-@dataclass(frozen=True)
-class Plan:
     rounds: int
+    workloads: Mapping[str, Workload]
     sessions: tuple[int, ...]
     seconds: float
-    """Per point over HTTP and of the naive loop."""
+    """Per point."""
+    warm_up_s: float
+    restarts: bool = True
+    """Contenders are started for every turn, so that one is alive at a time; else they run all the time."""
+
+    def spots(self, contender: Contender) -> list[Spot]:
+        """Returns what `contender` is measured with in a round."""
+        most = contender.most_sessions or max(self.sessions)
+        counts = [count for count in self.sessions if count <= most] or [most]
+        workloads = list(self.workloads)
+        if contender.phrase is not None:
+            counts, workloads = counts[:1], workloads[:1]
+        return [Spot(contender.name, workload, count) for workload in workloads for count in counts]
+
+    def warms_up(self, contender: Contender, number: int) -> bool:
+        """Returns whether each point of round `number` is warmed up."""
+        return contender.kind not in _UNWARMED and (self.restarts or number == 0)
+
+    def point_s(self, contender: Contender, number: int) -> float:
+        """Estimates the seconds of one point in round `number`, its overhead included."""
+        share = 0.25 if contender.kind == ContenderKind.RAW else 1.0
+        return 1 + 1.3 * share * self.seconds + (self.warm_up_s if self.warms_up(contender, number) else 0)
 
     @property
-    def raw_seconds(self) -> float:
-        """Steps vary less than sessions do."""
-        return self.seconds / 4
+    def starting_s(self) -> float:
+        """Estimates the seconds before the first point of a turn."""
+        return _STARTING_S if self.restarts else 0.0
+
+    def order(self, contenders: Sequence[Contender]) -> Iterator[tuple[int, list[Contender]]]:
+        """Yields the rounds; every second one is reversed, so that a drift of the machine is shared."""
+        for number in range(self.rounds):
+            yield number, list(contenders if number % 2 == 0 else reversed(contenders))
 
 
 class Budget:
@@ -62,33 +72,56 @@ class Budget:
 
     @property
     def left(self) -> float:
+        """Seconds."""
         return self._end - self._clock()
 
-    def allows(self, seconds: float) -> bool:
-        return self.left >= seconds
+    def check(self, seconds: float) -> None:
+        """Raises TimeUsedUp unless so many seconds are left."""
+        if self.left < seconds:
+            raise TimeUsedUp(TIME_USED_UP)
 
 
-def run(plan: Plan, measures: Measures, budget: Budget) -> Iterator[Round]:
-    """The rounds, as they are completed; fewer, or with gaps, where `budget` does not allow more."""
-    for _ in range(plan.rounds):
-        if not budget.allows(_cost(plan.seconds)):
-            return
-        yield _round(plan, measures, budget)
+def prepared(contenders: Sequence[Contender], setup: Setup, record: Record) -> list[Contender]:
+    """Installs and converts what is missing, and returns the contenders for which that succeeded."""
+    ready = []
+    for contender in contenders:
+        try:
+            contender.prepare(setup)
+        except FAILURES as error:
+            _report(record, None, contender, error)
+        else:
+            ready.append(contender)
+    return ready
 
 
-def _round(plan: Plan, measures: Measures, budget: Budget) -> Round:
-    http = {}
-    for sessions in plan.sessions:
-        if budget.allows(_cost(plan.seconds)):
-            http[sessions] = measures.http(sessions, plan.seconds)
-    naive = measures.naive(plan.seconds) if budget.allows(_cost(plan.seconds)) else None
-    raw = {}
-    for batch in plan.sessions:
-        if budget.allows(_cost(plan.raw_seconds)):
-            raw[batch] = measures.raw(batch, plan.raw_seconds)
-    return Round(http, naive, raw)
+def run(
+    plan: RoundPlan, contenders: Sequence[Contender], setup: Setup, budget: Budget, record: Record
+) -> None:
+    """Measures all rounds, fewer where `budget` does not allow more, and records every point at once."""
+    for number, ordered in plan.order(contenders):
+        for contender in ordered:
+            try:
+                _take_turn(plan, number, contender, setup, budget, record)
+            except FAILURES as error:
+                _report(record, number, contender, error)
 
 
-def _cost(seconds: float) -> float:
-    """A point takes its seconds, and some to begin."""
-    return 1.3 * seconds + 1
+def _take_turn(
+    plan: RoundPlan, number: int, contender: Contender, setup: Setup, budget: Budget, record: Record
+) -> None:
+    point_s = plan.point_s(contender, number)
+    budget.check(plan.starting_s + point_s)
+    print(f"round {number + 1}: {contender.title}", file=sys.stderr)
+    with contender.started(setup) as measure:
+        for spot in plan.spots(contender):
+            budget.check(point_s)
+            asked = replace(plan.workloads[spot.workload], phrase=contender.phrase)
+            if plan.warms_up(contender, number):
+                measure(asked, spot.sessions, min(plan.warm_up_s, plan.seconds))
+            record(Point(number, spot, measure(asked, spot.sessions, plan.seconds)))
+
+
+def _report(record: Record, number: int | None, contender: Contender, error: Exception) -> None:
+    problem = Problem(number, contender.name, str(error) or type(error).__name__)
+    print(f"{problem.engine}: {problem.reason}", file=sys.stderr)
+    record(problem)

@@ -1,35 +1,36 @@
-"""HTTP/1.1 responses that carry Server-Sent Events, read piece by piece. Pure: knows no sockets or clocks."""
+"""HTTP/1.1 responses that carry Server-Sent Events, read piece by piece. Pure."""
+
+from bench.errors import ResponseError
 
 _HEAD_END = b"\r\n\r\n"
 _EVENT_END = b"\n\n"
 _DATA = b"data: "
 
 
-class ResponseError(Exception):
-    """The response is not a stream of events."""
-
-
 class EventReader:
-    """Fed with a response's bytes as they come; gives the data of the events that each piece completes."""
+    """Receives a response piece by piece, and returns the data of the events that each piece completes."""
 
     def __init__(self) -> None:
         self._body = _BodyReader()
         self._rest = b""
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The data of every event that ends within `piece`; ResponseError where the status is not 200."""
+        """Returns the data of every event that ends within `piece`.
+
+        Raises ResponseError where the status is not 200 or the body is not chunked.
+        """
         *events, self._rest = (self._rest + self._body.feed(piece)).split(_EVENT_END)
         return [event.removeprefix(_DATA) for event in events]
 
 
 class _BodyReader:
-    """Takes off the head and the framing of a chunked body."""
+    """Removes the head and the framing of a chunked body."""
 
     def __init__(self) -> None:
         self._pending = b""
         self._in_body = False
         self._missing = 0
-        """Bytes that the current chunk lacks, its line end included."""
+        """Bytes of the current chunk that have not arrived, its line end included."""
 
     def feed(self, piece: bytes) -> bytes:
         self._pending += piece
@@ -41,7 +42,7 @@ class _BodyReader:
         return b"".join(parts)
 
     def _head(self) -> bool:
-        """True once the head is complete."""
+        """Returns whether the head is complete."""
         head, end, body = self._pending.partition(_HEAD_END)
         if not end:
             return False
@@ -54,7 +55,7 @@ class _BodyReader:
         return True
 
     def _part(self) -> bytes | None:
-        """The next bytes of the body; None where they have not come."""
+        """Returns the next bytes of the body, or None where they have not arrived."""
         if not self._missing:
             size, end, rest = self._pending.partition(b"\r\n")
             if not end:

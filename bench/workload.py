@@ -1,4 +1,4 @@
-"""What every way of running the model is asked to do. Pure."""
+"""What every contender is asked to generate. Pure."""
 
 import json
 import random
@@ -7,32 +7,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Lengths:
-    """Of every request, in tokens."""
+    """Prompt and new tokens of every request."""
 
     prompt: int
     new: int
 
 
 WORKLOADS = {"W1": Lengths(128, 128), "W2": Lengths(512, 64)}
-"""What engines are compared with."""
+"""The workloads of `bench compare`."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Greedy generations of one length; all prompts differ, so that none can be answered from memory."""
+    """Greedy generations of one length; all prompts differ, so that no answer can come from a cache."""
 
     model: str
     prompt_tokens: int
     new_tokens: int
     vocabulary: int
     first_id: int = 0
-    """Prompts are of ids from here on, below `vocabulary`."""
+    """Prompts use token ids from here on, below `vocabulary`."""
     phrase: int | None = None
-    """Tokens after which a prompt repeats itself."""
+    """The number of tokens after which a prompt repeats itself; None: it does not."""
 
     def __post_init__(self) -> None:
         if self.prompt_tokens < 1 or self.new_tokens < 1:
-            raise ValueError("a workload has at least one prompt token and one new token")
+            raise ValueError(
+                "a workload needs at least one prompt token and one new token, "
+                f"not {self.prompt_tokens} and {self.new_tokens}"
+            )
 
     @property
     def mean_past(self) -> int:
@@ -40,14 +43,14 @@ class Workload:
         return self.prompt_tokens + self.new_tokens // 2
 
     def prompt(self, number: int) -> tuple[int, ...]:
-        """The ids of request `number`."""
+        """Returns the token ids of request `number`, the same in every run."""
         choose = random.Random(number)
         own = min(self.phrase or self.prompt_tokens, self.prompt_tokens)
         phrase = [choose.randrange(self.first_id, self.vocabulary) for _ in range(own)]
         return tuple(phrase[i % own] for i in range(self.prompt_tokens))
 
     def body(self, number: int, new_tokens: int) -> bytes:
-        """Request `number` as JSON for /v1/completions."""
+        """Returns request `number` as JSON for /v1/completions."""
         request = {
             "model": self.model,
             "prompt": self.prompt(number),
@@ -60,5 +63,5 @@ class Workload:
         return json.dumps(request).encode()
 
     def first_length(self, session: int, sessions: int) -> int:
-        """New tokens of a session's first request: spread out, so that sessions do not run in lockstep."""
+        """Returns the new tokens of a session's first request: spread, so that sessions are out of step."""
         return max(1, self.new_tokens * (session + 1) // sessions)

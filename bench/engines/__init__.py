@@ -1,1 +1,1 @@
-"""Ways to run the same model, one file each, behind one interface; `table.py` lists them."""
+"""Contenders: this application, the raw step, the naive loop, and other engines, behind one interface."""

@@ -1,60 +1,48 @@
 """TensorFlow's own step of the graphs that the application serves, in process."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from functools import partial
 
-from bench.engines.engine import Engine, Kind, Measure, Setup
-from bench.engines.surroundings import environment
-from bench.latency import Latencies
-from bench.processes import Child, running
-from bench.raw import client
-from bench.raw.question import Question
-from bench.rounds import HttpFigures
-from bench.small import servables
-from bench.small.servables import Variant, base_path
-from bench.spread import Spread
+from bench.engines.contender import Contender, ContenderKind, Measure, Setup
+from bench.engines.external import ask, working
+from bench.engines.tensorloom import model_server_environment, target_of
+from bench.latency import Measurement
+from bench.processes import Child
+from bench.random_model import servables
+from bench.random_model.servables import Variant
+from bench.target import Target
+from bench.workers.answers import StepQuestion
 from bench.workload import Workload
-
-_TIMEOUT_S = 300.0
-_OWN_CHOICE = (0, 0)
-"""Threads, as the application leaves them."""
 
 
 @contextlib.contextmanager
-def running_raw(setup: Setup, variant: Variant) -> Iterator[Child]:
-    """The child that answers questions."""
-    command = client.command(base_path(setup.cache, variant) / "1", _OWN_CHOICE)
-    log = setup.logs / f"raw-{variant.name}.log"
-    with running(command, log, environment(setup), pipes=True) as child:
-        client.wait_until_ready(child, _TIMEOUT_S)
+def stepping(setup: Setup, chosen: Target) -> Iterator[Child]:
+    """Starts the worker that answers a `StepQuestion`."""
+    command = [sys.executable, "-m", "bench.workers.raw", str(chosen.servable), *map(str, chosen.threads)]
+    log = setup.logs / f"raw-{chosen.baseline}.log"
+    with working(command, log, model_server_environment(setup)) as child:
         yield child
 
 
-def _measure(child: Child, workload: Workload, batch: int, seconds: float) -> HttpFigures:
-    """Steps half way through the answers; steps vary less than sessions do."""
-    question = Question(batch, workload.mean_past, seconds / 4, prompt=workload.prompt_tokens)
-    raw = client.measure(child, question, _TIMEOUT_S)
-    first = Spread(raw.prefill_ms, raw.prefill_ms)
-    seen = Latencies(raw.calls * batch, raw.tokens_per_s, 1.0, first, raw.step_ms, raw.step_ms)
-    return HttpFigures(seen, {}, 0.0)
+def measure(child: Child, workload: Workload, batch: int, seconds: float) -> Measurement:
+    """Measures prefills, and steps half way through the answers for a quarter of the time: they vary less."""
+    question = StepQuestion(batch, workload.mean_past, seconds / 4, prompt=workload.prompt_tokens)
+    return Measurement(ask(child, question), {}, 0.0)
 
 
 @contextlib.contextmanager
 def _started(setup: Setup, variant: Variant) -> Iterator[Measure]:
-    with running_raw(setup, variant) as child:
-        yield partial(_measure, child)
+    with stepping(setup, target_of(variant)(setup)) as child:
+        yield partial(measure, child)
 
 
-def _engine(name: str, title: str, variant: Variant) -> Engine:
-    def prepare(setup: Setup) -> None:
-        base_path(setup.cache, variant)
-
-    return Engine(
-        name, f"raw TensorFlow step, {title}", Kind.RAW, prepare, partial(_started, variant=variant)
-    )
+def _contender(name: str, title: str, variant: Variant) -> Contender:
+    started = partial(_started, variant=variant)
+    return Contender(name, f"raw TensorFlow step, {title}", ContenderKind.RAW, target_of(variant), started)
 
 
-BF16 = _engine("raw-bf16", "resident bf16", servables.BF16)
-F32 = _engine("raw-f32", "resident f32", servables.F32)
-EXPLICIT = _engine("raw-explicit", "explicit bf16", servables.EXPLICIT_BF16)
+BF16 = _contender("raw-bf16", "resident bf16", servables.BF16)
+F32 = _contender("raw-f32", "resident f32", servables.F32)
+EXPLICIT = _contender("raw-explicit", "explicit bf16", servables.EXPLICIT_BF16)

@@ -1,1 +1,1 @@
-"""Programs for the environments of other engines: of this tree they import only what is pure."""
+"""Programs that run in processes and environments of their own, with only pure modules of this tree."""

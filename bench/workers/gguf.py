@@ -1,6 +1,6 @@
 """`python -m bench.workers.gguf CHECKPOINT FILE bf16|q8_0`: the checkpoint as llama.cpp reads it.
 
-Written tensor by tensor: llama.cpp's own converter knows tokenizers by name alone, and not a made-up one.
+Written tensor by tensor: llama.cpp's own converter accepts only tokenizers that it knows by name.
 """
 
 import json
@@ -26,6 +26,7 @@ _ENDS = {"wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm"}
 
 
 def main(checkpoint: Path, out: Path, dtype: str) -> None:
+    """Converts the checkpoint."""
     config = json.loads((checkpoint / "config.json").read_text())
     writer = gguf.GGUFWriter(out, "gpt2")
     _describe(writer, config, dtype)
@@ -63,7 +64,7 @@ def _vocabulary(writer: gguf.GGUFWriter, checkpoint: Path, config: dict) -> None
 
 
 def _tensor(writer: gguf.GGUFWriter, name: str, value: np.ndarray, dtype: str) -> None:
-    """Matrices in `dtype`, with an input's weights in a row; everything else, and positions, in float32."""
+    """Writes a matrix in `dtype`, each output's weights in a row; vectors and positions in float32."""
     stem, kind = name.rsplit(".", 1)
     if stem in _ENDS:
         target = _ENDS[stem]

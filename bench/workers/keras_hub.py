@@ -1,6 +1,6 @@
 """`python -m bench.workers.keras_hub THREADS`: KerasHub's `generate` on TensorFlow, in float32.
 
-With random weights of its own. It tells nothing before an answer is whole.
+With random weights of its own. It reports nothing before an answer is complete.
 """
 
 import os
@@ -13,8 +13,7 @@ import keras_hub
 import numpy as np
 import tensorflow as tf
 
-from bench.workers.answers import own_output, serve
-from bench.workers.batches import Arrived, measure
+from bench.workers.answers import Arrived, measure_batches, own_output, serve_load
 
 _SHAPE = {
     "vocabulary_size": 50257,
@@ -27,6 +26,7 @@ _SHAPE = {
 
 
 def main(threads: str) -> None:
+    """Builds the model and answers questions."""
     out = own_output()
     tf.config.threading.set_intra_op_parallelism_threads(int(threads))
     model = keras_hub.models.GPT2CausalLM(keras_hub.models.GPT2Backbone(**_SHAPE), preprocessor=None)
@@ -38,7 +38,7 @@ def main(threads: str) -> None:
         inputs = {"token_ids": np.pad(given, room), "padding_mask": np.pad(np.ones_like(given), room)}
         model.generate(inputs, stop_token_ids=None)
 
-    serve(lambda question: measure(generate, question), out)
+    serve_load(lambda question: measure_batches(generate, question), out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import openvino_genai as genai
 from openvino_genai import py_openvino_genai
 
 from bench.latency import Chunk, Latencies, Trace, Window, latencies
-from bench.workers.answers import Question, own_output, prompts, serve
+from bench.workers.answers import LoadQuestion, own_output, prompts, serve_load
 
 _CACHE_GB = 4
 _BATCHED_TOKENS = 4096
@@ -18,15 +18,15 @@ _MOST_SEQUENCES = 64
 
 
 @dataclass
-class Request:
-    """One that is under way, or was."""
+class OpenRequest:
+    """A request and the chunks of its answer so far."""
 
     handle: py_openvino_genai.GenerationHandle
     sent: float
     chunks: list[Chunk] = field(default_factory=list)
 
     def take(self) -> None:
-        """Whatever tokens are there."""
+        """Reads the tokens that are available."""
         now, tokens = time.perf_counter(), 0
         while self.handle.can_read():
             (output,) = self.handle.read().values()
@@ -36,22 +36,24 @@ class Request:
 
     @property
     def over(self) -> bool:
+        """Whether the answer is complete."""
         return bool(self.handle.get_status() == genai.GenerationStatus.FINISHED)
 
 
 class Sessions:
-    """Each has its requests back to back."""
+    """Sessions that send requests back to back."""
 
-    def __init__(self, pipeline: genai.ContinuousBatchingPipeline, question: Question) -> None:
+    def __init__(self, pipeline: genai.ContinuousBatchingPipeline, question: LoadQuestion) -> None:
         self._pipeline = pipeline
         self._workload = question.workload
         self._prompts = prompts(question.workload)
         self._number = 0
-        self.requests: list[Request] = []
+        self.requests: list[OpenRequest] = []
         lengths = [question.workload.first_length(i, question.sessions) for i in range(question.sessions)]
         self._open = [self._ask(length) for length in lengths]
 
     def step(self) -> None:
+        """Runs one step of the pipeline, and replaces answers that are complete by new requests."""
         self._pipeline.step()
         for place, request in enumerate(self._open):
             request.take()
@@ -60,26 +62,28 @@ class Sessions:
 
     @property
     def begun(self) -> bool:
+        """Whether every session has its first token."""
         return all(request.chunks for request in self._open)
 
     def abandon(self) -> None:
+        """Cancels all open requests and waits until the pipeline is empty."""
         for request in self._open:
             request.handle.cancel()
         while self._pipeline.has_non_finished_requests():
             self._pipeline.step()
 
-    def _ask(self, new_tokens: int) -> Request:
+    def _ask(self, new_tokens: int) -> OpenRequest:
         config = genai.GenerationConfig(max_new_tokens=new_tokens, ignore_eos=True, do_sample=False)
         ids = ov.Tensor(np.array([next(self._prompts)], np.int64))
         sent = time.perf_counter()
-        request = Request(self._pipeline.add_request(self._number, ids, config), sent)
+        request = OpenRequest(self._pipeline.add_request(self._number, ids, config), sent)
         self._number += 1
         self.requests.append(request)
         return request
 
 
-def measure(pipeline: genai.ContinuousBatchingPipeline, question: Question) -> Latencies:
-    """The window opens once every session has its first token, and closes with what is under way."""
+def measure(pipeline: genai.ContinuousBatchingPipeline, question: LoadQuestion) -> Latencies:
+    """Measures a window that opens once every session has its first token."""
     sessions = Sessions(pipeline, question)
     while not sessions.begun:
         sessions.step()
@@ -93,6 +97,7 @@ def measure(pipeline: genai.ContinuousBatchingPipeline, question: Question) -> L
 
 
 def main(model: str, threads: str) -> None:
+    """Builds the pipeline and answers questions."""
     out = own_output()
     scheduler = genai.SchedulerConfig()
     scheduler.cache_size = _CACHE_GB
@@ -101,7 +106,7 @@ def main(model: str, threads: str) -> None:
     scheduler.max_num_seqs = _MOST_SEQUENCES
     properties = {"INFERENCE_NUM_THREADS": int(threads), "INFERENCE_PRECISION_HINT": "bf16"}
     pipeline = genai.ContinuousBatchingPipeline(model, scheduler, "CPU", properties)
-    serve(lambda question: measure(pipeline, question), out)
+    serve_load(lambda question: measure(pipeline, question), out)
 
 
 if __name__ == "__main__":

@@ -7,27 +7,28 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.generation.streamers import BaseStreamer
 
-from bench.workers.answers import own_output, serve
-from bench.workers.batches import Arrived, measure
+from bench.workers.answers import Arrived, measure_batches, own_output, serve_load
 
 
-class Steps(BaseStreamer):  # type: ignore[misc]
-    """Told of every step; of the prompts first, which is no step."""
+class StepStreamer(BaseStreamer):  # type: ignore[misc]
+    """Calls `arrived` for every step. It receives the prompts first, which are not a step."""
 
     def __init__(self, arrived: Arrived) -> None:
         self._arrived = arrived
         self._prompt_is_next = True
 
     def put(self, value: torch.Tensor) -> None:  # noqa: ARG002
+        """Receives the prompts or a step's tokens."""
         if not self._prompt_is_next:
             self._arrived()
         self._prompt_is_next = False
 
     def end(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: no token is held back."""
 
 
 def main(checkpoint: str, threads: str) -> None:
+    """Loads the checkpoint and answers questions."""
     out = own_output()
     torch.set_num_threads(int(threads))
     model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16).eval()
@@ -41,10 +42,10 @@ def main(checkpoint: str, threads: str) -> None:
                 max_new_tokens=count,
                 do_sample=False,
                 pad_token_id=0,
-                streamer=Steps(arrived),
+                streamer=StepStreamer(arrived),
             )
 
-    serve(lambda question: measure(generate, question), out)
+    serve_load(lambda question: measure_batches(generate, question), out)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.small.cache import Cache
+from bench.random_model.servables import Cache
 
 
 def test_a_thing_is_made_once_under_one_key(tmp_path: Path):

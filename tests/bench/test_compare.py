@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from bench import machine
-from bench.compare import run
-from bench.compare.plan import Plan
-from bench.compare.points import Point, Problem, Spot
-from bench.compare.result import Result
-from bench.compare.table import render
-from bench.engines.engine import Engine, Kind, Measure, Setup, Unavailable
-from bench.engines.table import ENGINES
-from bench.processes import ProcessEnded
-from bench.rounds import Budget, HttpFigures
-from bench.small.cache import Cache
+from bench import rounds
+from bench.compare import ALL_WORKLOADS, ENGINES, EXPECTED, render
+from bench.comparison import Comparison
+from bench.engines.contender import Contender, ContenderKind, Measure, Setup
+from bench.errors import ProcessEnded, Unavailable
+from bench.latency import Measurement
+from bench.points import Point, Problem, Spot
+from bench.random_model.servables import Cache
+from bench.results import describe_machine
+from bench.rounds import Budget, RoundPlan
 from bench.workload import Workload
-from tests.bench.figures import http
+from tests.bench.figures import measurement
 
-PLAN = Plan(rounds=2, workloads=("W1", "W2"), sessions=(1, 16), seconds=5.0, warm_up_s=2.0)
+PLAN = RoundPlan(rounds=2, workloads=ALL_WORKLOADS, sessions=(1, 16), seconds=5.0, warm_up_s=2.0)
+W2 = {"W2": ALL_WORKLOADS["W2"]}
 
 
 class Journal:
@@ -32,8 +32,12 @@ class Journal:
         self.news: list[Point | Problem] = []
 
     def engine(
-        self, name: str, kind: Kind = Kind.SERVER, failing: str = "", most: int | None = None
-    ) -> Engine:
+        self,
+        name: str,
+        kind: ContenderKind = ContenderKind.SERVER,
+        failing: str = "",
+        most: int | None = None,
+    ) -> Contender:
         def prepare(_setup: Setup) -> None:
             if failing == "prepare":
                 raise Unavailable("there is no compiler")
@@ -48,19 +52,19 @@ class Journal:
             finally:
                 self.calls.append(f"{name} ends")
 
-        return Engine(name, name.title(), kind, prepare, started, most)
+        return Contender(name, name.title(), kind, prepare, started, most)
 
     def _measure(self, name: str) -> Measure:
-        def measure(asked: Workload, sessions: int, seconds: float) -> HttpFigures:
+        def measure(asked: Workload, sessions: int, seconds: float) -> Measurement:
             self.calls.append(f"{name} {asked.prompt_tokens} {sessions} {seconds:g}")
-            return http(100.0 * sessions)
+            return measurement(100.0 * sessions)
 
         return measure
 
-    def run(self, *engines: Engine, plan: Plan = PLAN, seconds: float = 1e6) -> None:
+    def run(self, *engines: Contender, plan: RoundPlan = PLAN, seconds: float = 1e6) -> None:
         setup = Setup(Cache(Path()), Path())
-        ready = run.prepared(engines, setup, self.news.append)
-        run.run(plan, ready, setup, Budget(seconds), self.news.append)
+        ready = rounds.prepared(engines, setup, self.news.append)
+        rounds.run(plan, ready, setup, Budget(seconds), self.news.append)
 
 
 @pytest.fixture
@@ -75,8 +79,8 @@ def test_one_engine_is_alive_at_a_time_and_every_second_round_goes_backwards(jou
 
 
 def test_every_point_is_warmed_up_and_then_measured(journal: Journal):
-    plan = Plan(rounds=1, workloads=("W2",), sessions=(16,), seconds=5.0, warm_up_s=2.0)
-    journal.run(journal.engine("a"), journal.engine("raw", Kind.RAW), plan=plan)
+    plan = RoundPlan(rounds=1, workloads=W2, sessions=(16,), seconds=5.0, warm_up_s=2.0)
+    journal.run(journal.engine("a"), journal.engine("raw", ContenderKind.RAW), plan=plan)
     measured = [call for call in journal.calls if not call.endswith("s")]
     assert measured == ["a 512 16 2", "a 512 16 5", "raw 512 16 5"]
 
@@ -94,7 +98,7 @@ def test_an_engine_with_a_limit_is_asked_for_no_more(journal: Journal):
         ("start", [Problem(number, "bad", "out of memory") for number in (0, 1)]),
     ],
 )
-def test_an_engine_that_fails_is_told_and_the_others_go_on(journal: Journal, failing: str, problems):
+def test_an_engine_that_fails_is_recorded_and_the_others_go_on(journal: Journal, failing: str, problems):
     journal.run(journal.engine("bad", failing=failing), journal.engine("good"))
     assert [news for news in journal.news if isinstance(news, Problem)] == problems
     assert sum(isinstance(news, Point) for news in journal.news) == 2 * 4
@@ -106,11 +110,11 @@ def test_nothing_is_started_without_time_for_it(journal: Journal):
     assert {news.reason for news in journal.news if isinstance(news, Problem)} == {"the time was used up"}
 
 
-def result(journal: Journal) -> Result:
+def result(journal: Journal) -> Comparison:
     engines = [journal.engine("good"), journal.engine("bad", failing="prepare")]
-    made = Result(machine.describe(), PLAN, engines)
+    made = Comparison("the title", describe_machine(), PLAN, engines, EXPECTED)
     setup = Setup(Cache(Path()), Path())
-    run.run(PLAN, run.prepared(engines, setup, made.add), setup, Budget(1e6), made.add)
+    rounds.run(PLAN, rounds.prepared(engines, setup, made.add), setup, Budget(1e6), made.add)
     return made
 
 

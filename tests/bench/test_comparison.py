@@ -2,25 +2,24 @@
 
 import pytest
 
-from bench.compare.expected import EXPECTED, Expectation, findings
-from bench.compare.points import Point, Points, Spot, orchestration_ms, whole_answers
-from bench.compare.summary import rows
-from bench.latency import Latencies
-from bench.rounds import HttpFigures
+from bench.compare import EXPECTED
+from bench.comparison import Expectation, findings
+from bench.latency import Latencies, Measurement
+from bench.points import Point, Points, Spot, orchestration_ms, summaries, whole_answers
 from bench.spread import Spread
-from tests.bench.figures import SPREAD, http
+from tests.bench.figures import SPREAD, measurement
 
 OWN, A, B = Spot("own", "W1", 16), Spot("a", "W1", 16), Spot("b", "W1", 16)
 
 
 def points(*cells: tuple[int, Spot, float]) -> Points:
-    return Points(Point(number, spot, http(rate)) for number, spot, rate in cells)
+    return Points(Point(number, spot, measurement(rate)) for number, spot, rate in cells)
 
 
 def raw(batch: int, prefill_ms: float, step_ms: float) -> Point:
     step, first = Spread(step_ms, step_ms), Spread(prefill_ms, prefill_ms)
     seen = Latencies(100, 1000 * batch / step_ms, 1.0, first, step, step)
-    return Point(0, Spot("raw-bf16", "W1", batch), HttpFigures(seen, {}, 0.0))
+    return Point(0, Spot("raw-bf16", "W1", batch), Measurement(seen, {}, 0.0))
 
 
 def test_a_ratio_is_to_the_best_of_the_others_in_the_same_round():
@@ -40,9 +39,9 @@ def test_whole_answers_of_a_raw_step_have_their_prefill_in_them():
 
 
 def test_orchestration_is_all_but_the_model_server():
-    point = Point(0, OWN, http(100, {"model server": 5.0, "Ingress": 0.25, "raylet": 0.5}))
+    point = Point(0, OWN, measurement(100, {"model server": 5.0, "Ingress": 0.25, "raylet": 0.5}))
     assert orchestration_ms(point) == 0.75
-    assert orchestration_ms(Point(0, OWN, http(100))) is None
+    assert orchestration_ms(Point(0, OWN, measurement(100))) is None
 
 
 def test_a_lower_and_an_upper_bound_are_kept_or_not():
@@ -51,28 +50,28 @@ def test_a_lower_and_an_upper_bound_are_kept_or_not():
 
 
 def test_what_was_not_measured_is_neither_kept_nor_missed():
-    assert {finding.kept for finding in findings(Points([]))} == {None}
-    assert len(findings(Points([]))) == len(EXPECTED)
+    assert {finding.kept for finding in findings(Points([]), EXPECTED)} == {None}
+    assert len(findings(Points([]), EXPECTED)) == len(EXPECTED)
 
 
 def test_the_naive_loop_s_one_session_is_compared_with_sixteen():
     measured = points((0, Spot("tensorloom-bf16", "W1", 16), 500), (0, Spot("naive", "W1", 1), 20))
-    (finding,) = [f for f in findings(measured) if f.value is not None]
+    (finding,) = [f for f in findings(measured, EXPECTED) if f.value is not None]
     assert (finding.value, finding.bound, finding.kept) == (25, ">= 20", True)
 
 
 def test_rows_are_medians_over_the_rounds_that_there_are():
     measured = [
-        Point(0, OWN, http(10)),
-        Point(1, OWN, http(30)),
-        Point(2, OWN, http(20)),
-        Point(0, A, http(7)),
+        Point(0, OWN, measurement(10)),
+        Point(1, OWN, measurement(30)),
+        Point(2, OWN, measurement(20)),
+        Point(0, A, measurement(7)),
     ]
-    own, other = rows(measured)
+    own, other = summaries(measured)
     assert (own.engine, own.rounds, own.tokens_per_s, own.inter_token_ms) == ("own", 3, 20, SPREAD)
     assert (other.engine, other.rounds, other.tokens_per_s) == ("a", 1, 7)
 
 
 def test_cpu_by_part_is_reduced_part_by_part():
-    cells = [Point(i, OWN, http(1, {"Ingress": spent})) for i, spent in enumerate((0.25, 0.5, 4.0))]
-    assert rows(cells)[0].cpu_ms_per_token == {"Ingress": 0.5}
+    cells = [Point(i, OWN, measurement(1, {"Ingress": spent})) for i, spent in enumerate((0.25, 0.5, 4.0))]
+    assert summaries(cells)[0].cpu_ms_per_token == {"Ingress": 0.5}

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from bench.dialects import ContinuousUsage
-from bench.engines.engine import workload
+from bench.engines.contender import workload
 from bench.engines.llama import Llama
-from bench.engines.transformers_serve import TransformersServe
-from bench.small import vocabulary
-from bench.sse import ResponseError
+from bench.engines.packages import TransformersServe
+from bench.errors import ResponseError
+from bench.random_model import vocabulary
+from bench.streaming import ContinuousUsage
 from bench.workload import Lengths
 
 ASKED = workload(Lengths(prompt=6, new=4))
@@ -23,7 +23,7 @@ def text(value: str, **more: object) -> bytes:
     return event(choices=[{"index": 0, "text": value}], **more)
 
 
-def test_usage_tells_all_tokens_so_far():
+def test_usage_holds_all_tokens_so_far():
     assert ContinuousUsage().tokens(event(usage={"completion_tokens": 7}), 3) == 7
     assert ContinuousUsage().tokens(b"[DONE]", 7) == 7
 
@@ -34,7 +34,7 @@ def test_a_text_prompt_stands_for_the_same_ids():
     assert body["model"] == "m"
 
 
-def test_transformers_events_count_one_each_and_the_last_tells_all():
+def test_transformers_events_count_one_each_and_the_last_has_all():
     dialect = TransformersServe("m")
     assert dialect.tokens(text(" one"), 2) == 3
     assert dialect.tokens(text(""), 3) == 3
@@ -61,6 +61,6 @@ def test_llama_keeps_no_prompt_for_the_next_request():
 
 
 @pytest.mark.parametrize("dialect", [ContinuousUsage(), TransformersServe("m"), Llama()])
-def test_a_failure_is_told_in_the_server_s_words(dialect):
+def test_a_failure_is_raised_in_the_server_s_words(dialect):
     with pytest.raises(ResponseError, match="out of memory"):
         dialect.tokens(event(error="out of memory"), 0)

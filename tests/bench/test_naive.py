@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from bench.naive import NaiveLoop
+from bench.engines.naive import NaiveLoop
 from tests import servers
 from tests.deployments.decoder.arithmetic import continuation
 

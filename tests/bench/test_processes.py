@@ -6,7 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.processes import ProcessEnded, running
+from bench.errors import ProcessEnded
+from bench.processes import running
 
 FAMILY = "import subprocess, sys; c = subprocess.Popen(['sleep', '600']); print(c.pid, flush=True); c.wait()"
 
@@ -20,7 +21,7 @@ def test_a_child_and_its_descendants_are_gone_afterwards(tmp_path: Path):
     assert not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_child_that_ends_by_itself_is_told_with_its_log(tmp_path: Path):
+def test_a_child_that_ends_by_itself_is_reported_with_its_log(tmp_path: Path):
     with running([sys.executable, "-c", "raise SystemExit('out of wood')"], tmp_path / "stove.log") as child:
         child.process.wait()
         with pytest.raises(ProcessEnded, match=r"stove ended with status 1:\nout of wood"):

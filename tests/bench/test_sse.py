@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.sse import EventReader, ResponseError
+from bench.errors import ResponseError
+from bench.sse import EventReader
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 # One event in two chunks, two events in one, and an event that looks like a chunk's end.
@@ -30,7 +31,7 @@ def test_an_event_is_given_with_the_piece_that_completes_it():
     assert reader.feed(b"\n") == [b"{1}"]
 
 
-def test_an_error_status_is_told_with_the_body():
+def test_an_error_status_is_raised_with_the_body():
     with pytest.raises(ResponseError, match=r"429 Too Many Requests: .*all places are taken"):
         EventReader().feed(b"HTTP/1.1 429 Too Many Requests\r\nx: y\r\n\r\nall places are taken")
 

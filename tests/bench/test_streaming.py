@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from bench.errors import ResponseError
 from bench.latency import Chunk
-from bench.sse import ResponseError
 from bench.streaming import Recording, complete, trace
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -44,7 +44,7 @@ def test_a_stream_that_was_abandoned_counts_as_far_as_it_came():
     assert trace(recording((2.0, framed(event(3))), abandoned=True)).chunks == (Chunk(2.0, 3),)
 
 
-def test_an_error_inside_the_stream_is_told():
+def test_an_error_inside_the_stream_is_raised():
     failure = b'data: {"error": {"message": "the model server is gone"}}\n\n'
     with pytest.raises(ResponseError, match="the model server is gone"):
         trace(recording((2.0, framed(failure))))

@@ -5,7 +5,7 @@ import random
 import pytest
 from tokenizers import Tokenizer
 
-from bench.small import vocabulary
+from bench.random_model import vocabulary
 
 
 @pytest.fixture(scope="module")

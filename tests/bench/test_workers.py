@@ -2,42 +2,41 @@
 
 from collections.abc import Sequence
 
-from bench.workers.answers import Question
-from bench.workers.batches import Arrived, measure
+from bench.workers.answers import Arrived, LoadQuestion, measure_batches
 from bench.workload import Workload
 
 ASKED = Workload("m", prompt_tokens=6, new_tokens=4, vocabulary=50000)
 
 
 class Library:
-    """Gives what it is asked for, telling every step if it does so."""
+    """Returns what it is asked for, reporting every step if it does so."""
 
-    def __init__(self, tells: bool) -> None:
-        self._tells = tells
+    def __init__(self, reports: bool) -> None:
+        self._reports = reports
         self.prompts: list[Sequence[int]] = []
 
     def generate(self, prompts: Sequence[Sequence[int]], count: int, arrived: Arrived) -> None:
         self.prompts += prompts
         for _ in range(count):
-            if self._tells:
+            if self._reports:
                 arrived()
 
 
 def test_every_token_of_a_batch_counts_once():
-    library = Library(tells=True)
-    seen = measure(library.generate, Question(ASKED, sessions=5, seconds=1e-9))
+    library = Library(reports=True)
+    seen = measure_batches(library.generate, LoadQuestion(ASKED, sessions=5, seconds=1e-9))
     assert seen.tokens == 5 * 4
     assert len(library.prompts) == 5
     assert seen.inter_token_ms.p50 is not None
 
 
-def test_a_library_that_tells_nothing_has_all_tokens_at_the_end():
-    seen = measure(Library(tells=False).generate, Question(ASKED, sessions=2, seconds=1e-9))
+def test_a_library_that_reports_nothing_has_all_tokens_at_the_end():
+    seen = measure_batches(Library(reports=False).generate, LoadQuestion(ASKED, sessions=2, seconds=1e-9))
     assert (seen.tokens, seen.tokens_per_chunk) == (8, 4)
     assert seen.inter_token_ms.p50 is None
 
 
 def test_no_prompt_comes_twice():
-    library = Library(tells=True)
-    measure(library.generate, Question(ASKED, sessions=3, seconds=0.001))
+    library = Library(reports=True)
+    measure_batches(library.generate, LoadQuestion(ASKED, sessions=3, seconds=0.001))
     assert len(set(map(tuple, library.prompts))) == len(library.prompts)

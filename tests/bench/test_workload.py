@@ -20,7 +20,7 @@ def test_prompts_are_ids_of_the_vocabulary():
     assert set(ids) == set(range(16))
 
 
-def test_a_body_asks_for_a_greedy_stream_that_tells_its_tokens_and_passes_over_ends():
+def test_a_body_asks_for_a_greedy_stream_that_counts_its_tokens_and_ignores_ends():
     body = json.loads(WORKLOAD.body(3, 2))
     assert body["prompt"] == list(WORKLOAD.prompt(3))
     assert (body["max_tokens"], body["temperature"], body["ignore_eos"], body["stream"]) == (2, 0, True, True)

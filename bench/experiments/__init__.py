@@ -1,0 +1,1 @@
+"""Further experiments with this application and the random model, one file each."""

@@ -1,1 +1,0 @@
-"""Exports of large random checkpoints: time and memory, phase by phase."""

@@ -1,1 +1,0 @@
-"""Further figures of the application with the random model, one file each."""

@@ -1,0 +1,1 @@
+"""Models with random weights: checkpoints, their vocabulary, and servables, kept in a cache."""

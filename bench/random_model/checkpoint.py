@@ -1,0 +1,122 @@
+"""A checkpoint of GPT-2's smallest shape with random weights, in Hugging Face's layout.
+
+Layers add far more to the residual stream than the token itself, which would otherwise be repeated for ever.
+The embedding of the token that ends a text is zero, so that it is never the likeliest: not every engine
+supports `ignore_eos`.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save_file
+
+from bench.random_model import vocabulary
+
+LAYERS, WIDTH, HEADS, CONTEXT = 12, 768, 12, 1024
+SEED = 20
+
+CONFIG = {
+    "architectures": ["GPT2LMHeadModel"],
+    "model_type": "gpt2",
+    "vocab_size": vocabulary.SIZE,
+    "n_positions": CONTEXT,
+    "n_ctx": CONTEXT,
+    "n_embd": WIDTH,
+    "n_layer": LAYERS,
+    "n_head": HEADS,
+    "n_inner": None,
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "initializer_range": 0.02,
+    "resid_pdrop": 0.0,
+    "embd_pdrop": 0.0,
+    "attn_pdrop": 0.0,
+    "tie_word_embeddings": True,
+    "torch_dtype": "float32",
+    "bos_token_id": vocabulary.END_ID,
+    "eos_token_id": vocabulary.END_ID,
+}
+TOKENIZER_CONFIG = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "model_max_length": CONTEXT,
+    "bos_token": vocabulary.END,
+    "eos_token": vocabulary.END,
+    "clean_up_tokenization_spaces": False,
+}
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WeightScales:
+    """Scales of the random weights, which decide what greedy text is like."""
+
+    positions: float
+    """Scale of the position embedding."""
+    attention: float
+    """Scale of what attention adds."""
+    favoured: int
+    """Words with a long embedding, which is why they are chosen; 0: none."""
+
+
+VARIED = WeightScales(positions=0.05, attention=0.02, favoured=0)
+"""Words hardly ever repeat."""
+LOOPING = WeightScales(positions=0.0, attention=0.0, favoured=64)
+"""The next word depends on the last one only, and few are chosen: text soon repeats a phrase for ever."""
+
+
+def write(directory: Path, scales: WeightScales) -> None:
+    """Writes a checkpoint into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in (("config", CONFIG), ("tokenizer_config", TOKENIZER_CONFIG)):
+        (directory / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    vocabulary.write(directory / "tokenizer.json")
+    save_file(dict(_weights(scales)), directory / "model.safetensors", metadata={"format": "pt"})
+
+
+def _weights(scales: WeightScales) -> Iterator[tuple[str, Array]]:
+    rng = np.random.default_rng(SEED)
+    yield "transformer.wte.weight", _tokens(rng, scales.favoured)
+    yield "transformer.wpe.weight", _random(rng, scales.positions, CONTEXT, WIDTH)
+    for layer in range(LAYERS):
+        prefix = f"transformer.h.{layer}"
+        for name, rows, columns, scale in _matrices(scales.attention):
+            matrix = _random(rng, scale, rows, columns)
+            # Activations have a mean above 0, which would pull every token towards the same few.
+            yield f"{prefix}.{name}.weight", matrix - matrix.mean(axis=0)
+            yield f"{prefix}.{name}.bias", np.zeros(columns, np.float32)
+        for name in ("ln_1", "ln_2"):
+            yield from _norm(f"{prefix}.{name}")
+    yield from _norm("transformer.ln_f")
+
+
+def _tokens(rng: np.random.Generator, favoured: int) -> Array:
+    """Returns embeddings of words; other tokens have zeros, hence logit 0, which is never the highest."""
+    table = _random(rng, 0.02, vocabulary.SIZE, WIDTH)
+    table[: vocabulary.FIRST_WORD] = 0
+    table[vocabulary.END_ID] = 0
+    table[vocabulary.FIRST_WORD : vocabulary.FIRST_WORD + favoured] *= 4
+    return table
+
+
+def _matrices(attention: float) -> tuple[tuple[str, int, int, float], ...]:
+    """Returns name, rows, columns and scale of a layer's matrices."""
+    return (
+        ("attn.c_attn", WIDTH, 3 * WIDTH, 0.05),
+        ("attn.c_proj", WIDTH, WIDTH, attention),
+        ("mlp.c_fc", WIDTH, 4 * WIDTH, 0.08),
+        ("mlp.c_proj", 4 * WIDTH, WIDTH, 0.05),
+    )
+
+
+def _random(rng: np.random.Generator, scale: float, *shape: int) -> Array:
+    return rng.standard_normal(shape, np.float32) * np.float32(scale)
+
+
+def _norm(name: str) -> Iterator[tuple[str, Array]]:
+    yield f"{name}.weight", np.ones(WIDTH, np.float32)
+    yield f"{name}.bias", np.zeros(WIDTH, np.float32)

@@ -1,0 +1,38 @@
+"""Which part a process plays, and what it spent."""
+
+import os
+
+import psutil
+import pytest
+
+from bench.usage import cpu_seconds, part, spent
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "expected"),
+    [
+        (["python", "-m", "modelserver", "--model_base_path=/m"], "python", "model server"),
+        (["/opt/tensorflow_model_server", "--model_base_path=/m"], "tensorflow_mode", "model server"),
+        (["ray::ServeReplica:tensorloom:Ingress"], "ray::ServeRepli", "Ingress"),
+        (["ray::ServeReplica:app:decoder-tales-gpt.generate"], "ray::ServeRepli", "decoder-tales-gpt"),
+        (["ray::ProxyActor"], "ray::ProxyActor", "ProxyActor"),
+        (["/x/raylet", "--node=1"], "raylet", "raylet"),
+        ([], "gone", "gone"),
+    ],
+)
+def test_a_process_s_part_is_read_from_its_command_line(command, name, expected):
+    assert part(command, name) == expected
+
+
+def test_seconds_are_added_up_by_part():
+    before = {(1, "Ingress"): 1.0, (2, "Ingress"): 2.0, (3, "raylet"): 5.0}
+    after = {(1, "Ingress"): 1.5, (2, "Ingress"): 4.0, (3, "raylet"): 5.0}
+    assert spent(before, after) == {"Ingress": 2.5, "raylet": 0.0}
+
+
+def test_processes_that_began_or_ended_in_between_do_not_count():
+    assert spent({(1, "a"): 1.0}, {(2, "b"): 7.0}) == {}
+
+
+def test_a_running_process_has_spent_time():
+    assert sum(cpu_seconds([psutil.Process(os.getpid())]).values()) > 0
