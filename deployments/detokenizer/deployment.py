@@ -48,13 +48,13 @@ class Detokenizer:
 
     def __init__(self, decoders: remote.Handles) -> None:
         self._decoders = decoders
-        self._inbox = remote.inbox()
+        self._inbox = remote.open_inbox()
         self._outlets = Outlets()
         self._vocabularies = ServableCache(self._fetch, Vocabulary.of)
 
     async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
         """Put the generation's text into a lane; the chunk with `finish` is the last, whoever ended it."""
-        await remote.into(reader, self._outlets, self._texts(request))
+        await remote.write_stream(reader, self._outlets, self._texts(request))
 
     async def _texts(self, request: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
         assembler = (await self._vocabularies.exactly(request.servable)).assembler(request)
@@ -68,7 +68,7 @@ class Detokenizer:
     async def _tokens(self, request: GenerateRequest) -> remote.Stream[TokenChunk]:
         lane = await self._inbox.open()
         response = self._decoders[request.servable.model].generate.remote(request, lane.address)
-        return remote.items(response, lane, TokenChunk.unpacked)
+        return remote.read_stream(response, lane, TokenChunk.unpacked)
 
     async def _fetch(self, model: str) -> ServableDescription:
-        return await remote.servable(self._decoders[model])
+        return await remote.fetch_servable(self._decoders[model])

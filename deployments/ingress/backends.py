@@ -40,7 +40,7 @@ class ServeBackends:
     ) -> None:
         self._tokenizer = tokenizer
         self._detokenizer = detokenizer
-        self._inbox = remote.inbox()
+        self._inbox = remote.open_inbox()
         self._decoders = decoders
 
     @property
@@ -48,15 +48,15 @@ class ServeBackends:
         return tuple(self._decoders)
 
     async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt:
-        return cast(EncodedPrompt, await remote.reply(self._tokenizer.encode.remote(prompt, stale)))
+        return cast(EncodedPrompt, await remote.call_result(self._tokenizer.encode.remote(prompt, stale)))
 
     async def generate(self, request: GenerateRequest) -> remote.Stream[TextChunk]:
         lane = await self._inbox.open()
         response = self._detokenizer.generate.remote(request, lane.address)
-        return remote.items(response, lane, TextChunk.unpacked)
+        return remote.read_stream(response, lane, TextChunk.unpacked)
 
     async def servable(self, model: str) -> ServableDescription:
-        return await remote.servable(self._decoders[model])
+        return await remote.fetch_servable(self._decoders[model])
 
     async def status(self, model: str) -> DecoderStatus:
-        return cast(DecoderStatus, await remote.reply(self._decoders[model].status.remote()))
+        return cast(DecoderStatus, await remote.call_result(self._decoders[model].status.remote()))

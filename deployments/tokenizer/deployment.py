@@ -40,7 +40,7 @@ class Tokenizer:
         return await asyncio.to_thread(encoder.encode, prompt)
 
     async def _fetch(self, model: str) -> ServableDescription:
-        return await remote.servable(self._decoders[model])
+        return await remote.fetch_servable(self._decoders[model])
 
 
 def _size(prompt: Prompt) -> int:

@@ -188,7 +188,7 @@ class FakeDecoder:
         )
 
     async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
-        await remote.into(reader, self._outlets, self._script.generate(request))
+        await remote.write_stream(reader, self._outlets, self._script.generate(request))
 
     async def replace(self) -> None:
         """The next version of the model takes the place of this one."""
