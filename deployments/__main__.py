@@ -1,7 +1,7 @@
-"""Serve an application on this machine and say how to talk to it: `python -m deployments [CONFIG]`.
+"""Serves an application on this machine and prints how to call it: `python -m deployments [CONFIG]`.
 
-The same as `serve run CONFIG` with Serve's and malloc's throughput settings on and HAProxy as its proxy, plus
-a greeting once it answers.
+Runs `serve run CONFIG` with the throughput settings of Serve and malloc and with HAProxy as its proxy, and
+prints a greeting as soon as the application answers.
 """
 
 import os
@@ -25,11 +25,11 @@ from deployments.serve_output import ServeOutput
 _ENVIRONMENT = {
     **MALLOC_KEEPS_PAGES,
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    # Model servers and what feeds them are not background work, as Ray takes its workers to be.
+    # Ray runs its workers at a low priority, as background work; model servers and decode loops are not.
     "RAY_worker_niceness": "0",
-    # Ten times a second, as is the default, the controller takes a twentieth of a core.
+    # At the default, ten times a second, the controller takes a twentieth of a core.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-    # Nothing stands in front of Serve here that would have to notice that it ends.
+    # No load balancer stands in front of Serve here, so a replica that stops need not wait for one to notice.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
     # Nothing forks while it calls gRPC, and gRPC's notes on forks look like errors.
     "GRPC_ENABLE_FORK_SUPPORT": "0",
@@ -58,6 +58,7 @@ Ctrl-C ends it.
 
 
 def main(path: Path) -> int:
+    """Runs the application that the configuration file `path` describes; returns the exit code."""
     config = yaml.safe_load(path.read_text())
     args = AppArgs.model_validate(config["applications"][0]["args"])
     http = config["http_options"]
@@ -72,7 +73,7 @@ def main(path: Path) -> int:
 
 
 def _serve(path: Path, environment: dict[str, str], http: dict[str, Any], models: list[str]) -> int:
-    # A script's background command starts with Ctrl-C's signal ignored; `serve run` ends by nothing else.
+    # A background command of a script starts with SIGINT ignored, and `serve run` ends only by SIGINT.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     output = ServeOutput(tuple(models))
     print("Starting Ray and Ray Serve ...", file=sys.stderr, flush=True)
@@ -84,7 +85,7 @@ def _serve(path: Path, environment: dict[str, str], http: dict[str, Any], models
         text=True,
         errors="replace",
     )
-    # Ctrl-C reaches the whole process group: `serve run` shuts down, and this waits for it.
+    # Ctrl-C signals the whole process group: `serve run` shuts down, and this process waits for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: serve.send_signal(signal.SIGINT))
     url = f"http://{http['host']}:{http['port']}"
@@ -109,7 +110,7 @@ def _relay(serve: "subprocess.Popen[str]", output: ServeOutput) -> None:
 
 
 def _free(host: str, port: int) -> bool:
-    """HAProxy would listen beside another application, and each would get some of the requests."""
+    """Returns whether a port is free. HAProxy would share a used one, and get only some of the requests."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,6 +1,6 @@
-"""The application that `serve_config.yaml` names: ingress -> tokenizer, detokenizer -> one decoder per model.
+"""The application that `serve_config.yaml` names: its deployments, and which of them call which.
 
-Binds and sizes deployments; does not know what they do.
+ingress -> tokenizer, detokenizer -> one decoder per model.
 """
 
 from typing import Any, TypeAlias, cast
@@ -14,16 +14,16 @@ from deployments.ingress.deployment import Ingress
 from deployments.tokenizer.deployment import Tokenizer
 
 Deployment: TypeAlias = Any
-"""A class under `@serve.deployment`; to type checkers it is still the class."""
+"""A class decorated with `@serve.deployment`; type checkers see the class itself."""
 
 
 def build_app(args: AppArgs) -> Application:
-    """Builds the application. Serve calls this with the checked `args` of `serve_config.yaml`."""
+    """Builds the application. Serve calls it with the `args` of `serve_config.yaml`, validated as AppArgs."""
     return bind(args, Decoder)
 
 
 def bind(args: AppArgs, decoder: Deployment) -> Application:
-    """The application, with `decoder` bound once for each model."""
+    """Binds the deployments to one another, with one deployment of `decoder` for each model."""
     decoders = {
         model.name: sized(decoder, model.decoder, name=f"decoder-{model.name}").bind(model)
         for model in args.models
@@ -34,12 +34,12 @@ def bind(args: AppArgs, decoder: Deployment) -> Application:
 
 
 def sized(deployment: Deployment, args: ReplicaArgs, **options: Any) -> Deployment:
-    """`deployment` with as many replicas, and as much room in each, as `args` say."""
+    """Returns `deployment` with the number of replicas and the resources that `args` give."""
     return deployment.options(
         num_replicas=args.replicas,
         ray_actor_options={"num_cpus": args.num_cpus},
         max_ongoing_requests=args.max_ongoing_requests,
-        # Serve's schema takes no None here.
+        # Serve's schema rejects None for this option.
         **({"max_replicas_per_node": most} if (most := args.max_replicas_per_node) else {}),
         **options,
     )

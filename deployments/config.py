@@ -1,7 +1,7 @@
-"""The application's one configuration, checked at the edge.
+"""The configuration of the application, validated where it enters.
 
-`serve_config.yaml` carries it under `args`. Unknown keys fail. Each deployment receives its own section
-and nothing else.
+It stands in `serve_config.yaml` under `args`. Unknown keys are errors. Each deployment receives only its own
+section.
 """
 
 from collections import Counter
@@ -14,80 +14,85 @@ MIB = 1024 * 1024
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, without unknown keys."""
+    """A section of the configuration: immutable; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ReplicaArgs(Section):
-    """How many processes a deployment runs, and what Ray reserves for each."""
+    """How many replicas (processes) a deployment has, and the resources of each."""
 
     replicas: PositiveInt = 1
     num_cpus: Annotated[float, Field(ge=0)] = 0.1
+    """CPUs that Ray reserves for each replica."""
     max_ongoing_requests: PositiveInt = 1024
+    """Requests that a replica handles at the same time."""
     max_replicas_per_node: PositiveInt | None = None
-    """1 for decoders that share a node's external model server and keep their state in it."""
+    """None: no limit. Set 1 for decoders that keep resident state in an external server on their node."""
 
 
 class ManagedServer(Section):
-    """Model servers that a decoder starts on its own node, supervises and ends with itself."""
+    """Model servers that a decoder starts on its own node, supervises, and stops when it ends."""
 
     base_path: Path
-    """The directory that holds the model's version directories; relative to where Ray was started."""
+    """The directory with the model's version directories; relative to the directory where Ray was started."""
     replicas: PositiveInt = 1
     """Model servers per decoder replica."""
     binary: str | None = None
-    """A `tensorflow_model_server`; None: the one on the PATH, else the embedded server."""
+    """Path of a `tensorflow_model_server`; None: the one on the PATH, else the embedded server."""
     flags: tuple[str, ...] = ()
     """Further flags of the server, such as `--tensorflow_intra_op_parallelism=2`."""
     start_timeout_s: PositiveFloat = 300.0
+    """Seconds within which a started server must have loaded the model."""
 
 
 class ExternalServer(Section):
-    """Model servers that run by themselves."""
+    """Model servers that are started and supervised by someone else."""
 
     addresses: tuple[str, ...] = Field(min_length=1)
     """gRPC targets, such as `10.0.0.7:8500`, `unix:/run/serving.sock` or `dns:///serving:8500`; a DNS name
     stands for every address it resolves to."""
     model_name: str | None = None
-    """The model's name there; None: as here."""
+    """The model's name on these servers; None: the same name as in this configuration."""
     model_version: PositiveInt | None = None
-    """The version to serve; None: the latest that is loaded when the decoder starts."""
+    """The version to serve; None: the latest version that is loaded when the decoder starts."""
 
 
 class DecoderArgs(ReplicaArgs):
-    """The decode loop's limits."""
+    """The limits of one decoder replica's decode loop."""
 
     num_cpus: Annotated[float, Field(ge=0)] = 0.2
     max_batch_size: PositiveInt = 32
-    """Rows in one call of the model server."""
+    """Batch rows in one call of a model server."""
     max_running: PositiveInt = 64
-    """Sequences that hold state at once."""
+    """Sequences that hold state at the same time."""
     max_waiting: Annotated[int, Field(ge=0)] = 256
-    """Sequences that wait for a place; one more is answered with 429."""
+    """Sequences that wait for admission; one more gets HTTP status 429."""
     prefill_token_budget: PositiveInt = 512
-    """Prompt tokens, padding included, that one step may process."""
+    """Prompt tokens that one step may process, padding included."""
     state_bytes: PositiveInt = 1024 * MIB
-    """Memory for the state of all sequences of one decoder replica."""
+    """Bytes for the state of all sequences of one decoder replica."""
     prefix_cache: bool = True
-    """With resident state: whether prompts that begin like an earlier text start from its state."""
+    """With resident state: whether a prompt reuses the state of an earlier sequence with the same prefix."""
     draft_tokens: Annotated[int, Field(ge=0)] = 15
-    """With resident state: how many tokens at most are guessed from a sequence's own text (prompt lookup) and
-    checked in one call, where that is faster; the text stays the same. 0: none."""
+    """With resident state: the longest draft of speculative decoding, in tokens; 0 turns it off. Drafts
+    come from the sequence's own token ids (prompt lookup) and are used where that is faster; the output stays
+    the same."""
     stream_interval_s: PositiveFloat = 0.05
-    """How often a stream moves at most, after its first token; also how long one call may decode, in several
-    steps, while nothing joins, and with resident state how long a part of a prompt may hold up others."""
+    """The least time, in seconds, between two chunks of a stream, after the first. Also how long one call may
+    decode several steps while no sequence waits, and, with resident state, how long one prefill call may
+    delay the others."""
     step_timeout_s: PositiveFloat = 60.0
-    """Deadline of one call."""
+    """Deadline of one call of a model server, in seconds."""
     recovery_timeout_s: PositiveFloat = 60.0
-    """How long sequences wait for a model server to come back before they fail with 503."""
+    """Seconds that sequences wait for a lost model server before they fail with HTTP status 503."""
 
 
 class ModelArgs(Section):
-    """One model of the application: where it is served, and how it is decoded."""
+    """One model of the application: its model servers and the limits of its decoder."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    """What a request says in `model`."""
+    """The name that requests give in `model`."""
     managed: ManagedServer | None = None
     external: ExternalServer | None = None
     decoder: DecoderArgs = DecoderArgs()
@@ -100,13 +105,14 @@ class ModelArgs(Section):
 
     @property
     def server(self) -> ManagedServer | ExternalServer:
+        """The section of the model's servers, of either kind."""
         server = self.managed or self.external
         assert server is not None
         return server
 
 
 class AppArgs(Section):
-    """All of it."""
+    """The whole configuration: the models, and the other deployments' replicas."""
 
     models: tuple[ModelArgs, ...] = Field(min_length=1)
     ingress: ReplicaArgs = ReplicaArgs()

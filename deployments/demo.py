@@ -1,6 +1,6 @@
-"""The demo application, bound: `serve run deployments.demo:app`, `serve build deployments.demo:app`.
+"""The demo application as a module attribute, for `serve run deployments.demo:app` and `serve build`.
 
-The same graph as serve_config.yaml describes, for the commands of Serve that take no arguments.
+The same application as in serve_config.yaml, for those commands of Serve that take no arguments.
 """
 
 from pathlib import Path

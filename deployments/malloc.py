@@ -1,4 +1,4 @@
-"""How processes that move large messages treat memory."""
+"""Settings of glibc's malloc for processes that send and receive large messages."""
 
 MALLOC_KEEPS_PAGES = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
@@ -6,5 +6,5 @@ MALLOC_KEEPS_PAGES = {
     "MALLOC_TOP_PAD_": str(64 << 20),
     "MALLOC_ARENA_MAX": "1",
 }
-"""Environment in which glibc keeps freed pages: a step's tensors take the same ones again, instead of fresh
-ones that the kernel has to clear. For the processes on both sides of a model server's socket."""
+"""Environment variables that make malloc keep freed pages: the tensors of the next step reuse them, instead
+of new pages that the kernel must clear. For the processes on both sides of a model server's socket."""

@@ -1,7 +1,4 @@
-"""What a deployment prepares from servables, once for each version of a model.
-
-Does not know where servables come from, nor what is made of them: both are given.
-"""
+"""A cache of what a deployment prepares from servables, such as tokenizers, once per version of a model."""
 
 import asyncio
 from collections import defaultdict
@@ -15,7 +12,10 @@ Prepared = TypeVar("Prepared")
 
 
 class ServableCache(Generic[Prepared]):
-    """Holds the newest version it has seen of each model."""
+    """Holds one prepared value per model: that of the version fetched last.
+
+    `fetch` returns the servable that is served now under a model's name; `prepare` turns it into the value.
+    """
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class ServableCache(Generic[Prepared]):
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def current(self, model: str, stale: ServableId | None = None) -> Prepared:
-        """What is prepared for `model`; fetched anew where nothing but `stale` is held."""
+        """Returns the value for `model`; fetches the servable if none is held, or only version `stale`."""
         async with self._locks[model]:
             if (held := self._held.get(model)) is None or held[0] == stale:
                 servable = await self._fetch(model)
@@ -36,7 +36,7 @@ class ServableCache(Generic[Prepared]):
             return held[1]
 
     async def exactly(self, servable: ServableId) -> Prepared:
-        """What is prepared for this version; ServableReplaced where it is no longer served."""
+        """Returns the value for this version; raises ServableReplaced if another version is served."""
         if (held := self._held.get(servable.model)) and held[0] == servable:
             return held[1]
         prepared = await self.current(servable.model, stale=held[0] if held else None)

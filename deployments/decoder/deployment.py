@@ -64,7 +64,7 @@ class Decoder:
 
         Raises RequestError (ids or lengths out of range), Overloaded, ModelServerUnavailable.
         """
-        await remote.into(reader, self._outlets, self._chunks(request))
+        await remote.write_stream(reader, self._outlets, self._chunks(request))
 
     async def _chunks(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
         servable = self._backend.servable

@@ -1,1 +1,1 @@
-"""The detokenizer process: token ids to text, stop strings, and the text of log-probabilities."""
+"""The detokenizer process: converts token ids to text and watches for stop strings."""

@@ -1,6 +1,6 @@
-"""The detokenizer deployment: drives a decoder and turns its tokens into text, for every model.
+"""The detokenizer deployment: runs generations on the decoders and converts their token ids to text.
 
-Does not know HTTP or how tokens are chosen; tokenizers come from the servables.
+One deployment serves all models. The tokenizers come from the servables.
 """
 
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ from deployments.streams.outlets import Outlets
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What one servable's tokens stand for."""
+    """The tokenizer of one servable, prepared for decoding, and its end-of-sequence ids."""
 
     decoder: TokenDecoder
     texts: TokenTexts
@@ -30,31 +30,36 @@ class Vocabulary:
 
     @staticmethod
     def of(servable: ServableDescription) -> "Vocabulary":
+        """Builds the vocabulary of `servable`."""
         tokenizer = Tokenizer.from_buffer(servable.tokenizer)
         eos = frozenset(servable.manifest.special_tokens.eos)
         return Vocabulary(TokenDecoder(tokenizer), TokenTexts(tokenizer), eos)
 
     def assembler(self, request: GenerateRequest) -> TextAssembler:
+        """Creates the text assembler of one request."""
         texts = None if request.sampling.logprobs is None else self.texts
-        return TextAssembler(self.decoder, request.prompt_ids, request.stop, self._ends(request), texts)
+        return TextAssembler(self.decoder, request.prompt_ids, request.stop, self._end_ids(request), texts)
 
-    def _ends(self, request: GenerateRequest) -> frozenset[int]:
+    def _end_ids(self, request: GenerateRequest) -> frozenset[int]:
         return frozenset(request.sampling.stop_token_ids).union(() if request.ignore_eos else self.eos)
 
 
 @serve.deployment
 class Detokenizer:
-    """One for all models; `decoders` maps a model's name to its decoder."""
+    """Generates text for every model; `decoders` maps a model's name to its decoder."""
 
     def __init__(self, decoders: remote.Handles) -> None:
         self._decoders = decoders
-        self._inbox = remote.inbox()
+        self._inbox = remote.open_inbox()
         self._outlets = Outlets()
         self._vocabularies = ServableCache(self._fetch, Vocabulary.of)
 
     async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
-        """Put the generation's text into a lane; the chunk with `finish` is the last, whoever ended it."""
-        await remote.into(reader, self._outlets, self._texts(request))
+        """Writes the generation's text chunks into the lane `reader`; the last one has `finish` set.
+
+        Raises the decoder's errors, and ServableReplaced if another version of the model is served by now.
+        """
+        await remote.write_stream(reader, self._outlets, self._texts(request))
 
     async def _texts(self, request: GenerateRequest) -> AsyncGenerator[TextChunk, None]:
         assembler = (await self._vocabularies.exactly(request.servable)).assembler(request)
@@ -68,7 +73,7 @@ class Detokenizer:
     async def _tokens(self, request: GenerateRequest) -> remote.Stream[TokenChunk]:
         lane = await self._inbox.open()
         response = self._decoders[request.servable.model].generate.remote(request, lane.address)
-        return remote.items(response, lane, TokenChunk.unpacked)
+        return remote.read_stream(response, lane, TokenChunk.unpacked)
 
     async def _fetch(self, model: str) -> ServableDescription:
-        return await remote.servable(self._decoders[model])
+        return await remote.fetch_servable(self._decoders[model])

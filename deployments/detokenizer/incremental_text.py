@@ -1,7 +1,8 @@
-"""Token ids, one by one, as text: no delta ends inside a character, and the deltas join to the whole.
+"""Incremental decoding: token ids, one by one, to pieces of text (deltas). Pure.
 
-The whole is what the ids add to the prompt's text, since decoders may drop the white space with which a text
-begins. A delta holds only what no later token can change. Pure; does not know stop strings or requests.
+No delta ends inside a character, a delta holds only text that no later token can change, and the deltas join
+to the text of all ids. That text is decoded as a continuation of the prompt, since decoders may drop white
+space at the beginning of a text.
 """
 
 from collections.abc import Sequence
@@ -10,23 +11,23 @@ from deployments.detokenizer.token_decoder import BROKEN, TokenDecoder
 
 
 class IncrementalText:
-    """The text of one generation."""
+    """The text of one generation, which continues the token ids `prompt`."""
 
     def __init__(self, decoder: TokenDecoder, prompt: Sequence[int] = ()) -> None:
         self._decoder = decoder
         self._window = decoder.beginning(prompt)
-        """Tokens that are decoded together; those before no longer matter."""
+        """Token ids that are decoded together; earlier ids no longer change the text."""
         self._shown = len(decoder.decode(self._window))
-        """Characters of the window's text that are in deltas, or are the prompt's."""
+        """Characters of the window's text that were returned already, or belong to the prompt."""
         self._length = 0
 
     @property
     def length(self) -> int:
-        """Characters so far, with whole ones that are held back."""
+        """Characters so far, including complete ones that are still held back."""
         return self._length + max(0, len(self._whole_characters()) - self._shown)
 
     def push(self, token: int) -> str:
-        """The text that `token` settles; empty while a later one can still change it."""
+        """Adds a token id and returns the new text; empty while a later token can still change it."""
         kind = self._decoder.kind(token)
         if not kind.shown:
             return ""
@@ -35,17 +36,17 @@ class IncrementalText:
             return ""
         text = self._decoder.decode(self._window)
         delta = self._release(text.removesuffix(BROKEN))
-        # Alone, a token without a text could not show a decoder that the text has begun.
+        # The window must begin with a token that has text, so that the decoder sees that the text has begun.
         if kind.text and not text.endswith(BROKEN):
             self._window, self._shown = [token], len(kind.text)
         return delta
 
     def flush(self) -> str:
-        """The rest, once no more tokens come: a character that was never completed, as the whole shows it."""
+        """Returns the rest after the last token; an incomplete character comes as the decoder shows it."""
         return self._release(self._decoder.decode(self._window))
 
     def _whole_characters(self) -> str:
-        """Of the window's text."""
+        """Returns the window's text up to its last complete character."""
         for end in range(len(self._window), 0, -1):
             text = self._decoder.decode(self._window[:end])
             if not text.endswith(BROKEN):

@@ -1,8 +1,8 @@
-"""Stop strings: where a text that arrives in pieces must end. Pure.
+"""Stop strings: finds where a text that arrives in pieces must end. Pure.
 
-The first stop string to be complete ends the text; of two that become complete with the same character, the
-longer. So the result does not depend on how the text was cut into pieces. Text that could still become a stop
-string is held back. Does not know tokens.
+The stop string that is complete first ends the text; if two are complete with the same character, the longer
+one does. So the result does not depend on how the text was cut into pieces. Text that may be the beginning of
+a stop string is held back.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Text that is safe to show; `stopped` where a stop string followed it."""
+    """Text that can be shown; `stopped` is true if a stop string followed it."""
 
     text: str
     stopped: bool
 
 
 class StopStrings:
-    """Watches one text for `stops`, none of which is empty."""
+    """Searches one text for any of the strings `stops`; an empty one is not allowed."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         assert all(stops), "an empty stop string would end every text"
@@ -27,7 +27,7 @@ class StopStrings:
         self._held = ""
 
     def push(self, text: str) -> Released:
-        """The next piece; not to be called once stopped."""
+        """Adds the next piece and returns the text that can be shown. Must not be called once stopped."""
         text = self._held + text
         if (start := self._find(text)) is not None:
             self._held = ""
@@ -37,7 +37,7 @@ class StopStrings:
         return Released(text[:keep], stopped=False)
 
     def flush(self) -> str:
-        """What is held back, once no more text comes."""
+        """Returns the text that is held back, after the last piece."""
         held, self._held = self._held, ""
         return held
 
@@ -47,7 +47,10 @@ class StopStrings:
         return min(spans)[1] if spans else None
 
     def _beginning_of_stop(self, text: str) -> int:
-        """Where the longest end of `text` begins that a stop string begins with; its length if none does."""
+        """Returns the start of the longest suffix of `text` that is a prefix of a stop string.
+
+        If there is none, returns the length of `text`.
+        """
         for start in range(max(0, len(text) - self._longest + 1), len(text)):
             tail = text[start:]
             if any(stop.startswith(tail) for stop in self._stops):

@@ -1,7 +1,4 @@
-"""The text of one generation out of its tokens: incremental decoding, then stop strings. Pure.
-
-Does not know where tokens come from, nor where text goes.
-"""
+"""Assembles the text of one generation from its tokens: incremental decoding, then stop strings. Pure."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,10 +10,10 @@ from deployments.messages import FinishReason, TextChunk, TextLogprobs, TokenChu
 
 
 class TextAssembler:
-    """Turns token chunks into text chunks; `eos` are the ids that end a generation without a text.
+    """Converts the token chunks of one generation to text chunks.
 
-    The text goes on from that of `prompt`. With `texts`, chunks bring log-probabilities, which are told with
-    the tokens that they belong to.
+    `prompt` holds the token ids that the text continues, `end_ids` those that end a generation and are not
+    shown. With `texts`, the token chunks must have log-probabilities, and the text chunks get them.
     """
 
     def __init__(
@@ -24,42 +21,46 @@ class TextAssembler:
         decoder: TokenDecoder,
         prompt: Sequence[int],
         stops: Sequence[str],
-        eos: Collection[int],
+        end_ids: Collection[int],
         texts: TokenTexts | None = None,
     ) -> None:
         self._text = IncrementalText(decoder, prompt)
         self._stops = StopStrings(stops)
-        self._eos = eos
+        self._end_ids = end_ids
         self._texts = texts
         self._tokens = 0
         self._cached = 0
-        self._told: list[TextLogprobs] = []
+        self._logprobs: list[TextLogprobs] = []
 
     def push(self, chunk: TokenChunk) -> TextChunk | None:
-        """What can be shown now; None where nothing can. The chunk with `finish` is the last."""
+        """Adds `chunk` and returns the new text; None if there is none yet and the generation goes on.
+
+        No chunk may follow a result whose `finish` is set.
+        """
         self._cached += chunk.cached
         shown: list[str] = []
-        for i, token in enumerate(self._spoken(chunk)):
+        for i, token in enumerate(self._shown_ids(chunk)):
             self._tokens += 1
             if chunk.logprobs is not None:
-                self._tell(token, chunk.logprobs[i])
+                self._add_logprobs(token, chunk.logprobs[i])
             released = self._stops.push(self._text.push(token))
             shown.append(released.text)
             if released.stopped:
                 return self._chunk(shown, FinishReason.STOP)
-        self._tokens += len(chunk.ids) - len(self._spoken(chunk))
-        return self._last(shown, chunk.finish) if chunk.finish else self._some(shown)
+        self._tokens += len(chunk.ids) - len(self._shown_ids(chunk))
+        return self._last(shown, chunk.finish) if chunk.finish else self._delta(shown)
 
-    def _tell(self, token: int, logprobs: TokenLogprobs) -> None:
+    def _add_logprobs(self, token: int, logprobs: TokenLogprobs) -> None:
         if self._texts is not None:
             text = self._texts.of(token, logprobs.logprob)
-            self._told.append(TextLogprobs(text, self._text.length, self._texts.top(logprobs)))
+            self._logprobs.append(TextLogprobs(text, self._text.length, self._texts.top(logprobs)))
 
-    def _spoken(self, chunk: TokenChunk) -> tuple[int, ...]:
-        ended = chunk.finish is FinishReason.STOP and chunk.ids and chunk.ids[-1] in self._eos
+    def _shown_ids(self, chunk: TokenChunk) -> tuple[int, ...]:
+        """Returns the ids of `chunk` without the one that ended the generation."""
+        ended = chunk.finish is FinishReason.STOP and chunk.ids and chunk.ids[-1] in self._end_ids
         return chunk.ids[:-1] if ended else chunk.ids
 
-    def _some(self, shown: list[str]) -> TextChunk | None:
+    def _delta(self, shown: list[str]) -> TextChunk | None:
         return self._chunk(shown, None) if any(shown) else None
 
     def _last(self, shown: list[str], finish: FinishReason) -> TextChunk:
@@ -72,5 +73,5 @@ class TextAssembler:
     def _chunk(self, shown: list[str], finish: FinishReason | None) -> TextChunk:
         tokens, self._tokens = self._tokens, 0
         cached, self._cached = self._cached, 0
-        told, self._told = tuple(self._told), []
-        return TextChunk("".join(shown), tokens, finish, None if self._texts is None else told, cached)
+        logprobs, self._logprobs = tuple(self._logprobs), []
+        return TextChunk("".join(shown), tokens, finish, None if self._texts is None else logprobs, cached)

@@ -1,7 +1,6 @@
-"""Single tokens as the API shows them beside their probabilities: a text, and the bytes that it stands for.
+r"""Single tokens as the API shows them beside their log-probabilities: as text and as bytes. Pure.
 
-A token that is a part of a character has no text; it is shown as OpenAI's API does, `bytes:\xe2\x80`. Pure;
-does not know generations.
+A token that is only a part of a character is shown as OpenAI's API shows it: `bytes:\xe2\x80`.
 """
 
 from tokenizers import Tokenizer, pre_tokenizers
@@ -9,28 +8,28 @@ from tokenizers import Tokenizer, pre_tokenizers
 from deployments.detokenizer.token_decoder import BROKEN, BYTE
 from deployments.messages import TokenLogprobs, TokenText
 
-LEAST = -9999.0
-"""Stands for an impossible token's log-probability: JSON has no -inf."""
+MIN_LOGPROB = -9999.0
+"""Shown in place of lower log-probabilities, such as -inf, which JSON cannot hold."""
 
 
 class TokenTexts:
-    """Of one tokenizer; each token is looked at once."""
+    """The texts of one tokenizer's tokens. The text of each token id is computed once."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._known: dict[int, tuple[str, bytes | None]] = {}
 
     def of(self, token: int, logprob: float) -> TokenText:
-        """`token` as it is shown."""
+        """Returns the token id `token` as it is shown, with its log-probability."""
         if (known := self._known.get(token)) is None:
-            known = self._known[token] = self._look(token)
-        return TokenText(*known, max(logprob, LEAST))
+            known = self._known[token] = self._text_and_bytes(token)
+        return TokenText(*known, max(logprob, MIN_LOGPROB))
 
     def top(self, logprobs: TokenLogprobs) -> tuple[TokenText, ...]:
-        """The likeliest tokens."""
+        """Returns the likeliest tokens of one position as they are shown, likeliest first."""
         return tuple(self.of(*each) for each in logprobs.top)
 
-    def _look(self, token: int) -> tuple[str, bytes | None]:
+    def _text_and_bytes(self, token: int) -> tuple[str, bytes | None]:
         text = self._text(token)
         if BROKEN not in text:
             return text, text.encode()
@@ -38,13 +37,13 @@ class TokenTexts:
         return (text, None) if raw is None else (_escaped(raw), raw)
 
     def _text(self, token: int) -> str:
-        """What it adds to a text that has begun: decoders may drop a first token's white space."""
+        """Returns the text that `token` adds to another: decoders may drop a first token's white space."""
         once, twice = (self._tokenizer.decode([token] * n, skip_special_tokens=False) for n in (1, 2))
         return twice.removeprefix(once) if twice.startswith(once) else once
 
 
 def _raw(piece: str) -> bytes | None:
-    """The bytes of a vocabulary's entry, where it is written as bytes."""
+    """Returns the bytes that a vocabulary entry spells; None if it does not spell bytes."""
     if match := BYTE.fullmatch(piece):
         return bytes.fromhex(match[1])
     values = [_BYTES.get(character) for character in piece]
@@ -56,7 +55,7 @@ def _escaped(raw: bytes) -> str:
 
 
 def _byte_characters() -> dict[str, int]:
-    """The byte that each character of a byte-level vocabulary stands for."""
+    """Maps each character of a byte-level vocabulary to the byte that it stands for."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(0x100) if byte not in printable]
     characters = {chr(byte): byte for byte in printable}

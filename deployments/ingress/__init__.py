@@ -1,1 +1,4 @@
-"""The HTTP side: OpenAI's schemas, Server-Sent Events and errors. Knows no tokens, only text and counts."""
+"""The ingress process: OpenAI's HTTP API, with its schemas, Server-Sent Events and errors.
+
+It handles text and counts of tokens. Token ids only pass through it.
+"""

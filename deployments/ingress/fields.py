@@ -1,24 +1,24 @@
-"""Types of single fields: what JSON may hold, as the values that the rest uses.
-
-Does not know in which requests they stand.
-"""
+"""Types of single request fields: they validate JSON values and convert them to the values used here."""
 
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-MOST_STOPS = 16
-LONGEST_STOP = 1024
-MOST_BIASES = 1024
-MOST_STOP_IDS = 64
-MOST_LOGPROBS = 20
-LONGEST_ID = 9
-"""Digits."""
-STRONGEST_BIAS = 100
+from deployments.messages import LogitBias
+
+MAX_STOPS = 16
+MAX_STOP_LENGTH = 1024
+"""Characters of one stop string."""
+MAX_BIASES = 1024
+MAX_STOP_IDS = 64
+MAX_LOGPROBS = 20
+MAX_ID_DIGITS = 9
+MAX_BIAS = 100
+"""The greatest absolute value of a logit bias."""
 
 
 def _well_formed(text: str) -> str:
-    """JSON can hold unpaired surrogates; Unicode text cannot."""
+    """Rejects unpaired surrogates, which JSON can contain and Unicode text cannot."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("It should be valid Unicode, without unpaired surrogates")
     return text
@@ -29,6 +29,7 @@ def _is_ids(value: object) -> bool:
 
 
 def _prompt(value: Any) -> str | tuple[int, ...]:
+    """Accepts text, a list of token ids, or a list with one of these."""
     if isinstance(value, str):
         return _well_formed(value)
     if _is_ids(value):
@@ -45,11 +46,12 @@ def _only(prompts: list[Any]) -> str | tuple[int, ...]:
 
 
 def _stop(value: Any) -> Any:
+    """Turns a single stop string into a list of one."""
     return [value] if isinstance(value, str) else value
 
 
 def _parts(value: Any) -> Any:
-    """Text, or a list of `{"type": "text", "text": ...}` as one text, a line for each."""
+    """Joins a list of parts `{"type": "text", "text": ...}` with line breaks; other values pass unchanged."""
     if not isinstance(value, list):
         return value
     return "\n".join(_text_of(part) for part in value)
@@ -63,11 +65,11 @@ def _text_of(part: Any) -> str:
 
 
 def _biases(value: Any) -> Any:
-    """An object from token ids to numbers, as pairs."""
+    """Converts an object that maps token ids to numbers into pairs."""
     if not isinstance(value, dict):
         raise ValueError("It should be an object with token ids as its keys")
-    if len(value) > MOST_BIASES:
-        raise ValueError(f"It should have at most {MOST_BIASES} keys, and this one has {len(value)}")
+    if len(value) > MAX_BIASES:
+        raise ValueError(f"It should have at most {MAX_BIASES} keys, and this one has {len(value)}")
     biases = {_token_id(key): _bias(key, bias) for key, bias in value.items()}
     if len(biases) < len(value):
         raise ValueError("A token id is given more than once")
@@ -75,25 +77,23 @@ def _biases(value: Any) -> Any:
 
 
 def _token_id(key: str) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) <= LONGEST_ID):
+    if not (key.isascii() and key.isdigit() and len(key) <= MAX_ID_DIGITS):
         raise ValueError(f"The key {key[:99]!r} should be a token id, such as '50256'")
     return int(key)
 
 
 def _bias(key: str, bias: Any) -> float:
-    if type(bias) not in (int, float) or not -STRONGEST_BIAS <= bias <= STRONGEST_BIAS:
-        raise ValueError(
-            f"The bias of {key[:99]!r} should be a number from {-STRONGEST_BIAS} to {STRONGEST_BIAS}"
-        )
+    if type(bias) not in (int, float) or not -MAX_BIAS <= bias <= MAX_BIAS:
+        raise ValueError(f"The bias of {key[:99]!r} should be a number from {-MAX_BIAS} to {MAX_BIAS}")
     return float(bias)
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_well_formed)]
-StopString: TypeAlias = Annotated[Text, Field(min_length=1, max_length=LONGEST_STOP)]
+UnicodeText: TypeAlias = Annotated[str, AfterValidator(_well_formed)]
+StopString: TypeAlias = Annotated[UnicodeText, Field(min_length=1, max_length=MAX_STOP_LENGTH)]
 
 PromptField: TypeAlias = Annotated[str | tuple[int, ...], BeforeValidator(_prompt)]
-StopField: TypeAlias = Annotated[list[StopString], BeforeValidator(_stop), Field(max_length=MOST_STOPS)]
-ContentField: TypeAlias = Annotated[Text, BeforeValidator(_parts)]
+StopField: TypeAlias = Annotated[list[StopString], BeforeValidator(_stop), Field(max_length=MAX_STOPS)]
+ContentField: TypeAlias = Annotated[UnicodeText, BeforeValidator(_parts)]
 
 Temperature: TypeAlias = Annotated[float, Field(ge=0, le=2)]
 TopP: TypeAlias = Annotated[float, Field(gt=0, le=1)]
@@ -104,8 +104,8 @@ MaxTokens: TypeAlias = Annotated[int, Field(ge=1)]
 MinTokens: TypeAlias = Annotated[int, Field(ge=0)]
 Penalty: TypeAlias = Annotated[float, Field(ge=-2, le=2)]
 RepetitionPenalty: TypeAlias = Annotated[float, Field(gt=0, le=2)]
-LogitBias: TypeAlias = Annotated[tuple[tuple[int, float], ...], BeforeValidator(_biases)]
+LogitBiasField: TypeAlias = Annotated[LogitBias, BeforeValidator(_biases)]
 TokenId: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
-StopTokenIds: TypeAlias = Annotated[list[TokenId], Field(max_length=MOST_STOP_IDS)]
+StopTokenIds: TypeAlias = Annotated[list[TokenId], Field(max_length=MAX_STOP_IDS)]
 AllowedTokenIds: TypeAlias = Annotated[list[TokenId], Field(min_length=1)]
-Logprobs: TypeAlias = Annotated[int, Field(ge=0, le=MOST_LOGPROBS)]
+LogprobsCount: TypeAlias = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]

@@ -1,13 +1,10 @@
-"""From what a client said to a complete GenerateRequest: defaults and limits. Pure.
-
-Does not know HTTP or where the prompt came from.
-"""
+"""Completes a client's parameters to a GenerateRequest: fills in defaults and checks lengths. Pure."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
 from deployments.errors import ContextOverflow, RequestError
-from deployments.messages import EncodedPrompt, GenerateRequest, SamplingParams
+from deployments.messages import EncodedPrompt, GenerateRequest, LogitBias, SamplingParams
 
 MASK_64 = 2**64 - 1
 
@@ -16,13 +13,13 @@ Value = TypeVar("Value", int, float)
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What the client said of the answer; None where it said nothing."""
+    """The parameters of the answer as the client gave them; None for those it left out."""
 
     max_tokens: int | None = None
     max_tokens_param: str = "max_tokens"
-    """The field that `max_tokens` came in, for messages."""
+    """The name of the field that `max_tokens` came in, for error messages."""
     default_max_tokens: int | None = None
-    """Where `max_tokens` is None; None: the model's own."""
+    """Used if `max_tokens` is None; None: the model's own default."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -31,7 +28,7 @@ class RequestOptions:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float | None = None
-    logit_bias: tuple[tuple[int, float], ...] = ()
+    logit_bias: LogitBias = ()
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
@@ -43,11 +40,15 @@ class RequestOptions:
 def resolve(
     request_id: str, prompt: EncodedPrompt, options: RequestOptions, random_seed: int
 ) -> GenerateRequest:
-    """The request as the decoder takes it; RequestError where its lengths cannot be kept."""
+    """Builds the complete request. `random_seed` is used if the client gave no seed.
+
+    Raises RequestError if `min_tokens` exceeds `max_tokens`, ContextOverflow if the prompt and
+    `max_tokens` together exceed the context length.
+    """
     max_tokens = _max_tokens(prompt, options)
     if options.min_tokens > max_tokens:
         raise RequestError(
-            f"min_tokens {options.min_tokens} is more than the {max_tokens} that the answer may have.",
+            f"min_tokens is {options.min_tokens}, but the answer may have at most {max_tokens} tokens.",
             "min_tokens",
         )
     return GenerateRequest(
@@ -64,14 +65,14 @@ def resolve(
 def _sampling(prompt: EncodedPrompt, options: RequestOptions, random_seed: int) -> SamplingParams:
     defaults = prompt.defaults
     return SamplingParams(
-        temperature=_first(options.temperature, defaults.temperature),
-        top_k=_first(options.top_k, defaults.top_k),
-        top_p=_first(options.top_p, defaults.top_p),
-        min_p=_first(options.min_p, defaults.min_p),
-        seed=_first(options.seed, random_seed) & MASK_64,
+        temperature=_given_or(defaults.temperature, options.temperature),
+        top_k=_given_or(defaults.top_k, options.top_k),
+        top_p=_given_or(defaults.top_p, options.top_p),
+        min_p=_given_or(defaults.min_p, options.min_p),
+        seed=_given_or(random_seed, options.seed) & MASK_64,
         presence_penalty=options.presence_penalty,
         frequency_penalty=options.frequency_penalty,
-        repetition_penalty=_first(options.repetition_penalty, defaults.repetition_penalty),
+        repetition_penalty=_given_or(defaults.repetition_penalty, options.repetition_penalty),
         logit_bias=options.logit_bias,
         min_tokens=options.min_tokens,
         stop_token_ids=options.stop_token_ids,
@@ -82,9 +83,9 @@ def _sampling(prompt: EncodedPrompt, options: RequestOptions, random_seed: int) 
 
 def _max_tokens(prompt: EncodedPrompt, options: RequestOptions) -> int:
     room = prompt.context_length - len(prompt.ids)
-    assert room >= 1, "the tokenizer refuses prompts that leave no room"
+    assert room >= 1, "the tokenizer rejects prompts that fill the context"
     if options.max_tokens is None:
-        return min(_first(options.default_max_tokens, prompt.defaults.max_tokens), room)
+        return min(_given_or(prompt.defaults.max_tokens, options.default_max_tokens), room)
     if options.max_tokens > room:
         raise ContextOverflow(
             f"The model's context holds {prompt.context_length} tokens, but {len(prompt.ids)} in the prompt "
@@ -95,5 +96,5 @@ def _max_tokens(prompt: EncodedPrompt, options: RequestOptions) -> int:
     return options.max_tokens
 
 
-def _first(said: Value | None, default: Value) -> Value:
-    return default if said is None else said
+def _given_or(default: Value, given: Value | None) -> Value:
+    return default if given is None else given

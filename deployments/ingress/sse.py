@@ -1,7 +1,4 @@
-"""Server-Sent Events: a generation as a stream of chunks, closed with the connection.
-
-Does not know what chunks look like; the format makes them.
-"""
+"""Server-Sent Events: a generation as a stream of chunks. The generation ends with the connection."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
@@ -9,30 +6,34 @@ from dataclasses import dataclass, replace
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from deployments.ingress import json_body
-from deployments.ingress.error_handlers import error_body, known
-from deployments.ingress.responses import Format, Usage
-from deployments.ingress.service import Generation
+from deployments.ingress.error_handlers import as_client_error, error_body
+from deployments.ingress.formats import AnswerFormat, Usage
+from deployments.ingress.responses import encode_json
+from deployments.ingress.service import StartedGeneration
 from deployments.messages import TextChunk
 
 DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True)
-class UsageWishes:
-    """When a stream tells its usage."""
+class UsageOptions:
+    """When a stream reports its usage."""
 
     at_end: bool = False
+    """In a chunk of its own, after all others."""
     always: bool = False
+    """In every chunk."""
 
 
 class EventStream(StreamingResponse):
-    """The response; however it ends, the generation ends with it."""
+    """The streamed response. It closes the generation however the response ends."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, generation: Generation, shape: Format, wishes: UsageWishes) -> None:
-        super().__init__(events(generation, shape, wishes), headers={"cache-control": "no-cache"})
+    def __init__(
+        self, generation: StartedGeneration, answer_format: AnswerFormat, options: UsageOptions
+    ) -> None:
+        super().__init__(_events(generation, answer_format, options), headers={"cache-control": "no-cache"})
         self._generation = generation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,32 +43,36 @@ class EventStream(StreamingResponse):
             await self._generation.aclose()
 
 
-async def events(generation: Generation, shape: Format, wishes: UsageWishes) -> AsyncGenerator[bytes, None]:
-    """The events, framed; a failure is the last of them, in OpenAI's shape."""
+async def _events(
+    generation: StartedGeneration, answer_format: AnswerFormat, options: UsageOptions
+) -> AsyncGenerator[bytes, None]:
+    """Yields the events. If the generation fails, the last one is OpenAI's error object."""
     try:
-        async for chunk in _chunks(generation, shape, wishes):
+        async for chunk in _chunks(generation, answer_format, options):
             yield _event(chunk)
         yield DONE
     except Exception as error:
-        yield _event(json_body.encode(error_body(known(error))))
+        yield _event(encode_json(error_body(as_client_error(error))))
 
 
-async def _chunks(generation: Generation, shape: Format, wishes: UsageWishes) -> AsyncIterator[bytes]:
+async def _chunks(
+    generation: StartedGeneration, answer_format: AnswerFormat, options: UsageOptions
+) -> AsyncIterator[bytes]:
     usage = Usage(generation.prompt_tokens, 0, generation.cached_tokens)
-    for opening in shape.opening(usage if wishes.always else None):
+    for opening in answer_format.opening(usage if options.always else None):
         yield opening
     async for chunk in generation.chunks():
         usage = replace(usage, completion=usage.completion + chunk.tokens)
-        for shown in _shown(chunk, shape, usage if wishes.always else None):
-            yield shown
-    if wishes.at_end:
-        yield shape.usage(usage)
+        for encoded in _encode(chunk, answer_format, usage if options.always else None):
+            yield encoded
+    if options.at_end:
+        yield answer_format.usage(usage)
 
 
-def _shown(chunk: TextChunk, shape: Format, usage: Usage | None) -> tuple[bytes, ...]:
+def _encode(chunk: TextChunk, answer_format: AnswerFormat, usage: Usage | None) -> tuple[bytes, ...]:
     if chunk.finish:
-        return shape.finish(chunk.text, chunk.finish, usage, chunk.logprobs)
-    return (shape.delta(chunk.text, usage, chunk.logprobs),)
+        return answer_format.finish(chunk.text, chunk.finish, usage, chunk.logprobs)
+    return (answer_format.delta(chunk.text, usage, chunk.logprobs),)
 
 
 def _event(data: bytes) -> bytes:

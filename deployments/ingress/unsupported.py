@@ -1,6 +1,6 @@
-"""Fields of the API that exist but are not supported here: accepted at the values that change nothing.
+"""Fields of OpenAI's API and its common extensions that are not supported here.
 
-Does not know the fields that are supported.
+They are accepted with their neutral values, which ask for nothing beyond what an answer is without them.
 """
 
 from collections.abc import Collection, Mapping
@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 from deployments.errors import RequestError
 
-Neutral: TypeAlias = Mapping[str, Collection[object]]
-"""The values of each field that change nothing; `null` is always one."""
+NeutralValues: TypeAlias = Mapping[str, Collection[object]]
+"""The accepted values of each unsupported field; `null` is always accepted."""
 
 IGNORED = frozenset(
     {
@@ -26,9 +26,9 @@ IGNORED = frozenset(
         "verbosity",
     }
 )
-"""Accepted with any value: they describe the request, or ask for what no answer has to follow."""
+"""Accepted with any value and ignored: they describe the request, or are hints that a server may ignore."""
 
-COMMON: Neutral = {
+COMMON: NeutralValues = {
     "bad_words": [[]],
     "best_of": [1],
     "echo": [False],
@@ -41,8 +41,8 @@ COMMON: Neutral = {
     "spaces_between_special_tokens": [True],
     "use_beam_search": [False],
 }
-COMPLETION: Neutral = {**COMMON, "suffix": [""]}
-CHAT: Neutral = {
+COMPLETION: NeutralValues = {**COMMON, "suffix": [""]}
+CHAT: NeutralValues = {
     **COMMON,
     "add_generation_prompt": [True],
     "audio": [],
@@ -57,19 +57,28 @@ CHAT: Neutral = {
     "tools": [[]],
     "web_search_options": [],
 }
-MESSAGE: Neutral = {"annotations": [[]], "audio": [], "function_call": [], "refusal": [], "tool_calls": [[]]}
+MESSAGE: NeutralValues = {
+    "annotations": [[]],
+    "audio": [],
+    "function_call": [],
+    "refusal": [],
+    "tool_calls": [[]],
+}
 
 
-def without_unsupported(body: Mapping[str, Any], neutral: Neutral) -> dict[str, Any]:
-    """The fields that matter; RequestError where an unsupported one would change the result."""
-    said = {name: value for name, value in body.items() if value is not None and name not in IGNORED}
-    for name in said.keys() & neutral.keys():
-        _check(name, said.pop(name), neutral[name])
-    return said
+def without_unsupported(body: Mapping[str, Any], neutral_values: NeutralValues) -> dict[str, Any]:
+    """Returns `body` without null values, ignored fields and unsupported fields.
+
+    Raises RequestError if an unsupported field has a value that is not neutral.
+    """
+    fields = {name: value for name, value in body.items() if value is not None and name not in IGNORED}
+    for name in fields.keys() & neutral_values.keys():
+        _check(name, fields.pop(name), neutral_values[name])
+    return fields
 
 
-def _check(name: str, value: object, neutral: Collection[object]) -> None:
-    if value not in neutral:
-        allowed = " or ".join(repr(each) for each in neutral)
-        advice = f"only {allowed} is" if neutral else "no value is"
+def _check(name: str, value: object, neutral_values: Collection[object]) -> None:
+    if value not in neutral_values:
+        allowed = " or ".join(repr(each) for each in neutral_values)
+        advice = f"only {allowed} is" if neutral_values else "no value is"
         raise RequestError(f"{name!r} is not supported: {advice} allowed here.", name)

@@ -1,5 +1,5 @@
-"""Streams between processes, at a cost per step: one frame carries all that a process has for another.
+"""Streams of chunks between processes. One frame carries all items that a process sends another at a time.
 
-A generation is one ordinary call between deployments. What it yields travels beside the call, over a
-connection that all generations between the two processes share.
+A generation is one ordinary call between deployments. Its chunks travel beside the call, over a connection (a
+link) that all generations between the two processes share, each in a lane of its own.
 """

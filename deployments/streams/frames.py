@@ -1,4 +1,4 @@
-"""What goes over a connection: frames of items, each for a lane. Pure."""
+"""The format of a link: length-prefixed frames of items, each addressed to a lane. Pure."""
 
 import struct
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from typing import Any, TypeAlias
 import msgpack
 
 Item: TypeAlias = tuple[int, Any]
-"""(lane, plain value): what msgpack carries."""
+"""(lane number, value); the value consists of types that msgpack encodes."""
 
 HEADER = struct.Struct(">I")
-"""Bytes of the frame's body."""
+"""Precedes each frame: the length of its body in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkAddress:
-    """Where a process listens, and what it wants to be told by whoever connects."""
+    """Where a process listens, and the key that a writer sends first to be accepted."""
 
     host: str
     port: int
@@ -25,18 +25,18 @@ class LinkAddress:
 
 @dataclass(frozen=True, slots=True)
 class LaneAddress:
-    """Where one generation's items go."""
+    """Where the items of one generation go: a process and the number of a lane there."""
 
     link: LinkAddress
     lane: int
 
 
-def encode(items: Sequence[Item]) -> bytes:
-    """A frame with its header."""
+def encode_frame(items: Sequence[Item]) -> bytes:
+    """Encodes `items` as a frame, header included."""
     body: bytes = msgpack.packb(items)
     return HEADER.pack(len(body)) + body
 
 
-def decode(body: bytes) -> list[Item]:
-    """The items of a frame's body."""
+def decode_body(body: bytes) -> list[Item]:
+    """Decodes the items of a frame from its body, without the header."""
     return [(lane, value) for lane, value in msgpack.unpackb(body, use_list=False)]

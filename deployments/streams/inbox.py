@@ -1,4 +1,4 @@
-"""The listening side: takes frames from any number of processes and sorts their items into lanes."""
+"""The reading side of links: receives frames from other processes and sorts their items into lanes."""
 
 import asyncio
 import hmac
@@ -7,13 +7,13 @@ import secrets
 from collections import deque
 from typing import Any
 
-from deployments.streams.frames import HEADER, LaneAddress, LinkAddress, decode
+from deployments.streams.frames import HEADER, LaneAddress, LinkAddress, decode_body
 
 KEY_BYTES = 16
 
 
 class Lane:
-    """What comes for one generation, in order; ends by an error at the latest."""
+    """The queue of values received for one generation, in the order in which they were sent."""
 
     def __init__(self, inbox: "Inbox", address: LaneAddress) -> None:
         self.address = address
@@ -23,16 +23,17 @@ class Lane:
         self._filled = asyncio.Event()
 
     def put(self, value: Any) -> None:
+        """Appends a value that was received."""
         self._values.append(value)
         self._filled.set()
 
     def fail(self, error: Exception) -> None:
-        """Nothing more will come; what is there is still handed out."""
+        """Ends the lane: `take` raises `error` (the first one given) once the queue is empty."""
         self._error = self._error or error
         self._filled.set()
 
     async def take(self) -> Any:
-        """The next value; the error once there are none left."""
+        """Returns the next value, waiting for it if necessary; raises the error of `fail` at the end."""
         while not self._values:
             if self._error is not None:
                 raise self._error
@@ -41,12 +42,12 @@ class Lane:
         return self._values.popleft()
 
     def close(self) -> None:
-        """Whatever still comes for it is dropped."""
+        """Removes the lane from the inbox: values that arrive later are dropped."""
         self._inbox.forget(self)
 
 
 class Inbox:
-    """One for each process that reads."""
+    """Listens on a port of `host` and holds the lanes of one process."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -57,7 +58,7 @@ class Inbox:
         self._server: asyncio.Server | None = None
 
     async def open(self) -> Lane:
-        """A new lane; the first one makes the inbox listen."""
+        """Opens a new lane. The first call starts listening."""
         async with self._starting:
             if self._server is None:
                 self._server = await asyncio.start_server(self._read, self._host, 0)
@@ -68,9 +69,11 @@ class Inbox:
         return lane
 
     def forget(self, lane: Lane) -> None:
+        """Removes `lane`; called by `Lane.close`."""
         self._lanes.pop(lane.address.lane, None)
 
     async def close(self) -> None:
+        """Stops listening."""
         if self._server is not None:
             self._server.close()
 
@@ -81,12 +84,12 @@ class Inbox:
                     (size,) = HEADER.unpack(await reader.readexactly(HEADER.size))
                     self._deliver(await reader.readexactly(size))
         except (asyncio.IncompleteReadError, ConnectionError):
-            # The other process closed or died; its calls, which fail beside this, tell the lanes.
+            # The writing process closed or died. Its calls fail too, and their failures end the lanes.
             pass
         finally:
             writer.close()
 
     def _deliver(self, body: bytes) -> None:
-        for number, value in decode(body):
+        for number, value in decode_body(body):
             if lane := self._lanes.get(number):
                 lane.put(value)

@@ -1,17 +1,17 @@
-"""The writing side: one connection to each process that reads, shared by all generations for it."""
+"""The writing side of links: one connection to each reading process, shared by all its generations."""
 
 import asyncio
 from typing import Any
 
-from deployments.streams.frames import Item, LaneAddress, LinkAddress, encode
+from deployments.streams.frames import Item, LaneAddress, LinkAddress, encode_frame
 
 
 class LinkLostError(ConnectionError):
-    """The process that reads is gone, or the way to it."""
+    """The reading process ended or cannot be reached."""
 
 
 class Outlet:
-    """One connection. What is sent within one turn of the event loop leaves in one frame."""
+    """One connection. All items sent within one turn of the event loop leave in one frame."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -20,11 +20,12 @@ class Outlet:
 
     @property
     def lost(self) -> bool:
-        # The other side never says anything, but that it closes.
+        """Whether the connection is known to be closed."""
+        # The reading side sends nothing, so the only event here is the end of the connection.
         return self._reader.at_eof() or self._writer.is_closing()
 
     def send(self, lane: int, value: Any) -> None:
-        """LinkLostError where the connection is known to be gone."""
+        """Queues a value for `lane`; raises LinkLostError if the connection is known to be closed."""
         if self.lost:
             raise LinkLostError("the connection to the reader of a stream was lost")
         if not self._items:
@@ -32,29 +33,33 @@ class Outlet:
         self._items.append((lane, value))
 
     async def drain(self) -> None:
-        """Wait while the reader is far behind."""
+        """Waits until the write buffer has room; raises LinkLostError if the connection breaks."""
         try:
             await self._writer.drain()
         except ConnectionError as error:
             raise LinkLostError(str(error)) from error
 
     def close(self) -> None:
+        """Closes the connection."""
         self._writer.close()
 
     def _flush(self) -> None:
         items, self._items = self._items, []
-        self._writer.write(encode(items))
+        self._writer.write(encode_frame(items))
 
 
 class Outlets:
-    """One for each process that writes."""
+    """The outlets of one writing process, by the address of the reader."""
 
     def __init__(self) -> None:
         self._outlets: dict[LinkAddress, Outlet] = {}
         self._opening: dict[LinkAddress, asyncio.Lock] = {}
 
     async def to(self, address: LaneAddress) -> Outlet:
-        """The connection to the reader of a lane; LinkLostError where there is no way to it."""
+        """Returns the connection to the reader of a lane, opening it if needed.
+
+        Raises LinkLostError if the reader cannot be reached.
+        """
         link = address.link
         async with self._opening.setdefault(link, asyncio.Lock()):
             outlet = self._outlets.get(link)
@@ -63,6 +68,7 @@ class Outlets:
         return outlet
 
     async def close(self) -> None:
+        """Closes all connections."""
         for outlet in self._outlets.values():
             outlet.close()
 

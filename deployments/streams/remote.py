@@ -1,6 +1,7 @@
-"""Calls between deployments: failures arrive as they were raised, an abandoned stream is cancelled.
+"""Calls between deployments through Ray Serve's handles, with single results and with streams of chunks.
 
-Knows Ray Serve's handles; does not know what the answers are for.
+A failure is raised here as the exception that the other process raised; a stream that its reader abandons is
+cancelled in the other process.
 """
 
 import asyncio
@@ -19,69 +20,84 @@ from deployments.streams.frames import LaneAddress
 from deployments.streams.inbox import Inbox, Lane
 from deployments.streams.outlets import LinkLostError, Outlets
 
-_LATEST_S = 1.0
-"""How long after its call is over a stream's last items may come."""
+_LAST_ITEMS_TIMEOUT_S = 1.0
+"""How long a stream still waits for items after its call has ended."""
 
 
 class Packable(Protocol):
-    """A chunk of a stream; the one with `finish` is the last."""
+    """A chunk of a stream. The chunk whose `finish` is set is the last."""
 
     @property
-    def finish(self) -> FinishReason | None: ...
+    def finish(self) -> FinishReason | None:
+        """Why the stream ends here; None if more chunks follow."""
 
-    def packed(self) -> Packed: ...
+    def packed(self) -> Packed:
+        """Returns the chunk as plain values."""
 
 
 Chunk = TypeVar("Chunk", bound=Packable)
-Out = TypeVar("Out", covariant=True)
+ChunkOut = TypeVar("ChunkOut", covariant=True)
 
 
-class Stream(Protocol[Out]):
-    """Ends by itself or by `aclose`, which may come before its first item was asked for."""
+class Stream(Protocol[ChunkOut]):
+    """An asynchronous iterator of chunks. `aclose` ends it early, even before its first chunk was read."""
 
-    def __aiter__(self) -> AsyncIterator[Out]: ...
+    def __aiter__(self) -> AsyncIterator[ChunkOut]: ...
 
-    async def __anext__(self) -> Out: ...
+    async def __anext__(self) -> ChunkOut: ...
 
     async def aclose(self) -> None: ...
 
 
 Handle: TypeAlias = Any
-"""A DeploymentHandle, whose methods are known only by name."""
+"""A DeploymentHandle. Its methods are those of the deployment, which type checkers cannot see."""
 Handles: TypeAlias = Mapping[str, Handle]
+"""The decoders of an application, by the name of their model."""
 
 
-async def reply(response: Awaitable[Any]) -> Any:
-    """The value of a remote call."""
+async def call_result(response: Awaitable[Any]) -> Any:
+    """Awaits a remote call and returns its result.
+
+    Raises the TensorloomError that the other process raised, Overloaded if its queue is full, and
+    ModelServerUnavailable if the process ended.
+    """
     with _failures_as_raised():
         return await response
 
 
-async def servable(decoder: Handle) -> ServableDescription:
-    """What a decoder serves. By reference: a tokenizer can be larger than a message between replicas."""
-    return cast(ServableDescription, await reply(decoder.options(_by_reference=True).servable.remote()))
+async def fetch_servable(decoder: Handle) -> ServableDescription:
+    """Asks a decoder for the servable version that it serves."""
+    # By reference, since a tokenizer can be larger than a message between replicas may be.
+    return cast(ServableDescription, await call_result(decoder.options(_by_reference=True).servable.remote()))
 
 
-def inbox() -> Inbox:
-    """An inbox at the address under which other nodes know this one."""
+def open_inbox() -> Inbox:
+    """Creates an inbox at the address under which other nodes reach this one."""
     host = get_node_ip_address()  # type: ignore[no-untyped-call]
     return Inbox(host)
 
 
-def items(response: Any, lane: Lane, unpacked: Callable[[Any], Chunk]) -> Stream[Chunk]:
-    """What a call puts into `lane`, up to the finish; whoever stops listening before cancels the call."""
-    return _Items(response, lane, unpacked)
+def read_stream(response: Any, lane: Lane, unpacked: Callable[[Any], Chunk]) -> Stream[Chunk]:
+    """Returns the stream of chunks that the call behind `response` writes into `lane`.
+
+    It ends with the chunk whose `finish` is set. Closing it before that cancels the call. A failure of the
+    call is raised after the chunks that came before it.
+    """
+    return _LaneStream(response, lane, unpacked)
 
 
-class _Items(Generic[Chunk]):
-    """Not a generator: one that was never begun would not notice that it is closed."""
+class _LaneStream(Generic[Chunk]):
+    """The stream of `read_stream`.
+
+    A class, since closing an async generator that was never started does not run its `finally`.
+    """
 
     def __init__(self, response: Any, lane: Lane, unpacked: Callable[[Any], Chunk]) -> None:
         self._response = response
         self._lane = lane
         self._unpacked = unpacked
-        self._ended = asyncio.ensure_future(reply(response))
-        self._ended.add_done_callback(partial(_tell, lane))
+        self._ended = asyncio.ensure_future(call_result(response))
+        self._ended.add_done_callback(partial(_fail_lane_after, lane))
         self._open = True
 
     def __aiter__(self) -> Self:
@@ -111,7 +127,7 @@ class _Items(Generic[Chunk]):
         packed = await self._lane.take()
         if packed is None:
             await self._ended
-            raise errors.TensorloomError("A stream ended without its finish.")
+            raise errors.TensorloomError("A stream ended without a finish reason.")
         return self._unpacked(packed)
 
     def _close(self) -> None:
@@ -119,8 +135,11 @@ class _Items(Generic[Chunk]):
         self._lane.close()
 
 
-async def into(lane: LaneAddress, outlets: Outlets, chunks: Stream[Chunk]) -> None:
-    """Put `chunks` into a lane, as the other side of `items`."""
+async def write_stream(lane: LaneAddress, outlets: Outlets, chunks: Stream[Chunk]) -> None:
+    """Writes `chunks` into a lane that the caller reads with `read_stream`, and closes them.
+
+    Raises what `chunks` raises, and ModelServerUnavailable if the reader is lost.
+    """
     try:
         async with aclosing(chunks):
             outlet = await outlets.to(lane)
@@ -128,7 +147,7 @@ async def into(lane: LaneAddress, outlets: Outlets, chunks: Stream[Chunk]) -> No
                 async for chunk in chunks:
                     outlet.send(lane.lane, chunk.packed())
             except Exception:
-                # The failure itself goes with the call; this says that nothing more comes before it.
+                # None tells the reader that no chunk follows; the call itself carries the failure.
                 outlet.send(lane.lane, None)
                 raise
             await outlet.drain()
@@ -136,14 +155,14 @@ async def into(lane: LaneAddress, outlets: Outlets, chunks: Stream[Chunk]) -> No
         raise errors.ModelServerUnavailable(f"A stream between two processes broke: {error}") from error
 
 
-def _tell(lane: Lane, ended: "asyncio.Future[Any]") -> None:
-    """Once the call is over no more is sent: what is on its way comes soon, or never."""
+def _fail_lane_after(lane: Lane, ended: "asyncio.Future[Any]") -> None:
+    """Ends `lane` a while after its call: items that are on their way arrive soon or never."""
     if ended.cancelled():
         return
     error = ended.exception()
     if not isinstance(error, Exception):
-        error = errors.ModelServerUnavailable("The end of a stream was lost; try again later.")
-    asyncio.get_running_loop().call_later(_LATEST_S, lane.fail, error)
+        error = errors.ModelServerUnavailable("The last part of a stream was lost; try again later.")
+    asyncio.get_running_loop().call_later(_LAST_ITEMS_TIMEOUT_S, lane.fail, error)
 
 
 @contextmanager
@@ -157,11 +176,11 @@ def _failures_as_raised() -> Iterator[None]:
 
 
 def _known(error: Exception) -> errors.TensorloomError | None:
-    """What failed on the other side, out of Ray's wrapping, or what it means that the call itself failed."""
+    """Returns the TensorloomError inside Ray's wrapping, or the one for a failure of the call itself."""
     if found := errors.find(error):
         return found
     if isinstance(error, BackPressureError):
-        return errors.Overloaded("Too many requests wait already; try again later.")
+        return errors.Overloaded("Too many requests are waiting already; try again later.")
     if isinstance(error, RayActorError | DeploymentUnavailableError):
-        return errors.ModelServerUnavailable("A process that serves this model went away; try again later.")
+        return errors.ModelServerUnavailable("A process that serves this model ended; try again later.")
     return None

@@ -1,1 +1,1 @@
-"""The tokenizer process: prompts and chats to token ids."""
+"""The tokenizer process: converts prompts and chats to token ids."""

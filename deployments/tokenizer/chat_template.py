@@ -1,7 +1,7 @@
-"""A model's chat template: a conversation as the text that the model was trained on.
+"""A model's chat template: renders a conversation as the text format that the model was trained on.
 
 Renders as the transformers library does. Templates come with servables, so they run in Jinja's immutable
-sandbox. Does not know tokens, except for the texts of the special ones that templates name.
+sandbox.
 """
 
 import json
@@ -20,10 +20,10 @@ from deployments.messages import ChatMessage
 
 
 class ChatTemplate:
-    """One template, compiled when it is first used: a broken one leaves plain completions alone."""
+    """One template. It is compiled at its first use, so that a broken one does not affect completions."""
 
     def __init__(self, source: str, tokens: Mapping[str, str]) -> None:
-        """`tokens`: texts of special tokens by the names that the template may use, such as `eos_token`."""
+        """`tokens` maps the names that templates use, such as `eos_token`, to the texts of special tokens."""
         self._source = source
         self._tokens = tokens
 
@@ -32,7 +32,7 @@ class ChatTemplate:
         return _environment().from_string(self._source)
 
     def render(self, messages: Sequence[ChatMessage]) -> str:
-        """The prompt for the assistant's next message; RequestError where the template refuses."""
+        """Renders the prompt for the assistant's next message; raises RequestError if the template fails."""
         try:
             return self._template.render(
                 messages=[_plain(message) for message in messages],
@@ -41,17 +41,18 @@ class ChatTemplate:
                 add_generation_prompt=True,
                 **self._tokens,
             )
-        # A template is a program that came with the model: it can fail in any way.
+        # A template is a program that came with the model: it can raise anything.
         except Exception as error:
             raise RequestError(f"The model's chat template refuses: {error}", param="messages") from error
 
 
 class GenerationTag(Extension):
-    """The block that marks what the assistant says, for training; here it is like any other text."""
+    """The block `generation`, which marks the assistant's text for training; here it has no effect."""
 
     tags = {"generation"}  # noqa: RUF012
 
     def parse(self, parser: Parser) -> nodes.Node:
+        """Parses the block to the nodes inside it."""
         line = next(parser.stream).lineno
         return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
 
@@ -78,7 +79,7 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """Jinja's own is for HTML, and escapes more."""
+    """Replaces Jinja's own `tojson`, which escapes characters for HTML."""
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )

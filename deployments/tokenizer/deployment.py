@@ -1,6 +1,6 @@
-"""The tokenizer deployment: prompts to token ids, for every model of the application.
+"""The tokenizer deployment: converts prompts to token ids.
 
-Does not know HTTP, sampling or decoding; tokenizers and templates come from the servables.
+One deployment serves all models. The tokenizers and chat templates come from the servables.
 """
 
 import asyncio
@@ -21,26 +21,29 @@ from deployments.streams import remote
 from deployments.tokenizer.prompt_encoder import PromptEncoder
 
 LONG_PROMPT = 20_000
-"""Characters from which a prompt is encoded in a thread, so that it does not hold up the others."""
+"""Characters from which on a prompt is encoded in a thread, so that other requests need not wait."""
 
 
 @serve.deployment
 class Tokenizer:
-    """One for all models; `decoders` maps a model's name to its decoder."""
+    """Encodes prompts for every model; `decoders` maps a model's name to its decoder."""
 
     def __init__(self, decoders: remote.Handles) -> None:
         self._decoders = decoders
         self._encoders = ServableCache(self._fetch, PromptEncoder)
 
     async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt:
-        """The prompt as ids; `stale` is a version known to be served no longer."""
+        """Encodes a prompt; `stale` is a version that is known to be replaced and must not be used.
+
+        Raises RequestError if the model cannot take the prompt, ContextOverflow if it is too long.
+        """
         encoder = await self._encoders.current(prompt.model, stale)
         if _size(prompt) < LONG_PROMPT:
             return encoder.encode(prompt)
         return await asyncio.to_thread(encoder.encode, prompt)
 
     async def _fetch(self, model: str) -> ServableDescription:
-        return await remote.servable(self._decoders[model])
+        return await remote.fetch_servable(self._decoders[model])
 
 
 def _size(prompt: Prompt) -> int:

@@ -1,7 +1,4 @@
-"""Prompts as token ids, for one servable: pure, without Ray.
-
-Does not know what the ids are for, beyond that the model's vocabulary must hold them.
-"""
+"""Encodes prompts as token ids with the tokenizer and the chat template of one servable. Pure."""
 
 from functools import singledispatchmethod
 
@@ -20,7 +17,7 @@ from deployments.tokenizer.chat_template import ChatTemplate
 
 
 class PromptEncoder:
-    """A servable's tokenizer and chat template."""
+    """The prompt encoder of one servable."""
 
     def __init__(self, servable: ServableDescription) -> None:
         self._servable = servable.id
@@ -31,7 +28,10 @@ class PromptEncoder:
         self._template = None if source is None else ChatTemplate(source, texts)
 
     def encode(self, prompt: Prompt) -> EncodedPrompt:
-        """RequestError where this model cannot take the prompt, or answer it within its context."""
+        """Encodes a prompt; an empty one becomes the model's beginning-of-sequence token.
+
+        Raises RequestError if the model cannot take the prompt, ContextOverflow if it fills the context.
+        """
         ids = self._ids(prompt) or self._beginning()
         if len(ids) >= self._manifest.context_length:
             raise ContextOverflow(
@@ -48,7 +48,7 @@ class PromptEncoder:
 
     @singledispatchmethod
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        raise AssertionError(f"{type(prompt).__name__} is no prompt")
+        raise AssertionError(f"{type(prompt).__name__} is not a type of prompt")
 
     @_ids.register
     def _(self, prompt: TextPrompt) -> tuple[int, ...]:
@@ -75,17 +75,21 @@ class PromptEncoder:
     def _text_ids(self, text: str, param: str, add_special_tokens: bool) -> tuple[int, ...]:
         try:
             ids = self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
-        # The library raises bare exceptions, where a vocabulary has no token for what is unknown to it.
+        # The library raises plain Exception if the vocabulary has no token for a part of the text.
         except Exception as error:
             raise RequestError(f"The model's tokenizer cannot encode this text: {error}", param) from error
         if (highest := max(ids, default=-1)) >= self._manifest.vocabulary_size:
             token = self._tokenizer.id_to_token(highest)
-            raise RequestError(f"The model does not have the token {token!r} of this text.", param)
+            raise RequestError(f"The model does not have the token {token!r} that this text contains.", param)
         return tuple(ids)
 
     def _beginning(self) -> tuple[int, ...]:
+        """Returns the id that an empty prompt stands for: beginning of sequence, else end of sequence."""
         special = self._manifest.special_tokens
         for token in (special.bos, *special.eos):
             if token is not None:
                 return (token,)
-        raise RequestError("The prompt is empty, and this model has no token to begin with.", "prompt")
+        raise RequestError(
+            "The prompt is empty, and the model has no beginning- or end-of-sequence token to start from.",
+            "prompt",
+        )

@@ -1,4 +1,4 @@
-"""The application that tests ask over HTTP: four models of the fake decoder."""
+"""The application that tests call over HTTP: four models of the fake decoder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,5 +28,5 @@ class Application:
     decoders: Mapping[str, DeploymentHandle[Any]]
 
     def wait_until_running(self, number: int, model: str = "echo") -> None:
-        """Returns once `number` generations of `model` hold a row."""
+        """Waits until exactly `number` generations of `model` are running."""
         self.decoders[model].until_running.remote(number).result(timeout_s=30)

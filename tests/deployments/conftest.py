@@ -1,4 +1,4 @@
-"""One Ray and one Serve for all tests of the graph, with the fake decoder in it; and one end of a link."""
+"""One Ray and one Serve for all tests of the application, with the fake decoder; and an inbox."""
 
 import os
 import socket

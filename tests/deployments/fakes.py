@@ -1,14 +1,15 @@
-"""A servable of bytes and a decoder that echoes: every answer can be worked out by hand.
+"""A servable with a byte tokenizer and a decoder that echoes: every answer can be computed by hand.
 
 The tokenizer has one token for each byte, with the byte as its id, and `<bos>` = 256, `<eos>` = 257. So the
 prompt "ab" is (97, 98). The fake decoder answers with the prompt itself, one token per chunk, and then
 <eos>: for "ab" the chunks are (97,), (98,) and (257,) with finish "stop"; with max_tokens = 1 the only chunk
-is (97,) with finish "length". The chat template joins the contents of the messages, and refuses nobody's.
+is (97,) with finish "length". The chat template joins the contents of the messages, and rejects messages
+whose author is named "nobody".
 
-Where it is asked for log-probabilities, token t had -0.5, and t, t + 1, t + 2, ... were the likeliest in its
-place, with -0.5, -1.5, -2.5, ...
+If log-probabilities are asked for, token t has -0.5, and the likeliest tokens at its position are t, t + 1,
+t + 2, ... with -0.5, -1.5, -2.5, ...
 
-Prompts that begin with a mark are scripted instead:
+Prompts that begin with an exclamation mark are scripted instead:
 
     !overloaded     Overloaded at once                !unavailable    ModelServerUnavailable at once
     !overflow       ContextOverflow at once           !bug            a plain RuntimeError at once
@@ -53,7 +54,7 @@ TEMPLATE = (
 
 
 def byte_tokenizer() -> Tokenizer:
-    """One token for each byte, the byte as its id; then <bos> and <eos>."""
+    """Builds the tokenizer with one token per byte, the byte as its id; then <bos> and <eos>."""
     vocabulary = {character: byte for byte, character in enumerate(_byte_characters())}
     tokenizer = Tokenizer(models.BPE(vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -63,7 +64,7 @@ def byte_tokenizer() -> Tokenizer:
 
 
 def _byte_characters() -> list[str]:
-    """The printable characters that stand for bytes in byte-level vocabularies, in the order of the bytes."""
+    """Returns the characters that stand for bytes in byte-level vocabularies, in the order of the bytes."""
     printable = [
         *range(ord("!"), ord("~") + 1),
         *range(ord("¡"), ord("¬") + 1),
@@ -75,7 +76,7 @@ def _byte_characters() -> list[str]:
 
 
 def servable(model: str = "echo", chat: bool = True, version: int = 1) -> ServableDescription:
-    """The byte model, of any name."""
+    """Describes the byte model, under any name."""
     manifest = Manifest(
         name=model,
         family="fake",
@@ -91,7 +92,7 @@ def servable(model: str = "echo", chat: bool = True, version: int = 1) -> Servab
 
 @dataclass
 class Script:
-    """The fake decoder without Serve."""
+    """The fake decoder, without Serve."""
 
     servable: ServableDescription
     running: int = 0
@@ -113,7 +114,7 @@ class Script:
             self.change.notify_all()
 
     async def until_running(self, number: int) -> None:
-        """Returns once exactly `number` generations are running."""
+        """Waits until exactly `number` generations are running."""
         async with self.change:
             await self.change.wait_for(lambda: self.running == number)
 
@@ -160,13 +161,13 @@ def _logprobs(token: int, request: GenerateRequest) -> tuple[TokenLogprobs, ...]
 
 
 def _wide(servable: ServableDescription) -> bytes:
-    """The tokenizer with 6 MB of white space, which JSON allows."""
+    """Returns the tokenizer followed by 6 MB of white space, which JSON allows."""
     return servable.tokenizer + b" " * 6_000_000
 
 
 @serve.deployment
 class FakeDecoder:
-    """The fake, bound like the real one; "mute" does not chat, and the tokenizer of "wide" is a large one."""
+    """The fake as a deployment. The model "mute" has no chat template, and "wide" has a large tokenizer."""
 
     def __init__(self, args: ModelArgs) -> None:
         self._script = Script(servable(args.name, chat=args.name != "mute"))
@@ -188,10 +189,10 @@ class FakeDecoder:
         )
 
     async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
-        await remote.into(reader, self._outlets, self._script.generate(request))
+        await remote.write_stream(reader, self._outlets, self._script.generate(request))
 
     async def replace(self) -> None:
-        """The next version of the model takes the place of this one."""
+        """Replaces the servable by the next version of the model."""
         version = self._script.servable.id.version + 1
         self._script.servable = servable(self._script.servable.id.model, version=version)
 

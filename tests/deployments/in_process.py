@@ -23,7 +23,7 @@ from tests.deployments.fakes import Script, servable
 
 
 class InProcess:
-    """Backends of two models: `echo`, and `mute`, which does not chat. Remembers what it was asked."""
+    """Backends of two models: `echo`, and `mute`, which has no chat template. Records the requests."""
 
     models = ("echo", "mute")
 

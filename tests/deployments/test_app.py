@@ -1,4 +1,4 @@
-"""The application as `serve_config.yaml` builds it."""
+"""The application, built from the arguments in `serve_config.yaml`."""
 
 import subprocess
 import sys

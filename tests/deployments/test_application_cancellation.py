@@ -1,4 +1,4 @@
-"""A client that goes away frees its row, wherever its request is."""
+"""A client that disconnects frees its batch row, wherever its request is."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ from tests.deployments.application import Application
 
 
 def _request_and_leave(application: Application, **body: object) -> None:
-    """Sends the request, waits until the decoder works on it, and closes the connection."""
+    """Sends a request, waits until the decoder works on it, and closes the connection."""
     content = json.dumps({"model": "echo", "max_tokens": 40, **body}).encode()
     address = urlsplit(application.url)
     head = (

@@ -1,4 +1,4 @@
-"""Failures of the decoder, two hops away, as answers over HTTP."""
+"""Failures of the decoder, two hops away, become HTTP answers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What Ray is told about HAProxy."""
+"""The settings with which Ray starts HAProxy."""
 
 import socket
 import subprocess

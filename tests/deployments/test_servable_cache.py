@@ -1,4 +1,4 @@
-"""What is prepared from servables is prepared once for each version."""
+"""The cache prepares a value once for each version of a servable."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.deployments.fakes import servable
 
 
 class Source:
-    """Serves `version`, and counts how often it was asked."""
+    """Serves `version`, and counts the fetches."""
 
     def __init__(self) -> None:
         self.version = 1

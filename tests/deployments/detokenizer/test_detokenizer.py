@@ -1,4 +1,4 @@
-"""A generation's tokens as text chunks: what is shown, what is counted, how it ends."""
+"""Token chunks to text chunks: which text is shown, which tokens are counted, how a generation ends."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ STOP, LENGTH = FinishReason.STOP, FinishReason.LENGTH
 
 
 def assembled(chunks: Sequence[TokenChunk], stops: Sequence[str] = (), eos: int = EOS) -> list[TextChunk]:
-    """The chunks up to the one with `finish`."""
+    """Returns the text chunks, up to the one with `finish`."""
     assembler, out = TextAssembler(TokenDecoder(byte_tokenizer()), (), stops, {eos}), []
     for chunk in chunks:
         if text := assembler.push(chunk):
@@ -77,7 +77,7 @@ def test_a_character_that_stays_broken_can_complete_a_stop_string() -> None:
 
 
 def told(chunks: Sequence[TokenChunk], stops: Sequence[str] = ()) -> list[list[tuple[str, int]]]:
-    """By text chunk, the tokens with their places, of a request that asks for probabilities."""
+    """Returns the tokens and their offsets, by text chunk, for a request that asks for log-probabilities."""
     tokenizer = byte_tokenizer()
     assembler = TextAssembler(TokenDecoder(tokenizer), (), stops, {EOS}, TokenTexts(tokenizer))
     texts = [text for chunk in chunks if (text := assembler.push(chunk))]

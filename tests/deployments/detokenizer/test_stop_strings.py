@@ -11,7 +11,7 @@ stops = st.lists(st.text(ALPHABET, min_size=1, max_size=4), max_size=4)
 
 
 def shown(pieces: list[str], stops: list[str]) -> tuple[str, bool]:
-    """What comes out for `pieces`, and whether a stop string ended it."""
+    """Returns the text released for `pieces`, and whether a stop string ended it."""
     watch, out = StopStrings(stops), []
     for piece in pieces:
         released = watch.push(piece)
@@ -22,7 +22,7 @@ def shown(pieces: list[str], stops: list[str]) -> tuple[str, bool]:
 
 
 def cut(text: str, stops: list[str]) -> tuple[str, bool]:
-    """The definition, character by character: the first to be complete ends the text."""
+    """Cuts `text` by the definition, character by character: the stop string complete first ends it."""
     for end in range(1, len(text) + 1):
         lengths = [len(stop) for stop in stops if text[:end].endswith(stop)]
         if lengths:

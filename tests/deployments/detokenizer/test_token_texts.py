@@ -2,7 +2,7 @@
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from deployments.detokenizer.token_texts import LEAST, TokenTexts
+from deployments.detokenizer.token_texts import MIN_LOGPROB, TokenTexts
 from deployments.messages import TokenText
 from tests.deployments.fakes import EOS, byte_tokenizer
 
@@ -20,11 +20,11 @@ def test_special_tokens_are_shown_by_name() -> None:
 
 
 def test_an_impossible_token_has_a_probability_that_json_can_hold() -> None:
-    assert TokenTexts(byte_tokenizer()).of(97, float("-inf")).logprob == LEAST
+    assert TokenTexts(byte_tokenizer()).of(97, float("-inf")).logprob == MIN_LOGPROB
 
 
 def test_white_space_that_begins_a_word_is_shown() -> None:
-    """A decoder of this kind drops it from the first word of a text."""
+    """A decoder of this kind drops the white space before the first word of a text."""
     tokenizer = Tokenizer(models.WordLevel({"▁the": 0, "▁a": 1}, unk_token="▁a"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()

@@ -1,4 +1,4 @@
-"""What clients may send, and what is made of it."""
+"""Request bodies: what is accepted, and the requests that they become."""
 
 import json
 from dataclasses import replace
@@ -169,7 +169,7 @@ async def test_top_logprobs_need_logprobs() -> None:
     for said in ({"top_logprobs": 1}, {"top_logprobs": 1, "logprobs": False}):
         error = await refused(CHAT, {**CONVERSATION, **said})
         assert error["param"] == "top_logprobs"
-        assert "only allowed where 'logprobs' is true" in error["message"]
+        assert "only allowed when 'logprobs' is true" in error["message"]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ async def test_token_ids_must_be_in_the_vocabulary(name: str) -> None:
 async def test_an_answer_cannot_be_longer_than_it_may_be() -> None:
     error = await refused(COMPLETIONS, {**COMPLETION, "max_tokens": 3, "min_tokens": 4})
     assert error["param"] == "min_tokens"
-    assert "min_tokens 4 is more than the 3 that the answer may have" in error["message"]
+    assert "min_tokens is 4, but the answer may have at most 3 tokens" in error["message"]
 
 
 async def test_a_least_length_needs_a_token_that_does_not_end_the_answer() -> None:

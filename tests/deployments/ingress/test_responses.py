@@ -1,4 +1,4 @@
-"""What the ingress answers, where that needs no Serve."""
+"""The answers of the ingress, without Serve."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import pytest
 
 from deployments.errors import ModelServerUnavailable
 from deployments.ingress import service
-from deployments.ingress.routes import LARGEST_BODY
+from deployments.ingress.routes import MAX_BODY_BYTES
 from deployments.messages import DecoderStatus, EncodedPrompt, FinishReason, GenerateRequest, TextChunk
 from tests.deployments.fakes import EOS
 from tests.deployments.in_process import InProcess, client
@@ -133,7 +133,7 @@ async def test_a_chat_has_an_object_for_each_token() -> None:
 
 
 async def test_chunks_of_a_stream_bring_the_probabilities_of_their_own_tokens() -> None:
-    """The text of the last byte comes with the first's probabilities: one character."""
+    """Two bytes make one character: its text comes with the log-probabilities of both tokens."""
     got = await chunks("/v1/completions", {**COMPLETION, "logprobs": 1, "prompt": "aéb"})
     told = [chunk["choices"][0]["logprobs"] for chunk in got]
     assert [each and each["text_offset"] for each in told] == [[0], [1, 1], [2], None]
@@ -245,7 +245,7 @@ async def test_a_body_without_content_type_is_json_and_a_form_is_refused() -> No
 
 
 async def test_a_body_beyond_all_bounds_is_refused() -> None:
-    body = {"model": "echo", "prompt": "a" * LARGEST_BODY}
+    body = {"model": "echo", "prompt": "a" * MAX_BODY_BYTES}
     answer = await ask("POST", "/v1/completions", json=body)
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "request_too_large"
@@ -281,8 +281,8 @@ async def test_the_application_is_healthy_while_every_model_has_a_server() -> No
 
 
 async def test_a_model_that_is_not_ready_is_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request for a model whose decoder could not start once waited for ever."""
-    monkeypatch.setattr(service, "PATIENCE_S", 0.01)
+    """Formerly, a request for a model whose decoder could not start waited forever."""
+    monkeypatch.setattr(service, "BACKEND_TIMEOUT_S", 0.01)
     backends = InProcess()
 
     async def never(*_: object) -> EncodedPrompt:
@@ -297,7 +297,7 @@ async def test_a_model_that_is_not_ready_is_refused_in_the_end(monkeypatch: pyte
 async def test_a_decoder_that_falls_silent_before_the_first_chunk_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(service, "BACKEND_TIMEOUT_S", 0.01)
     backends = InProcess()
 
     async def no_status(_: str) -> DecoderStatus:
@@ -309,7 +309,7 @@ async def test_a_decoder_that_falls_silent_before_the_first_chunk_is_given_up(
 
 
 async def test_a_request_that_waits_long_for_its_turn_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(service, "BACKEND_TIMEOUT_S", 0.01)
     backends = InProcess()
     looked = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Links within one process: what is put in at one end comes out at the other."""
+"""Links within one process: values that one end sends, the other end receives."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.messages import FinishReason, TextChunk, TextLogprobs, TokenChunk, TokenLogprobs, TokenText
-from deployments.streams.frames import HEADER, LaneAddress, decode, encode
+from deployments.streams.frames import HEADER, LaneAddress, decode_body, encode_frame
 from deployments.streams.inbox import Lane
 from deployments.streams.outlets import LinkLostError, Outlets
 
@@ -20,10 +20,10 @@ values = st.recursive(
 
 @given(st.lists(st.tuples(st.integers(0, 2**32), values)))
 def test_a_frame_carries_its_items(items):
-    frame = encode(items)
+    frame = encode_frame(items)
     (size,) = HEADER.unpack(frame[: HEADER.size])
     assert size == len(frame) - HEADER.size
-    assert decode(frame[HEADER.size :]) == items
+    assert decode_body(frame[HEADER.size :]) == items
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_frame_carries_its_items(items):
     ],
 )
 def test_chunks_come_out_of_a_frame_as_they_went_in(chunk):
-    ((_, packed),) = decode(encode([(0, chunk.packed())])[HEADER.size :])
+    ((_, packed),) = decode_body(encode_frame([(0, chunk.packed())])[HEADER.size :])
     assert type(chunk).unpacked(packed) == chunk
     assert repr(type(chunk).unpacked(packed)) == repr(chunk), "of the same types, too"
 
@@ -69,7 +69,7 @@ async def test_lanes_get_their_own_values_in_order(inbox, outlets):
 
 async def test_what_is_sent_within_one_turn_travels_in_one_frame(inbox, outlets, monkeypatch):
     delivered = []
-    monkeypatch.setattr(inbox, "_deliver", lambda body: delivered.append(decode(body)))
+    monkeypatch.setattr(inbox, "_deliver", lambda body: delivered.append(decode_body(body)))
     lanes = [await inbox.open() for _ in range(16)]
     outlet = await outlets.to(lanes[0].address)
 

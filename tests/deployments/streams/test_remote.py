@@ -1,4 +1,4 @@
-"""A call's stream: whenever nobody wants it any more, its call is cancelled and its lane is gone."""
+"""A call's stream: once its reader abandons it, its call is cancelled and its lane is removed."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ LAST = TextChunk("b", 1, FinishReason.STOP)
 
 
 class Response(asyncio.Future[None]):
-    """What a handle's call gives: one that ends when it is told, or cancelled."""
+    """The response of a handle's call; a test sets its result or sees it cancelled."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def test_items_come_up_to_the_finish_and_the_call_is_left_to_end(inbox: In
     response = Response()
     for chunk in (TextChunk("a", 1), LAST, TextChunk("never", 1)):
         lane.put(chunk.packed())
-    got = [chunk async for chunk in remote.items(response, lane, TextChunk.unpacked)]
+    got = [chunk async for chunk in remote.read_stream(response, lane, TextChunk.unpacked)]
     assert got == [TextChunk("a", 1), LAST]
     assert not response.cancelled()
     assert not _is_open(inbox, lane)
@@ -40,14 +40,14 @@ async def test_items_come_up_to_the_finish_and_the_call_is_left_to_end(inbox: In
 
 async def test_one_that_is_closed_before_its_first_item_was_asked_for(inbox: Inbox, lane: Lane) -> None:
     response = Response()
-    await remote.items(response, lane, TextChunk.unpacked).aclose()
+    await remote.read_stream(response, lane, TextChunk.unpacked).aclose()
     assert response.cancelled()
     assert not _is_open(inbox, lane)
 
 
 async def test_one_whose_reader_is_cancelled(inbox: Inbox, lane: Lane) -> None:
     response = Response()
-    reader = asyncio.ensure_future(anext(remote.items(response, lane, TextChunk.unpacked)))
+    reader = asyncio.ensure_future(anext(remote.read_stream(response, lane, TextChunk.unpacked)))
     await asyncio.sleep(0)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -60,8 +60,8 @@ async def test_one_that_ends_without_its_finish_says_so_once(inbox: Inbox, lane:
     response = Response()
     response.set_result(None)
     lane.put(None)
-    items = remote.items(response, lane, TextChunk.unpacked)
-    with pytest.raises(TensorloomError, match="without its finish"):
+    items = remote.read_stream(response, lane, TextChunk.unpacked)
+    with pytest.raises(TensorloomError, match="without a finish reason"):
         await anext(items)
     assert [chunk async for chunk in items] == []
     assert not _is_open(inbox, lane)
@@ -85,7 +85,7 @@ async def test_a_client_that_leaves_before_its_stream_was_read_leaves_nothing(
     inbox: Inbox, lane: Lane
 ) -> None:
     response = Response()
-    service = Service(Leaving(remote.items(response, lane, TextChunk.unpacked)))
+    service = Service(Leaving(remote.read_stream(response, lane, TextChunk.unpacked)))
     request = asyncio.ensure_future(service.generate("cmpl", TextPrompt("echo", "a"), RequestOptions()))
     with pytest.raises(asyncio.CancelledError):
         await request

@@ -1,4 +1,4 @@
-"""Prompts as token ids, by a servable's own tokenizer and template."""
+"""Prompts are encoded as token ids by the servable's own tokenizer and template."""
 
 import json
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_an_empty_prompt_is_the_token_that_begins_texts(special: SpecialTokens, 
 
 
 def test_an_empty_prompt_without_such_a_token_is_refused() -> None:
-    with pytest.raises(RequestError, match="no token to begin with"):
+    with pytest.raises(RequestError, match="no beginning- or end-of-sequence token"):
         PromptEncoder(with_special_tokens(SpecialTokens())).encode(TextPrompt("echo", ""))
 
 
