@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contract.dtypes import wire_of_numpy
+from contract.dtypes import proto_dtype_of_numpy
 from contract.tensors import Array, to_proto
 from modelserver.errors import Status
 from modelserver.predict import check
 from modelserver.signature import Signature, TensorName
 from tests.modelserver.client import request
 
-FLOAT = wire_of_numpy(np.dtype(np.float32)).enum
+FLOAT = proto_dtype_of_numpy(np.dtype(np.float32)).enum
 ONE = np.ones(1, np.float32)
 
 
