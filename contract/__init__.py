@@ -1,5 +1,5 @@
-"""What exporters, model servers and the decode loop agree on.
+"""The contract between exporters, model servers and the decode loop.
 
-Signature and tensor names, the manifest, tensors as TensorProto, and the generated TensorFlow Serving
-stubs. Depends on numpy, ml_dtypes and protobuf; knows neither TensorFlow nor Ray.
+Names of signatures and tensors, the manifest, tensors as TensorProto, and the generated TensorFlow Serving
+stubs. Depends on numpy, ml_dtypes and protobuf.
 """

@@ -1,18 +1,18 @@
-"""What can be wrong with a servable or a message, as one small tree.
+"""The errors of the contract.
 
 ContractError
-├── ManifestError    the manifest is not one that this version understands
-└── TensorError      a TensorProto and its declaration do not fit
+├── ManifestError    a manifest is malformed, inconsistent or of an unsupported version
+└── TensorError      a tensor cannot be written to, or read from, a TensorProto
 """
 
 
 class ContractError(ValueError):
-    """A servable or a message that does not keep the contract."""
+    """A servable or a message that breaks the contract."""
 
 
 class ManifestError(ContractError):
-    """A manifest that is malformed, inconsistent or of an unknown version."""
+    """A manifest that is malformed, inconsistent or of an unsupported contract version."""
 
 
 class TensorError(ContractError):
-    """A TensorProto whose dtype, shape and values do not fit together."""
+    """A TensorProto whose dtype, shape and values do not agree, or a dtype that TensorFlow does not have."""

@@ -1,141 +1,189 @@
-"""Names of signatures and tensors in a servable.
+"""Names of the signatures of a servable, and of their inputs and outputs.
 
-A state tensor's input and output carry the same name, which the manifest gives.
+Each tensor is given as dtype (shape): meaning. The sizes in a shape:
+
+rows        sequences in the call; of `step`, `prefill` and the explicit `decode` also called the batch
+length      of `step` and `prefill`: the most new tokens of any row
+steps       tokens to sample for each row in the call: the second axis of `uniforms`
+edits, top, bytes, any   sizes that the caller chooses
+vocabulary  the manifest's `vocabulary_size`
+blocks      the manifest's `pool.blocks`
+()          a scalar
+
+A state tensor's input and output have the name that the manifest gives it.
 """
 
 MANIFEST_SIGNATURE = "manifest"
-"""No inputs; outputs `manifest` and `tokenizer`, both scalar strings."""
+"""No inputs. Outputs: `manifest` and `tokenizer`."""
 
 STEP_SIGNATURE = "step"
-"""Explicit state: tokens and state in, logits and state out."""
+"""Explicit layout. Processes new tokens of each row.
 
-CLAIM_SIGNATURE = "claim"
-"""Resident state: makes the pool, for one owner."""
-
-MOVE_SIGNATURE = "move"
-"""Resident state: copies slots to other slots."""
-
-PREFILL_SIGNATURE = "prefill"
-"""Resident state: tokens into slots, and what follows the last of them."""
-
-DECODE_SIGNATURE = "decode"
-"""One or several steps of sequences that have only their last token pending; optional with explicit state."""
-
-MANIFEST = "manifest"
-TOKENIZER = "tokenizer"
-
-TOKENS = "tokens"
-"""int32 (batch, steps), right-padded with any valid id."""
-
-LENGTHS = "lengths"
-"""int32 (batch,): how many of a row's tokens are valid, at least 1."""
-
-LOGITS = "logits"
-"""float32 (batch, vocabulary), at each row's last valid position."""
-
-HELD = "held"
-"""`decode`, explicit: int32 (batch,), how many entries of its growing tensors are a row's own."""
-
-EPOCH = "epoch"
-"""int64 (): the lease that a call works under; chosen at `claim`, checked by every other call."""
-
-SLOTS = "slots"
-"""`claim`: int32 (blocks,), how many slots have each block. `prefill`: int32 (batch,), each row's own."""
-
-STARTS = "starts"
-"""`prefill`: int32 (batch,), tokens that a row's slot holds already."""
-
-POSITIONS = "positions"
-"""`decode`: int32 (rows,), tokens that slots 0, 1, ... hold already."""
-
-BUDGET = "budget"
-"""`decode`: int32 (rows,), how many tokens a row may get in this call; 0 leaves it out."""
-
-STOP_TOKENS = "stop_tokens"
-"""`decode`: int32 (rows, any), the ids that end a row, padded with -1."""
-
-TEMPERATURE = "temperature"
-"""float32 (rows,); 0 is greedy."""
-
-TOP_K = "top_k"
-"""int32 (rows,); 0 is no limit."""
-
-TOP_P = "top_p"
-"""float32 (rows,)."""
-
-MIN_P = "min_p"
-"""float32 (rows,)."""
-
-UNIFORMS = "uniforms"
-"""float64 (rows, steps) in [0, 1): one random number for each token to be sampled.
-
-`prefill` samples after each of a row's last `steps` tokens, as if each led to the next.
+Inputs: `tokens`, `lengths`, state tensors. Outputs: `logits`, state tensors.
 """
 
-EDIT_IDS = "edit_ids"
-"""int32 (rows, edits): each row's tokens whose logits are changed, all different; padded with NO_EDIT.
+CLAIM_SIGNATURE = "claim"
+"""Resident layout. Creates the pool, filled with zeros, and gives the lease to an epoch.
 
-`edits` is 0 where no row changes any. A row with penalties may have padding left for the tokens that the call
-itself gives it: one column for each step but the last.
+Inputs: `epoch`, `slots`. Output: `epoch`.
+"""
+
+MOVE_SIGNATURE = "move"
+"""Resident layout. Copies blocks of slots to other slots, all at once.
+
+Inputs: `epoch`, `sources`, `targets`, `blocks`. Output: `epoch`.
+"""
+
+PREFILL_SIGNATURE = "prefill"
+"""Resident layout. Writes new tokens into slots and samples after the last ones.
+
+Inputs: `epoch`, `tokens`, `lengths`, `slots`, `starts`, the sampling inputs. Outputs: `tokens`, `logprobs`,
+`top_ids`, `top_logprobs`.
+"""
+
+DECODE_SIGNATURE = "decode"
+"""One or several decode steps in one call; optional in the explicit layout.
+
+Explicit layout: inputs `tokens`, `held`, `budget`, `stop_tokens`, the sampling inputs, state tensors.
+Resident layout: inputs `epoch`, `tokens`, `positions`, `budget`, `stop_tokens`, the sampling inputs; row i is
+slot i. Outputs: `tokens`, `logprobs`, `top_ids`, `top_logprobs`, and in the explicit layout state tensors.
+"""
+
+MANIFEST = "manifest"
+"""Output, string (): the manifest as JSON (`contract.manifest.Manifest`)."""
+
+TOKENIZER = "tokenizer"
+"""Output, string (): the bytes of a `tokenizer.json` of the tokenizers library."""
+
+TOKENS = "tokens"
+"""Token ids, int32.
+
+Input of `step` and `prefill`, (rows, length): each row's new tokens, padded on the right with any valid id.
+Input of `decode`, (rows,): each row's last token, which is not in the state yet.
+Output of `prefill`, (rows, steps): the token sampled after each of the row's last `steps` tokens; if the row
+has fewer new tokens, its remaining columns hold NO_TOKEN.
+Output of `decode`, (rows, steps): the sampled tokens, NO_TOKEN once the row has stopped.
+An output is FAILED where no token can be sampled.
+"""
+
+LENGTHS = "lengths"
+"""`step`, `prefill`: int32 (rows,): the number of a row's tokens without padding, at least 1."""
+
+LOGITS = "logits"
+"""`step`: float32 (rows, vocabulary): the logits after each row's last token."""
+
+HELD = "held"
+"""`decode`, explicit layout: int32 (rows,): the length of a row's growing state, without padding."""
+
+EPOCH = "epoch"
+"""int64 (): the number of a lease. `claim` sets it; a later call with another one fails: `stale lease`."""
+
+SLOTS = "slots"
+"""`claim`: int32 (blocks,): the number of slots that have block 0, 1, ...; it never rises.
+
+`prefill`: int32 (rows,): the index of each row's slot.
+"""
+
+STARTS = "starts"
+"""`prefill`: int32 (rows,): the number of tokens in a row's slot before the call."""
+
+POSITIONS = "positions"
+"""`decode`, resident layout: int32 (rows,): the number of tokens in slot 0, 1, ... before the call."""
+
+BUDGET = "budget"
+"""`decode`: int32 (rows,): the most tokens to sample for a row in this call; 0 leaves the row out."""
+
+STOP_TOKENS = "stop_tokens"
+"""`decode`: int32 (rows, any): ids that stop a row once sampled, which are output too; padded with -1."""
+
+TEMPERATURE = "temperature"
+"""Sampling input, float32 (rows,), at least 0: divides the logits; 0 is greedy."""
+
+TOP_K = "top_k"
+"""Sampling input, int32 (rows,): keeps the `top_k` likeliest tokens; 0: no limit."""
+
+TOP_P = "top_p"
+"""Sampling input, float32 (rows,), in (0, 1]: keeps the likeliest tokens up to this total probability."""
+
+MIN_P = "min_p"
+"""Sampling input, float32 (rows,), in [0, 1]: drops tokens below `min_p` times the highest probability."""
+
+UNIFORMS = "uniforms"
+"""Sampling input, float64 (rows, steps), in [0, 1): the random number for each token to sample."""
+
+EDIT_IDS = "edit_ids"
+"""Sampling input, int32 (rows, edits): ids of tokens whose logits are changed, each at most once in a row.
+
+Padded on the right with NO_EDIT; `edits` is 0 if no row changes any. The graph counts the tokens that it
+samples: one that is not listed takes the first padded column, and is not counted if there is none. So a row
+with penalties needs steps - 1 padded columns. `prefill` counts as if each sampled token were followed by the
+next, which is so as long as the row's tokens are a draft that is accepted.
 """
 
 EDIT_COUNTS = "edit_counts"
-"""int32 (rows, edits): how often the answer holds the token; 0: only the prompt does; UNSEEN: neither."""
+"""Sampling input, int32 (rows, edits): how often the token occurs among the generated tokens.
+
+0: only the prompt has it; UNSEEN: neither has it.
+"""
 
 EDIT_BIAS = "edit_bias"
-"""float32 (rows, edits): added to the logit; -inf bans the token."""
+"""Sampling input, float32 (rows, edits): added to the token's logit; -inf bans the token."""
 
 PRESENCE = "presence"
-"""float32 (rows,): taken from the logit of each token that the answer holds."""
+"""Sampling input, float32 (rows,): subtracted from the logit of an edited token with a count above 0."""
 
 FREQUENCY = "frequency"
-"""float32 (rows,): taken from a token's logit once for each time that the answer holds it."""
+"""Sampling input, float32 (rows,): times its count, subtracted from the logit of an edited token."""
 
 REPETITION = "repetition"
-"""float32 (rows,) above 0: divides the positive logits of tokens that prompt or answer hold, and multiplies
-their other ones.
+"""Sampling input, float32 (rows,), above 0: divides a positive logit and multiplies another.
+
+It changes edited tokens with a count of at least 0; 1 changes none.
 """
 
 MASK = "mask"
-"""uint8 (rows, bytes): a bit for each token of the vocabulary, 1 where it is allowed, lowest bit first.
+"""Sampling input, uint8 (rows, bytes): one bit per token id, lowest bit first; 1: allowed.
 
-`bytes` is 0 where no row has a mask, else a row without one is all ones.
+`bytes` is 0 if no row has a mask, else at least vocabulary / 8, and a row without a mask has all bits set.
 """
 
 LOGPROBS = "logprobs"
-"""Input int32 (): how many of the likeliest tokens are told with every token; -1: no probabilities at all.
+"""Log-probabilities: the log-softmax of the model's logits, before any change of them.
 
-Output float32 (rows, steps), 0 steps for -1: of each token, log-softmax of the logits as the model gave them.
+Sampling input, int32 (): `top`, the number of likeliest tokens to return with each sampled token; 0: only the
+sampled token's own log-probability; NO_LOGPROBS: none.
+Output, float32 (rows, steps): of the sampled token; (rows, 0) for NO_LOGPROBS.
 """
 
 TOP_IDS = "top_ids"
-"""int32 (rows, steps, top): the likeliest tokens, likeliest first; of equals the lower id."""
+"""Output, int32 (rows, steps, top): the likeliest tokens, likeliest first; of equals the lower id first."""
 
 TOP_LOGPROBS = "top_logprobs"
-"""float32 (rows, steps, top): theirs."""
+"""Output, float32 (rows, steps, top): the log-probabilities of `top_ids`."""
 
 SOURCES = "sources"
-"""`move`: int32 (any,), slots to copy from."""
+"""`move`: int32 (any,): the slots to copy from."""
 
 TARGETS = "targets"
-"""`move`: int32 (any,), slots to copy to; a source may be another's target."""
+"""`move`: int32 (any,): the slots to copy to. A slot may be both source and target."""
 
 BLOCKS = "blocks"
-"""`move`: int32 (any,), how many blocks of each source to copy."""
+"""`move`: int32 (any,): the number of blocks to copy, from block 0 on."""
 
 NO_TOKEN = -1
-"""In `tokens` of an answer: the row gets none at this step."""
+"""In the output `tokens`: no token was sampled for the row at this step."""
 
 FAILED = -2
-"""In `tokens` of an answer: the row's logits are no numbers, or none of them is allowed; it is out."""
+"""In the output `tokens`: logits are NaN or +inf, or every token is masked; the row stops."""
 
 NO_EDIT = -1
-"""Fills up a row's edit_ids."""
+"""In `edit_ids`: padding."""
 
 UNSEEN = -1
-"""In edit_counts: neither prompt nor answer is known to hold the token."""
+"""In `edit_counts`: the token occurs neither in the prompt nor among the generated tokens."""
 
 NO_LOGPROBS = -1
+"""In the input `logprobs`: no log-probabilities are computed."""
 
 SAMPLING = frozenset(
     {
@@ -156,7 +204,7 @@ SAMPLING = frozenset(
         TOP_LOGPROBS,
     }
 )
-"""What signatures that sample take and answer."""
+"""The sampling inputs, and the outputs beside `tokens`, of signatures that sample."""
 
 RESERVED = frozenset({TOKENS, LENGTHS, LOGITS, HELD, BUDGET, STOP_TOKENS}) | SAMPLING
-"""Names that no state tensor may carry: `step` and `decode` have inputs or outputs of that name."""
+"""Names that a state tensor must not have, since `step` or `decode` has inputs or outputs of these names."""

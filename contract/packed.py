@@ -1,7 +1,4 @@
-"""Bytes that stand for many values at once: packed protobuf fields, and lists of strings.
-
-Knows protobuf's varints and nothing of tensors.
-"""
+"""Protobuf's encoding of varints and length-delimited fields, and TensorFlow's encoding of string lists."""
 
 from itertools import accumulate, pairwise
 
@@ -13,17 +10,17 @@ _MORE = 0x80
 
 
 def field(number: int, payload: bytes) -> bytes:
-    """A length-delimited field, such as a packed repeated one."""
+    """Encodes a length-delimited field, such as a packed repeated field or a message."""
     return head(number, len(payload)) + payload
 
 
 def head(number: int, size: int) -> bytes:
-    """What goes before the `size` bytes of a length-delimited field."""
+    """Encodes the tag and length that precede the `size` bytes of a length-delimited field."""
     return varint(number << 3 | _LENGTH_DELIMITED) + varint(size)
 
 
 def varint(value: int) -> bytes:
-    """One number, which must not be negative."""
+    """Encodes an integer of at least 0."""
     groups = bytearray()
     while value >= _MORE:
         groups.append(value % _MORE | _MORE)
@@ -33,12 +30,15 @@ def varint(value: int) -> bytes:
 
 
 def read_varints(content: bytes, count: int) -> tuple[list[int], int]:
-    """The first `count` numbers in `content`, and where they end."""
+    """Returns the first `count` varints of `content`, and the offset after the last.
+
+    Raises TensorError if `content` ends before, or a varint has more than 10 bytes.
+    """
     values: list[int] = []
     value = shift = position = 0
     while len(values) < count:
         if position == len(content) or shift > 63:
-            raise TensorError("a list of strings is cut short")
+            raise TensorError(f"tensor_content has no valid length for string {len(values)} of {count}")
         group = content[position]
         value |= (group & (_MORE - 1)) << shift
         shift += _BITS
@@ -50,15 +50,20 @@ def read_varints(content: bytes, count: int) -> tuple[list[int], int]:
 
 
 def strings(items: list[bytes]) -> bytes:
-    """TensorFlow's `tensor_content` of a DT_STRING: all the lengths, then all the bytes."""
+    """Encodes the `tensor_content` of a DT_STRING tensor: all lengths as varints, then all bytes."""
     return b"".join(varint(len(item)) for item in items) + b"".join(items)
 
 
 def read_strings(content: bytes, count: int) -> list[bytes]:
-    """The `count` strings that `content` stands for; TensorError where it does not fit."""
+    """Decodes the `tensor_content` of a DT_STRING tensor of `count` strings.
+
+    Raises TensorError if the lengths do not add up to the bytes that follow them.
+    """
     if count > len(content):
-        raise TensorError(f"{len(content)} bytes cannot hold {count} strings")
+        raise TensorError(f"tensor_content has {len(content)} bytes, too few for {count} strings")
     lengths, position = read_varints(content, count)
     if position + sum(lengths) != len(content):
-        raise TensorError(f"strings of {sum(lengths)} bytes came with {len(content) - position}")
+        raise TensorError(
+            f"strings have {len(content) - position} bytes; their lengths sum to {sum(lengths)}"
+        )
     return [content[start:end] for start, end in pairwise(accumulate(lengths, initial=position))]

@@ -1,9 +1,9 @@
 """The official tensorflow-serving-api stubs, loaded without TensorFlow.
 
 `import tensorflow_serving.apis...` runs `tensorflow/__init__.py`, which costs seconds and hundreds of
-megabytes in every process that only talks to a model server. While the stubs load, an empty package
-named `tensorflow` whose path points at the installed one stands in, so that just the protobuf modules
-under it run. A process that has imported the real TensorFlow, or imports it later, is not disturbed.
+megabytes in every process that only calls a model server. While the stubs load, `sys.modules` holds an empty
+placeholder package named `tensorflow` with the path of the installed one, so that only the protobuf modules
+under it run. The real TensorFlow may be imported before or afterwards.
 """
 
 import importlib
@@ -47,13 +47,14 @@ _MODULES = (
 
 
 @contextmanager
-def _tensorflow_stands_in() -> Iterator[None]:
+def _tensorflow_placeholder() -> Iterator[None]:
+    """Puts the placeholder into `sys.modules` for the block, unless TensorFlow is imported already."""
     if "tensorflow" in sys.modules:
         yield
         return
     spec = PathFinder.find_spec("tensorflow")
     if spec is None or spec.submodule_search_locations is None:
-        raise ImportError("the tensorflow package is not installed; its protobuf modules are needed")
+        raise ImportError("the package tensorflow is not installed; its protobuf modules are needed")
     placeholder = ModuleType("tensorflow")
     placeholder.__path__ = list(spec.submodule_search_locations)
     sys.modules["tensorflow"] = placeholder
@@ -64,13 +65,13 @@ def _tensorflow_stands_in() -> Iterator[None]:
 
 
 def _forget_placeholders(placeholder: ModuleType) -> None:
-    """Drop every module but the generated ones, so that a real import starts afresh."""
+    """Removes every `tensorflow` module but the generated ones, so that a later real import runs whole."""
     for name, module in list(sys.modules.items()):
         if module is placeholder or (name.startswith("tensorflow.") and not name.endswith("_pb2")):
             del sys.modules[name]
 
 
-with _tensorflow_stands_in():
+with _tensorflow_placeholder():
     for _name in _MODULES:
         globals()[_name.rpartition(".")[2]] = importlib.import_module(_name)
 

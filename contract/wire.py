@@ -1,8 +1,8 @@
-"""A Predict call's bytes, put together without copies: every tensor's memory goes into them once.
+"""A serialized PredictRequest into which each tensor's memory is copied once.
 
-protobuf writes the small messages; only the heads of what holds tensors are written here, with the field
-numbers of the official descriptors. A message built by protobuf itself would have every tensor copied into
-it, and once more into the bytes.
+protobuf writes the small messages. The tags and lengths around tensors are written here, with the field
+numbers of the official descriptors: a PredictRequest built by protobuf would copy every tensor into the
+message, and a second time into the bytes.
 """
 
 import math
@@ -14,35 +14,38 @@ import numpy as np
 
 from contract import packed
 from contract.stubs import model_pb2, predict_pb2, tensor_pb2
-from contract.tensors import Array, describe
+from contract.tensors import Array, Shape, describe
 
 Buffer: TypeAlias = bytes | memoryview
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A tensor whose elements lie, in their order, in several pieces of memory."""
+    """A tensor whose elements lie, in row-major order, in several pieces of memory."""
 
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    shape: Shape
     pieces: Sequence[Array]
-    """C-contiguous, of `dtype` and any shapes; together as large as `shape`."""
+    """C-contiguous arrays of `dtype` and any shapes, with as many elements in total as `shape` has."""
 
     def __post_init__(self) -> None:
-        assert sum(piece.size for piece in self.pieces) == math.prod(self.shape), "too little, or too much"
+        assert sum(piece.size for piece in self.pieces) == math.prod(self.shape), (
+            f"pieces do not have the elements of {self.shape}"
+        )
         assert all(piece.flags.c_contiguous for piece in self.pieces), "a piece is not contiguous"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """As one array, for numpy."""
+        """Returns the pieces as one array (numpy's protocol)."""
         joined = np.concatenate([piece.ravel() for piece in self.pieces])
         return joined.reshape(self.shape).astype(dtype or self.dtype, copy=False)
 
 
 Tensor: TypeAlias = Array | Parts
+"""The value of an input."""
 
 
 def predict_request(model: str, version: int, signature: str, inputs: Mapping[str, Tensor]) -> bytes:
-    """A serialized PredictRequest; TensorError for a dtype that TensorFlow has not."""
+    """Returns a serialized PredictRequest; TensorError for a dtype that TensorFlow does not have."""
     spec = model_pb2.ModelSpec(name=model, signature_name=signature)
     spec.version.value = version
     buffers: list[Buffer] = [packed.field(_SPEC, spec.SerializeToString())]
@@ -54,7 +57,7 @@ def predict_request(model: str, version: int, signature: str, inputs: Mapping[st
 
 
 def _tensor(tensor: Tensor) -> list[Buffer]:
-    """A TensorProto, which carries `tensor_content`."""
+    """Returns the buffers of a serialized TensorProto with `tensor_content`."""
     proto = tensor_pb2.TensorProto()
     describe(tensor.dtype, tensor.shape, proto)
     return [proto.SerializeToString(), *_delimited(_CONTENT, _content(tensor))]
@@ -69,12 +72,12 @@ def _content(tensor: Tensor) -> list[Buffer]:
 
 
 def _memory(array: Array) -> memoryview:
-    """The bytes of a contiguous array; numpy lends out no memory of dtypes that are not its own."""
+    """Returns the memory of a contiguous array, as bytes: numpy exposes no buffer of ml_dtypes."""
     return array.reshape(-1).view(np.uint8).data
 
 
 def _delimited(number: int, buffers: list[Buffer]) -> list[Buffer]:
-    """The field `number` whose bytes are those of `buffers` in a row."""
+    """Returns the buffers of the length-delimited field `number` whose bytes are those of `buffers`."""
     return [packed.head(number, sum(map(len, buffers))), *buffers]
 
 

@@ -1,4 +1,4 @@
-"""Which models to serve: from the flags, or from a ModelServerConfig file, checked."""
+"""The models to serve, read from the flags or from a ModelServerConfig file, and checked."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,35 +9,37 @@ from google.protobuf import text_format
 from contract.stubs import model_server_config_pb2
 from modelserver.errors import failed_precondition, invalid
 from modelserver.flags import FlagError, Flags
-from modelserver.versions import All, Latest, Policy, Specific
+from modelserver.versions import All, Latest, Specific, VersionPolicy
 
 _PLATFORM = "tensorflow"
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One model: where its versions are, which to serve, and what they are called."""
+    """One model to serve."""
 
     name: str
     base_path: str
-    policy: Policy = field(default_factory=Latest)
+    """The directory that holds the version directories."""
+    policy: VersionPolicy = field(default_factory=Latest)
     labels: dict[str, int] = field(default_factory=dict)
+    """Label -> version number."""
 
 
 def models_of_flags(flags: Flags) -> tuple[ModelConfig, ...]:
-    """The models that `flags` ask for; FlagError or Status where they make no sense."""
+    """Returns the models that the flags name; FlagError or StatusError if they are not valid."""
     if flags.model_config_file:
         models = _models_of_file(flags.model_config_file)
     elif flags.model_base_path:
         models = (ModelConfig(flags.model_name, flags.model_base_path),)
     else:
-        raise FlagError("--model_base_path or --model_config_file is needed")
+        raise FlagError("--model_base_path or --model_config_file must be set")
     _check_labels(models, flags)
     return models
 
 
 def _check_labels(models: tuple[ModelConfig, ...], flags: Flags) -> None:
-    """Nothing is loaded at the start, so labels need the flag that allows them all the same."""
+    """Raises StatusError for a label: no version is loaded yet, so labels need the flag that allows them."""
     if flags.allow_version_labels_for_unavailable_models:
         return
     for model in models:
@@ -58,7 +60,7 @@ def _models_of_file(path: str) -> tuple[ModelConfig, ...]:
 
 
 def models_of_config(config: Any) -> tuple[ModelConfig, ...]:
-    """The models of a ModelServerConfig; Status where one is not acceptable."""
+    """Returns the models of a ModelServerConfig; StatusError if one is not valid."""
     if config.WhichOneof("config") != "model_config_list":
         raise invalid("Only ModelConfigList is currently supported")
     models = tuple(_model(entry) for entry in config.model_config_list.config)
@@ -90,7 +92,7 @@ def _check_platform(entry: Any) -> None:
         raise invalid(f"model {entry.name}: platform {entry.model_platform} is not {_PLATFORM}")
 
 
-def _policy(proto: Any) -> Policy:
+def _policy(proto: Any) -> VersionPolicy:
     kind = proto.WhichOneof("policy_choice")
     if kind == "all":
         return All()

@@ -1,4 +1,4 @@
-"""The services that are not about models: reflection, health, and an answer to unknown methods."""
+"""Reflection, the health service, and the answer to unknown methods."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 _SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _HEALTHY = ("", "PredictionService", "ModelService")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
-"""Has the messages of v1alpha, byte for byte."""
+"""Its messages are serialized as those of v1alpha."""
 
 
 def add_reflection(server: grpc.Server) -> None:
-    """Reflection v1 and v1alpha."""
+    """Adds the reflection services v1 and v1alpha."""
     names = (*_SERVICES, _REFLECTION_V1, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     method = grpc.stream_stream_rpc_method_handler(
@@ -26,7 +26,7 @@ def add_reflection(server: grpc.Server) -> None:
 
 
 def add_health(server: grpc.Server) -> None:
-    """The health service; everything is healthy, for the port opens only then."""
+    """Adds the health service. Every service is SERVING, since the port opens once all models are loaded."""
     servicer = _Health()
     for name in _HEALTHY:
         servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -41,9 +41,10 @@ class _Health(health.HealthServicer):
 
 
 class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """Added last: answers every method that nobody else does, with an empty message as the real server."""
+    """The handler of all other methods, to be added last: UNIMPLEMENTED with an empty message."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Returns the same handler for every method."""
         del handler_call_details
         return grpc.stream_unary_rpc_method_handler(
             lambda _, context: context.abort(grpc.StatusCode.UNIMPLEMENTED, "")

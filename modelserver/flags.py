@@ -1,6 +1,6 @@
-"""The command line: the real server's names, for what this server has.
+"""The command line: those flags of the real server that this server implements.
 
-`--name=value`, and for booleans also `--name`. A flag that is not in the table is an error, never ignored.
+A flag is `--name=value`, or `--name` for a boolean that is true. Unknown flags are errors.
 """
 
 import os
@@ -11,41 +11,45 @@ _FALSE = ("false", "0")
 
 
 class FlagError(ValueError):
-    """A command line that cannot be followed."""
+    """A flag is unknown, or its value is not valid."""
 
 
 @dataclass(frozen=True)
 class Flags:
-    """Every flag, with the real server's default."""
+    """The value of every flag; the defaults are the real server's."""
 
     port: int = 8500
-    """TCP port for gRPC; 0 listens on none."""
+    """TCP port for gRPC; 0: none."""
     grpc_socket_path: str = ""
-    """Unix socket for gRPC; empty listens on none."""
+    """Path of a Unix socket for gRPC; empty: none."""
     grpc_max_threads: int = 4 * (os.cpu_count() or 1)
-    """Calls answered at a time; more are refused."""
+    """The most calls at the same time; further calls are refused."""
     enable_grpc_healthcheck_service: bool = False
+    """Serve grpc.health.v1.Health."""
     enable_serialization_as_tensor_content: bool = False
     """Answer with `tensor_content` instead of typed fields."""
     model_name: str = "default"
+    """The name of the model in --model_base_path."""
     model_base_path: str = ""
-    """The directory that holds a model's version directories; ignored with --model_config_file."""
+    """The directory that holds the version directories; ignored if --model_config_file is set."""
     model_config_file: str = ""
-    """A ModelServerConfig in protobuf's text format."""
+    """Path of a ModelServerConfig in protobuf's text format."""
     allow_version_labels_for_unavailable_models: bool = False
-    """Labels may name versions that are not loaded yet, as none is at the start."""
+    """Allow labels of versions that are not loaded. At the start no version is."""
     file_system_poll_wait_seconds: int = 1
-    """Between two looks for new versions; 0 looks once, below 0 never."""
+    """Seconds between two polls for versions; 0: one poll only; below 0: none."""
     num_load_threads: int = 0
-    """Versions loaded at a time; 0 is one."""
+    """The most versions that load at the same time; 0: one."""
     max_num_load_retries: int = 5
+    """The most further attempts to load a version after a failure."""
     load_retry_interval_micros: int = 60_000_000
+    """Microseconds between two attempts."""
     saved_model_tags: str = "serve"
-    """Comma-separated tags of the graph to load."""
+    """The tags of the graph to load, separated by commas."""
     tensorflow_intra_op_parallelism: int = 0
-    """Threads of one operation; 0 is TensorFlow's choice."""
+    """The most threads of one operation; 0: TensorFlow decides."""
     tensorflow_inter_op_parallelism: int = 0
-    """Operations at a time; 0 is TensorFlow's choice."""
+    """The most operations that run at the same time; 0: TensorFlow decides."""
 
     def __post_init__(self) -> None:
         if self.grpc_max_threads < 1:
@@ -56,7 +60,7 @@ _TYPES = {field.name: field.type for field in fields(Flags)}
 
 
 def parse(arguments: list[str]) -> Flags:
-    """The flags that `arguments` set; FlagError names the first that is unknown or malformed."""
+    """Parses the command line; FlagError names the first argument that is not valid."""
     values: dict[str, str | int | bool] = {}
     for argument in arguments:
         name, equals, text = argument.removeprefix("--").partition("=")
@@ -79,18 +83,18 @@ def _boolean(name: str, text: str | None) -> bool:
         return True
     if text.lower() in _FALSE:
         return False
-    raise FlagError(f"--{name} is true or false, not {text!r}")
+    raise FlagError(f"--{name} must be true or false, not {text!r}")
 
 
 def _integer(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise FlagError(f"--{name} is a whole number, not {text!r}") from None
+        raise FlagError(f"--{name} must be an integer, not {text!r}") from None
 
 
 def usage() -> str:
-    """Every flag with its default, one a line."""
+    """Returns a text with one line per flag, with its default."""
     defaults = Flags()
     lines = (f"  --{name}={getattr(defaults, name)!s}" for name in _TYPES)
     return "usage: python -m modelserver\n" + "\n".join(lines)

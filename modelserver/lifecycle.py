@@ -1,16 +1,16 @@
-"""One version's life: its states, and the calls that hold it while it answers. Knows no files or graphs."""
+"""The states of one version, the legal moves between them, and the count of its running calls."""
 
 from enum import IntEnum
 from threading import Condition
 from typing import Generic, TypeVar
 
-from modelserver.errors import Status
+from modelserver.errors import StatusError
 
 S = TypeVar("S")
 
 
 class VersionState(IntEnum):
-    """ModelVersionStatus.State, by TensorFlow Serving's numbers."""
+    """ModelVersionStatus.State of TensorFlow Serving's API, with its numbers."""
 
     START = 10
     LOADING = 20
@@ -26,21 +26,25 @@ MOVES: dict[VersionState, frozenset[VersionState]] = {
     VersionState.UNLOADING: frozenset({VersionState.END}),
     VersionState.END: frozenset(),
 }
+"""State -> the states that may follow it."""
 
 
 class IllegalTransitionError(AssertionError):
-    """A state that cannot follow the present one."""
+    """The new state may not follow the present one."""
 
 
 class Version(Generic[S]):
-    """One version of one model. A version that comes back begins anew, as another object."""
+    """One version of one model, from START to END. A version that is loaded again is a new object.
+
+    Threads may call its methods at the same time.
+    """
 
     def __init__(self, name: str, number: int, path: str) -> None:
         self.name = name
         self.number = number
         self.path = path
         self.state = VersionState.START
-        self.error: Status | None = None
+        self.error: StatusError | None = None
         self._servable: S | None = None
         self._calls = 0
         self._changed = Condition()
@@ -49,26 +53,29 @@ class Version(Generic[S]):
         return f"{{name: {self.name} version: {self.number}}}"
 
     def loading(self) -> None:
+        """Moves from START to LOADING."""
         with self._changed:
             self._move(VersionState.LOADING)
 
     def loaded(self, servable: S) -> None:
+        """Moves from LOADING to AVAILABLE: calls may enter."""
         with self._changed:
             self._move(VersionState.AVAILABLE)
             self._servable = servable
 
-    def failed(self, error: Status) -> None:
+    def failed(self, error: StatusError) -> None:
+        """Moves from START or LOADING to END and keeps the reason in `error`."""
         with self._changed:
             self._move(VersionState.END)
             self.error = error
 
     def unloading(self) -> None:
-        """From here on no new call gets in."""
+        """Moves from AVAILABLE to UNLOADING: no further call may enter."""
         with self._changed:
             self._move(VersionState.UNLOADING)
 
     def release(self) -> S:
-        """Wait for the calls in flight, then hand out the servable for closing."""
+        """Waits until all calls have left, then returns the servable, to be closed. May be called once."""
         with self._changed:
             self._changed.wait_for(lambda: self._calls == 0)
             servable, self._servable = self._servable, None
@@ -76,11 +83,12 @@ class Version(Generic[S]):
         return servable
 
     def unloaded(self) -> None:
+        """Moves from UNLOADING to END."""
         with self._changed:
             self._move(VersionState.END)
 
     def enter(self) -> S | None:
-        """The servable, held against unloading until `leave`; None unless the version is available."""
+        """Begins a call: returns the servable, loaded until `leave`; None if the version is not AVAILABLE."""
         with self._changed:
             if self.state is not VersionState.AVAILABLE:
                 return None
@@ -88,7 +96,7 @@ class Version(Generic[S]):
             return self._servable
 
     def leave(self) -> None:
-        """A call that entered has ended."""
+        """Ends a call that `enter` began."""
         with self._changed:
             self._calls -= 1
             if self._calls == 0:

@@ -1,4 +1,4 @@
-"""Where the server listens: a TCP port, a Unix socket, or both."""
+"""The addresses of the server: a TCP port, a Unix socket, or both."""
 
 import os
 import stat
@@ -11,16 +11,16 @@ _SCHEME = "unix:"
 
 
 def addresses(flags: Flags) -> list[str]:
-    """gRPC addresses to bind; FlagError where there is none."""
+    """Returns the gRPC addresses that the flags name; FlagError if they name none."""
     tcp = [f"0.0.0.0:{flags.port}"] if flags.port else []
     unix = [_SCHEME + flags.grpc_socket_path] if flags.grpc_socket_path else []
     if not tcp + unix:
-        raise FlagError("--port or --grpc_socket_path is needed")
+        raise FlagError("--port or --grpc_socket_path must be set")
     return tcp + unix
 
 
 def bind(server: grpc.Server, wanted: list[str]) -> None:
-    """Bind every address; FlagError names one that cannot be had."""
+    """Binds every address; FlagError names the first that cannot be bound."""
     for address in wanted:
         if address.startswith(_SCHEME):
             _remove_stale(address.removeprefix(_SCHEME))
@@ -31,7 +31,7 @@ def bind(server: grpc.Server, wanted: list[str]) -> None:
 
 
 def _remove_stale(path: str) -> None:
-    """A server that was killed leaves its socket file behind."""
+    """Removes the socket file that a killed server left behind."""
     try:
         if stat.S_ISSOCK(os.stat(path).st_mode):
             os.unlink(path)

@@ -1,41 +1,45 @@
-"""Takes one version through its loading and its unloading. Knows neither other versions nor TensorFlow."""
+"""Loading and unloading of one version."""
 
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelserver.errors import Status, failed_precondition, unknown
+from modelserver.errors import StatusError, failed_precondition, unknown
 from modelserver.lifecycle import Version
 from modelserver.process import log
-from modelserver.servable import LoadedServable, Loader
+from modelserver.servable import LoadedServable, ServableLoader
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How hard to try to load a version."""
+    """Further attempts to load a version after a failure."""
 
     count: int
+    """The most further attempts."""
     seconds: float
-    """Between one failure and the next attempt."""
+    """The time between a failure and the next attempt."""
 
 
 def load(
-    version: Version[LoadedServable], loader: Loader, retries: Retries, wanted: Callable[[], bool]
+    version: Version[LoadedServable], loader: ServableLoader, retries: Retries, is_wanted: Callable[[], bool]
 ) -> None:
-    """Bring `version` to AVAILABLE, or to END with the reason."""
+    """Loads `version`: afterwards it is AVAILABLE, or END with the reason in `error`.
+
+    After a failure it tries again as `retries` says; once `is_wanted` returns False only one more time.
+    """
     try:
         _check_directory(version)
         version.loading()
-        version.loaded(_try(version, loader, retries, wanted))
+        version.loaded(_try(version, loader, retries, is_wanted))
         log(f"serving {version} from {version.path}")
-    except Status as error:
+    except StatusError as error:
         version.failed(error)
         log(f"cannot load {version}: {error}")
 
 
 def unload(version: Version[LoadedServable]) -> None:
-    """Bring `version` from UNLOADING to END once its calls have ended."""
+    """Waits for the calls of `version`, which is UNLOADING, and unloads it: afterwards it is END."""
     version.release().close()
     version.unloaded()
     log(f"unloaded {version}")
@@ -50,25 +54,25 @@ def _check_directory(version: Version[LoadedServable]) -> None:
 
 
 def _try(
-    version: Version[LoadedServable], loader: Loader, retries: Retries, wanted: Callable[[], bool]
+    version: Version[LoadedServable], loader: ServableLoader, retries: Retries, is_wanted: Callable[[], bool]
 ) -> LoadedServable:
-    """Load, again and again while that fails and the version is wanted."""
+    """Loads the servable, with further attempts after failures."""
     for _ in range(retries.count):
         try:
             return _attempt(version.path, loader)
-        except Status as error:
+        except StatusError as error:
             log(f"cannot load {version} yet: {error}")
         threading.Event().wait(retries.seconds)
-        if not wanted():
+        if not is_wanted():
             break
     return _attempt(version.path, loader)
 
 
-def _attempt(path: str, loader: Loader) -> LoadedServable:
-    """Whatever is wrong with a model, its load ends, and as a Status."""
+def _attempt(path: str, loader: ServableLoader) -> LoadedServable:
+    """Loads the servable; any exception becomes a StatusError, so that a broken model only fails itself."""
     try:
         return loader(path)
-    except Status:
+    except StatusError:
         raise
     except Exception as error:
         raise unknown(f"{type(error).__name__}: {error}") from error

@@ -1,7 +1,4 @@
-"""The models of a server: looks for versions, loads and unloads them, and lends them to calls.
-
-Knows neither gRPC nor TensorFlow: what a version is, once loaded, is up to `loader`.
-"""
+"""The models of a server: polls for versions, loads and unloads them, and lends them to calls."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,43 +8,44 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelserver.config import ModelConfig
-from modelserver.errors import Status, invalid, not_found, unknown
+from modelserver.errors import StatusError, invalid, not_found, unknown
 from modelserver.lifecycle import Version
 from modelserver.loading import Retries, load, unload
 from modelserver.model import Model, VersionStatus
 from modelserver.process import log
-from modelserver.servable import LoadedServable, Loader
+from modelserver.servable import LoadedServable, ServableLoader
 from modelserver.versions import list_versions
 
 
 @dataclass(frozen=True)
-class PollIntervals:
-    """How often to look for versions and how hard to try to load them."""
+class LoadOptions:
+    """When to poll for versions, and how to load them."""
 
     poll_seconds: int
-    """0 looks once, below 0 never."""
+    """The time between two polls; 0: one poll only; below 0: none."""
     load_threads: int
+    """The most versions that load at the same time; 0: one."""
     retries: Retries
 
 
 class Manager:
-    """Keeps what is loaded in step with what lies on disk."""
+    """The models, and the threads that load and unload their versions as the base paths change."""
 
-    def __init__(self, configs: Sequence[ModelConfig], loader: Loader, pace: PollIntervals) -> None:
+    def __init__(self, configs: Sequence[ModelConfig], loader: ServableLoader, options: LoadOptions) -> None:
         self._models = {config.name: Model(config) for config in configs}
         self._loader = loader
-        self._pace = pace
+        self._options = options
         self._changed = threading.Condition()
-        self._complaints: set[str] = set()
-        self._loads = ThreadPoolExecutor(max(1, pace.load_threads), thread_name_prefix="load")
+        self._logged: set[str] = set()
+        self._loads = ThreadPoolExecutor(max(1, options.load_threads), thread_name_prefix="load")
 
     def start(self) -> None:
-        """Begin to look for versions, again and again."""
-        if self._pace.poll_seconds >= 0:
+        """Starts the thread that polls for versions."""
+        if self._options.poll_seconds >= 0:
             threading.Thread(target=self._poll_forever, name="poll", daemon=True).start()
 
     def wait_until_available(self) -> None:
-        """Return once every model answers; Status where one has no version that could be loaded."""
+        """Waits until all versions have loaded or failed; StatusError if a model then has none."""
         with self._changed:
             self._changed.wait_for(lambda: all(model.settled for model in self._models.values()))
             missing = [model for model in self._models.values() if not model.available]
@@ -57,22 +55,25 @@ class Manager:
 
     @contextmanager
     def lend(self, spec: Any) -> Iterator[tuple[LoadedServable, int]]:
-        """The servable that a ModelSpec names, held against unloading, and its version."""
+        """Yields the servable that a ModelSpec names, and its version, which stays loaded during the block.
+
+        Raises StatusError if there is none.
+        """
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")
-        # Under one lock, or the latest version could be replaced between being found and being entered.
+        # Under one lock: otherwise the latest version could be unloaded between `_find` and `enter`.
         with self._changed:
-            version, asked = self._find(spec)
+            version, request = self._find(spec)
             servable = version.enter() if version else None
         if version is None or servable is None:
-            raise not_found(f"Servable not found for request: {asked}")
+            raise not_found(f"Servable not found for request: {request}")
         try:
             yield servable, version.number
         finally:
             version.leave()
 
     def statuses(self, name: str, number: int | None) -> list[VersionStatus]:
-        """What there is of model `name`, or of one version of it; Status where there is nothing."""
+        """Returns the status of version `number`, or of all versions (None); StatusError if there is none."""
         with self._changed:
             model = self._models.get(name)
             statuses = model.statuses() if model else []
@@ -84,7 +85,7 @@ class Manager:
         return chosen
 
     def _find(self, spec: Any) -> tuple[Version[LoadedServable] | None, str]:
-        """The version asked for, if there is one, and how the real server prints the request."""
+        """Returns the version that a ModelSpec names, or None, and how the real server prints the request."""
         model = self._models.get(spec.name)
         number = _number(spec, model)
         if number is not None:
@@ -93,35 +94,35 @@ class Manager:
         return latest, f"Latest({spec.name})"
 
     def _poll_forever(self) -> None:
-        self.look()
-        while self._pace.poll_seconds > 0:
-            threading.Event().wait(self._pace.poll_seconds)
-            self.look()
+        self.poll()
+        while self._options.poll_seconds > 0:
+            threading.Event().wait(self._options.poll_seconds)
+            self.poll()
 
-    def look(self) -> None:
-        """Look for versions once, and begin to load and unload accordingly."""
+    def poll(self) -> None:
+        """Lists the versions on disk once, and starts to load and unload accordingly."""
         for model in self._models.values():
-            paths = self._look(model.config)
+            paths = self._list_versions(model.config)
             if paths is not None:
                 with self._changed:
-                    model.found(paths)
+                    model.set_paths(paths)
                     self._advance(model)
 
-    def _look(self, config: ModelConfig) -> dict[int, str] | None:
-        """The versions on disk; None where there is no telling."""
+    def _list_versions(self, config: ModelConfig) -> dict[int, str] | None:
+        """Returns version numbers and paths; None if the base path cannot be listed."""
         try:
             paths = list_versions(config.base_path)
         except OSError as error:
-            self._complain(f"no versions of {config.name}: {error}")
+            self._log_once(f"no versions of {config.name}: {error}")
             return None
         if not paths:
-            self._complain(f"no versions of {config.name} in {config.base_path}")
+            self._log_once(f"no versions of {config.name} in {config.base_path}")
         return paths
 
-    def _complain(self, line: str) -> None:
-        """Log what is found at every look, but once."""
-        if line not in self._complaints:
-            self._complaints.add(line)
+    def _log_once(self, line: str) -> None:
+        """Logs a line that every poll may give, the first time only."""
+        if line not in self._logged:
+            self._logged.add(line)
             log(line)
 
     def _advance(self, model: Model) -> None:
@@ -133,7 +134,7 @@ class Manager:
         self._changed.notify_all()
 
     def _load(self, model: Model, version: Version[LoadedServable]) -> None:
-        load(version, self._loader, self._pace.retries, lambda: model.wants(version.number))
+        load(version, self._loader, self._options.retries, lambda: model.is_wanted(version.number))
         with self._changed:
             self._advance(model)
 
@@ -150,10 +151,10 @@ def _number(spec: Any, model: Model | None) -> int | None:
     if choice == "version_label":
         if model is None:
             raise invalid(f"Unrecognized servable version label: {spec.version_label}")
-        return model.labelled(spec.version_label)
+        return model.version_of_label(spec.version_label)
     return None
 
 
-def _did_not_load(failures: list[Version[LoadedServable]]) -> Status:
+def _did_not_load(failures: list[Version[LoadedServable]]) -> StatusError:
     reasons = "".join(f"{{{version} due to error: {version.error}}}, " for version in failures)
     return unknown(f"{len(failures)} servable(s) did not become available: {{{reasons}}}")

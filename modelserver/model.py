@@ -1,10 +1,10 @@
-"""One model: its versions, which of them are wanted, and how a request names one. Loads nothing itself."""
+"""One model: its versions, and which of them are wanted. The manager loads and unloads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelserver.config import ModelConfig
-from modelserver.errors import Status, invalid
+from modelserver.errors import StatusError, invalid
 from modelserver.lifecycle import Version, VersionState
 from modelserver.servable import LoadedServable
 from modelserver.versions import plan
@@ -12,15 +12,19 @@ from modelserver.versions import plan
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What GetModelStatus says of one version."""
+    """The status of one version, as GetModelStatus reports it."""
 
     number: int
     state: VersionState
-    error: Status | None
+    error: StatusError | None
+    """The reason of a failed load."""
 
 
 class Model:
-    """Not safe for threads: the manager calls it under its lock."""
+    """The versions of one model. Not thread-safe: the manager calls it under its lock.
+
+    A version is wanted if the base path contains it and the version policy chooses it.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
@@ -29,13 +33,13 @@ class Model:
         self._before: frozenset[int] = frozenset()
         self._paths: Mapping[int, str] = {}
 
-    def found(self, paths: Mapping[int, str]) -> None:
-        """The base path holds these versions now."""
+    def set_paths(self, paths: Mapping[int, str]) -> None:
+        """Sets the versions that the base path contains now, as number -> path."""
         self._paths = paths
         self._before, self._wanted = self._wanted, self.config.policy.choose(paths.keys())
 
     def next_steps(self) -> tuple[list[Version[LoadedServable]], list[Version[LoadedServable]]]:
-        """Versions to load, and versions to unload (already closed to new calls)."""
+        """Returns the versions to load, new and in START, and the versions to unload, already UNLOADING."""
         states = {number: version.state for number, version in self._versions.items()}
         failed = [number for number, version in self._versions.items() if version.error]
         steps = plan(self._wanted, states, failed, self._before)
@@ -47,33 +51,38 @@ class Model:
             version.unloading()
         return [self._versions[number] for number in sorted(steps.load)], unload
 
-    def wants(self, number: int) -> bool:
+    def is_wanted(self, number: int) -> bool:
+        """Returns whether the version is wanted."""
         return number in self._wanted
 
     @property
     def settled(self) -> bool:
-        """There are versions, and every one that is wanted answers or has failed."""
+        """Whether there is a wanted version and each one is AVAILABLE or END."""
         states = [self._versions[number].state for number in self._wanted if number in self._versions]
         return bool(states) and all(state in (VersionState.AVAILABLE, VersionState.END) for state in states)
 
     @property
     def failures(self) -> list[Version[LoadedServable]]:
+        """The versions that failed to load."""
         return [version for version in self._versions.values() if version.error]
 
     @property
     def available(self) -> list[int]:
+        """The numbers of the versions that are AVAILABLE, in ascending order."""
         return sorted(n for n, version in self._versions.items() if version.state is VersionState.AVAILABLE)
 
-    def labelled(self, label: str) -> int:
+    def version_of_label(self, label: str) -> int:
+        """Returns the number of the version with this label; StatusError if no version has it."""
         try:
             return self.config.labels[label]
         except KeyError:
             raise invalid(f"Unrecognized servable version label: {label}") from None
 
     def version(self, number: int) -> Version[LoadedServable] | None:
+        """Returns the version with this number, if it has ever been wanted."""
         return self._versions.get(number)
 
     def statuses(self) -> list[VersionStatus]:
-        """Newest first."""
-        newest_first = sorted(self._versions.values(), key=lambda version: -version.number)
-        return [VersionStatus(version.number, version.state, version.error) for version in newest_first]
+        """Returns the status of every version, the highest number first."""
+        versions = sorted(self._versions.values(), key=lambda version: -version.number)
+        return [VersionStatus(version.number, version.state, version.error) for version in versions]

@@ -1,4 +1,4 @@
-"""The checks of a Predict call, in the real server's order and words. Runs no graph and knows no versions."""
+"""The checks of a Predict request, in the real server's order and with its messages."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,38 +8,42 @@ from contract import tensors
 from contract.errors import TensorError
 from contract.tensors import Array
 from modelserver.errors import failed_precondition, invalid
-from modelserver.signature import Signature, dtype_name
+from modelserver.servable import Signature, dtype_name
 
 DEFAULT_SIGNATURE = "serving_default"
+"""The signature of a request that names none."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that has passed the checks: arrays by feed name, and tensor names by output alias."""
+class GraphRun:
+    """The run of the graph that a checked request asks for."""
 
     feeds: Mapping[str, Array]
+    """Tensor name in the graph -> value."""
     fetches: Mapping[str, str]
+    """Output alias -> tensor name in the graph."""
 
 
-def signature_of(name: str, signatures: Mapping[str, Signature]) -> Signature:
+def find_signature(name: str, signatures: Mapping[str, Signature]) -> Signature:
+    """Returns the signature `name`; StatusError if there is none."""
     try:
         return signatures[name]
     except KeyError:
         raise failed_precondition(f'Serving signature key "{name}" not found.') from None
 
 
-def check(request: Any, signature: Signature) -> Run:
-    """The run that a PredictRequest asks of `signature`; Status at the first thing wrong with it."""
+def check(request: Any, signature: Signature) -> GraphRun:
+    """Checks a PredictRequest against `signature` and returns its run; StatusError for the first fault."""
     _check_names(request.inputs, signature)
     arrays = {alias: _input(alias, request.inputs, signature) for alias in sorted(signature.inputs)}
     fetches = _fetches(request.output_filter, signature)
     _check_dtypes(request.inputs, signature)
     feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
-    return Run(feeds, fetches)
+    return GraphRun(feeds, fetches)
 
 
 def _check_names(sent: Collection[str], signature: Signature) -> None:
-    """Whether the number of inputs can be right; names are looked at one by one afterwards."""
+    """Checks the number of inputs. `_input` checks each name afterwards."""
     expected = signature.inputs
     if len(sent) == len(expected):
         return
@@ -83,7 +87,7 @@ def _fetches(wanted: Collection[str], signature: Signature) -> Mapping[str, str]
 
 
 def _check_dtypes(sent: Mapping[str, Any], signature: Signature) -> None:
-    """As the session does: an argument's number is its rank among the sorted feed names."""
+    """Checks dtypes as the session does, which numbers arguments in the order of their feed names."""
     feeds = sorted(signature.inputs.items(), key=lambda item: item[1].name)
     for rank, (alias, tensor) in enumerate(feeds):
         if alias in sent and sent[alias].dtype != tensor.enum:

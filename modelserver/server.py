@@ -1,4 +1,4 @@
-"""The process: flags to models to services to an open port, and the way back on SIGTERM."""
+"""The server process: loads the models, opens the port, and drains running calls on SIGTERM."""
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
@@ -8,24 +8,23 @@ import grpc
 
 from contract.stubs import model_service_pb2_grpc, prediction_service_pb2_grpc
 from modelserver import extras, listen
-from modelserver.calls import Gate
 from modelserver.config import models_of_flags
-from modelserver.errors import Status
+from modelserver.errors import StatusError
 from modelserver.flags import FlagError, Flags
 from modelserver.loading import Retries
-from modelserver.manager import Manager, PollIntervals
+from modelserver.manager import LoadOptions, Manager
 from modelserver.process import FAILED, end, log
-from modelserver.services import ModelService, PredictionService
+from modelserver.services import CallLimit, ModelService, PredictionService
 from modelserver.session import SessionOptions, SessionServable
 
 DRAIN_SECONDS = 60.0
-"""How long calls in flight may take to end once the process is told to."""
+"""The time that running calls have to end after SIGTERM."""
 
 _SPARE_THREADS = 8
-"""For refusing calls, and for reflection and health."""
+"""Threads for refused calls, reflection and health, beside those for `grpc_max_threads` calls."""
 
-_LOOK_SECONDS = 1.0
-"""A signal that comes just before a wait is seen after it."""
+_SIGNAL_SECONDS = 1.0
+"""The longest wait, since a signal that arrives just before a wait is handled after it."""
 
 _UNLIMITED = -1
 _OPTIONS = (
@@ -36,12 +35,12 @@ _OPTIONS = (
 
 
 def serve(flags: Flags) -> NoReturn:
-    """Serve until SIGTERM; exit 0 then, 255 where the start fails."""
+    """Serves until SIGTERM. The exit status is 0 then, and 255 if the start fails."""
     try:
         _serve(flags)
     except FlagError as error:
         end(FAILED, str(error))
-    except Status as error:
+    except StatusError as error:
         end(FAILED, f"Failed to start server. Error: {error}")
     except SystemExit:
         end(0, "stopped before serving")
@@ -58,7 +57,7 @@ def _serve(flags: Flags) -> None:
     try:
         server.start()
         log(f"listening on {', '.join(addresses)}")
-        while server.wait_for_termination(_LOOK_SECONDS):
+        while server.wait_for_termination(_SIGNAL_SECONDS):
             pass
     except SystemExit:
         server.stop(DRAIN_SECONDS).wait()
@@ -70,20 +69,22 @@ def _manager(flags: Flags) -> Manager:
         intra_op_parallelism=flags.tensorflow_intra_op_parallelism,
         inter_op_parallelism=flags.tensorflow_inter_op_parallelism,
     )
-    pace = PollIntervals(
+    load_options = LoadOptions(
         poll_seconds=flags.file_system_poll_wait_seconds,
         load_threads=flags.num_load_threads,
         retries=Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6),
     )
-    return Manager(models_of_flags(flags), functools.partial(SessionServable, options=options), pace)
+    return Manager(models_of_flags(flags), functools.partial(SessionServable, options=options), load_options)
 
 
 def _server(flags: Flags, manager: Manager) -> grpc.Server:
     server = grpc.server(ThreadPoolExecutor(flags.grpc_max_threads + _SPARE_THREADS), options=_OPTIONS)
-    gate = Gate(flags.grpc_max_threads)
-    prediction = PredictionService(manager, gate, tensor_content=flags.enable_serialization_as_tensor_content)
+    limit = CallLimit(flags.grpc_max_threads)
+    prediction = PredictionService(
+        manager, limit, tensor_content=flags.enable_serialization_as_tensor_content
+    )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(manager, gate), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(manager, limit), server)
     extras.add_reflection(server)
     if flags.enable_grpc_healthcheck_service:
         extras.add_health(server)

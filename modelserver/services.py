@@ -1,6 +1,8 @@
-"""The gRPC services: requests in, responses out, errors as codes and messages. Knows no files or sessions."""
+"""The gRPC services PredictionService and ModelService."""
 
-from typing import Any, NoReturn
+import threading
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 
@@ -13,42 +15,68 @@ from contract.stubs import (
     prediction_service_pb2_grpc,
 )
 from modelserver import predict
-from modelserver.calls import Gate
-from modelserver.errors import Status, invalid
+from modelserver.errors import StatusError, invalid
 from modelserver.manager import Manager
 from modelserver.model import VersionStatus
 
 SIGNATURE_DEF = "signature_def"
+"""The only metadata field that GetModelMetadata returns."""
+
+T = TypeVar("T")
+
+
+class CallLimit:
+    """Runs at most `limit` calls at the same time and refuses further ones, as the real server does."""
+
+    def __init__(self, limit: int) -> None:
+        assert limit > 0, f"a limit of {limit} calls"
+        self._free = threading.Semaphore(limit)
+
+    def answer(self, context: grpc.ServicerContext, call: Callable[[], T]) -> T:
+        """Returns the result of `call`, or ends the RPC with its StatusError."""
+        if not self._free.acquire(blocking=False):
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")
+        try:
+            return call()
+        except StatusError as error:
+            context.abort(error.code, error.sent_message)
+        finally:
+            self._free.release()
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
-    """Predict and GetModelMetadata; the other methods check as far as the recordings show."""
+    """Predict and GetModelMetadata. The other methods only check the request, and are UNIMPLEMENTED."""
 
-    def __init__(self, manager: Manager, gate: Gate, *, tensor_content: bool) -> None:
+    def __init__(self, manager: Manager, limit: CallLimit, *, tensor_content: bool) -> None:
         self._manager = manager
-        self._gate = gate
+        self._limit = limit
         self._write = tensors.write_content if tensor_content else tensors.write_typed
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return self._gate.answer(context, lambda: self._predict(request, context.time_remaining()))
+        """Runs a signature of a loaded version."""
+        return self._limit.answer(context, lambda: self._predict(request, context.time_remaining()))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return self._gate.answer(context, lambda: self._metadata(request))
+        """Returns the SignatureDefs of a loaded version."""
+        return self._limit.answer(context, lambda: self._metadata(request))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return self._gate.answer(context, lambda: _not_served("Classify", request))
+        """Is UNIMPLEMENTED."""
+        return self._limit.answer(context, lambda: _not_served("Classify", request))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return self._gate.answer(context, lambda: _not_served("Regress", request))
+        """Is UNIMPLEMENTED."""
+        return self._limit.answer(context, lambda: _not_served("Regress", request))
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return self._gate.answer(context, lambda: _multi_inference(request))
+        """Is UNIMPLEMENTED."""
+        return self._limit.answer(context, lambda: _multi_inference(request))
 
     def _predict(self, request: Any, seconds: float | None) -> Any:
         _check_spec(request)
         with self._manager.lend(request.model_spec) as (servable, version):
             name = request.model_spec.signature_name or predict.DEFAULT_SIGNATURE
-            run = predict.check(request, predict.signature_of(name, servable.signatures))
+            run = predict.check(request, predict.find_signature(name, servable.signatures))
             arrays = servable.run(run.feeds, list(run.fetches.values()), seconds)
         response = predict_pb2.PredictResponse()
         _describe(response.model_spec, request.model_spec.name, version, name)
@@ -69,18 +97,20 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
-    """GetModelStatus."""
+    """GetModelStatus. HandleReloadConfigRequest is UNIMPLEMENTED."""
 
-    def __init__(self, manager: Manager, gate: Gate) -> None:
+    def __init__(self, manager: Manager, limit: CallLimit) -> None:
         self._manager = manager
-        self._gate = gate
+        self._limit = limit
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return self._gate.answer(context, lambda: self._status(request))
+        """Returns the state of every version of a model, or of one version."""
+        return self._limit.answer(context, lambda: self._status(request))
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """Is UNIMPLEMENTED."""
         del request
-        return self._gate.answer(context, _no_reload)
+        return self._limit.answer(context, _no_reload)
 
     def _status(self, request: Any) -> Any:
         _check_spec(request)
@@ -122,14 +152,14 @@ def _report(proto: Any, status: VersionStatus) -> None:
 
 def _not_served(method: str, request: Any) -> NoReturn:
     _check_spec(request)
-    raise Status(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served here; use Predict")
+    raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served here; use Predict")
 
 
 def _no_reload() -> NoReturn:
-    raise Status(grpc.StatusCode.UNIMPLEMENTED, "the configuration is read once, at the start")
+    raise StatusError(grpc.StatusCode.UNIMPLEMENTED, "the configuration is read once, at the start")
 
 
 def _multi_inference(request: Any) -> NoReturn:
     if not any(task.model_spec.name for task in request.tasks):
         raise invalid("ModelSpec has no name specified.")
-    raise Status(grpc.StatusCode.UNIMPLEMENTED, "MultiInference is not served here; use Predict")
+    raise StatusError(grpc.StatusCode.UNIMPLEMENTED, "MultiInference is not served here; use Predict")

@@ -1,8 +1,7 @@
-"""One loaded version: a TensorFlow session, and the signatures that can be run in it.
+"""A loaded version as a TensorFlow session.
 
-The session is the same DirectSession that TensorFlow Serving runs, entered below `Session.run`: that checks
-shapes, which the real server does not, and costs several times more than a small graph does. Knows nothing
-of requests.
+TensorFlow Serving runs the same DirectSession. It is called below `Session.run`, which checks shapes, unlike
+the real server, and takes several times as long as a small graph.
 """
 
 import gc
@@ -15,25 +14,28 @@ import tensorflow as tf
 from tensorflow.python.client import pywrap_tf_session
 
 from contract.tensors import Array
-from modelserver.errors import not_found, status_of_number
-from modelserver.signature import Signature
+from modelserver.errors import not_found, of_tensorflow
+from modelserver.servable import Signature
 
 _NO_TIMEOUT = 0
 _LONGEST_SECONDS = 1e9
-"""gRPC gives a call without a deadline some centuries."""
+"""A longer deadline is none: gRPC reports centuries for a call without a deadline."""
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How sessions are made."""
+    """Options of every session."""
 
     tags: tuple[str, ...]
+    """The tags of the graph to load."""
     intra_op_parallelism: int
+    """The most threads of one operation; 0: TensorFlow decides."""
     inter_op_parallelism: int
+    """The most operations that run at the same time; 0: TensorFlow decides."""
 
 
 class SessionServable:
-    """A SavedModel in a session of its own. Any number of threads may call `run` at a time."""
+    """A SavedModel in a session of its own: a LoadedServable. StatusError if `path` cannot be loaded."""
 
     def __init__(self, path: str, options: SessionOptions) -> None:
         self._graph = tf.Graph()
@@ -46,7 +48,7 @@ class SessionServable:
         self._handles: dict[str, Any] = {}
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], seconds: float | None) -> list[Array]:
-        """The values of the tensors `fetches`, within `seconds`; Status where the run fails."""
+        """Computes the tensors `fetches`; StatusError if the run fails or takes longer than `seconds`."""
         options = tf.compat.v1.RunOptions(timeout_in_ms=_milliseconds(seconds))
         buffer = pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
         fed = {self._handle(name): array for name, array in feeds.items()}
@@ -54,14 +56,14 @@ class SessionServable:
         try:
             values = self._session._call_tf_sessionrun(buffer, fed, fetched, [], None)
         except tf.errors.OpError as error:
-            raise status_of_number(error.error_code, error.message) from None
+            raise of_tensorflow(error.error_code, error.message) from None
         finally:
             pywrap_tf_session.TF_DeleteBuffer(buffer)
-        # A scalar string comes as bytes.
+        # TensorFlow returns a scalar string as bytes.
         return [np.array(value, object) if isinstance(value, bytes) else value for value in values]
 
     def close(self) -> None:
-        """Give the memory back. No call may be running."""
+        """Closes the session and frees its memory. No call may be running."""
         self._session.close()
         del self._session, self._graph, self._handles
         gc.collect()
@@ -80,14 +82,14 @@ class SessionServable:
 
 
 def _milliseconds(seconds: float | None) -> int:
-    """A timeout for RunOptions, where 0 means none."""
+    """Returns the timeout for RunOptions, at least 1; _NO_TIMEOUT if there is no deadline."""
     if seconds is None or seconds > _LONGEST_SECONDS:
         return _NO_TIMEOUT
     return max(1, int(seconds * 1000))
 
 
 def _cause(message: str) -> str:
-    """What `Session.run` has wrapped in a heading and the names of nodes."""
+    """Removes the heading and the node names that `Session.run` adds to a message."""
     return message.removeprefix("Graph execution error:\n\n").partition("\n\t [[")[0]
 
 
@@ -100,11 +102,11 @@ def _config(options: SessionOptions) -> Any:
 
 
 def _load(session: Any, path: str, tags: tuple[str, ...]) -> Any:
-    """Load the SavedModel at `path` into `session` and hand back its MetaGraphDef."""
+    """Loads the SavedModel at `path` into `session` and returns its MetaGraphDef."""
     try:
         return tf.compat.v1.saved_model.loader.load(session, list(tags), path)
     except tf.errors.OpError as error:
-        raise status_of_number(error.error_code, _cause(error.message)) from None
+        raise of_tensorflow(error.error_code, _cause(error.message)) from None
     except OSError:
         raise not_found(
             f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}. "

@@ -1,4 +1,4 @@
-"""Which versions of a model there are, and which of them should be served. Pure but for one listing."""
+"""The versions on disk, the version policies, and the plan of loads and unloads."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -9,48 +9,51 @@ from modelserver.lifecycle import VersionState
 
 @dataclass(frozen=True)
 class Latest:
-    """The `count` highest versions."""
+    """The policy that serves the `count` highest versions."""
 
     count: int = 1
 
-    def choose(self, found: Collection[int]) -> frozenset[int]:
-        return frozenset(sorted(found)[-self.count :])
+    def choose(self, versions: Collection[int]) -> frozenset[int]:
+        """Returns the versions to serve."""
+        return frozenset(sorted(versions)[-self.count :])
 
 
 @dataclass(frozen=True)
 class All:
-    """Every version."""
+    """The policy that serves every version."""
 
-    def choose(self, found: Collection[int]) -> frozenset[int]:
-        return frozenset(found)
+    def choose(self, versions: Collection[int]) -> frozenset[int]:
+        """Returns the versions to serve."""
+        return frozenset(versions)
 
 
 @dataclass(frozen=True)
 class Specific:
-    """The versions named, as far as they are there."""
+    """The policy that serves the versions named here, if they exist."""
 
     versions: frozenset[int]
 
-    def choose(self, found: Collection[int]) -> frozenset[int]:
-        return self.versions & frozenset(found)
+    def choose(self, versions: Collection[int]) -> frozenset[int]:
+        """Returns the versions to serve."""
+        return self.versions & frozenset(versions)
 
 
-Policy = Latest | All | Specific
+VersionPolicy = Latest | All | Specific
 
 
 def list_versions(base_path: str) -> dict[int, str]:
-    """Version numbers and paths under `base_path`; OSError where it cannot be listed."""
+    """Returns the versions under `base_path`, as number -> path; OSError if it cannot be listed."""
     return {number: os.path.join(base_path, name) for number, name in versions_named(os.listdir(base_path))}
 
 
 def versions_named(names: Iterable[str]) -> list[tuple[int, str]]:
-    """The names that are version numbers; `03` is 3, and `-1` or `x` are not versions."""
+    """Returns (number, name) of each name that is a version: `03` is 3; `-1` and `x` are not versions."""
     return [(int(name), name) for name in sorted(names) if name.isascii() and name.isdigit()]
 
 
 @dataclass(frozen=True)
 class VersionPlan:
-    """What to do next to come closer to what is wanted."""
+    """The versions to load now, and the versions to unload now."""
 
     load: frozenset[int]
     unload: frozenset[int]
@@ -62,15 +65,16 @@ def plan(
     failed: Collection[int],
     before: frozenset[int],
 ) -> VersionPlan:
-    """Load what is wanted and not there; unload what is not wanted, but never the last that answers.
+    """Plans loads and unloads from the wanted versions, and the states of those that exist.
 
-    A version that failed to load is tried again only once it has been unwanted (`before` is what was
-    wanted until now).
+    Wanted versions that are not loaded are loaded. Available versions that are not wanted are unloaded, but
+    only once a wanted version is available, or none is wanted. A version in `failed` is loaded again only if
+    it was not wanted before (`before` is the previous `wanted`).
     """
-    gone = {number for number in wanted if states.get(number, VersionState.END) is VersionState.END}
+    absent = {number for number in wanted if states.get(number, VersionState.END) is VersionState.END}
     available = {number for number, state in states.items() if state is VersionState.AVAILABLE}
     replaced = not wanted or bool(available & wanted)
     return VersionPlan(
-        load=frozenset(number for number in gone if number not in failed or number not in before),
+        load=frozenset(number for number in absent if number not in failed or number not in before),
         unload=frozenset(available - wanted) if replaced else frozenset(),
     )

@@ -70,7 +70,7 @@ def test_a_manifest_survives_json(manifest):
         ("state.0.name", "logits", "state tensor name 'logits' is reserved"),
         ("state.0.name", "keys", "two state tensors have the same name"),
         ("state_layout", "paged", "state_layout 'paged' is not one of explicit, resident"),
-        ("state_layout", "resident", "pool must be given where the state is resident"),
+        ("state_layout", "resident", "pool must be given if state_layout is resident"),
         ("generation.top_p", 0, "top_p 0.0 must lie in"),
         ("generation.repetition_penalty", 0, "repetition_penalty 0.0 must be above 0"),
         ("generation", [], "manifest.generation must be a JSON object, not list"),
@@ -86,7 +86,7 @@ def test_what_is_wrong_is_named(path, value, message):
     [
         ("pool", None, "pool must be given"),
         ("pool.block_size", 0, "pool.block_size 0 must be at least 1"),
-        ("pool.blocks", 2, "the pool's slots hold 16 tokens, the context 20"),
+        ("pool.blocks", 2, "pool: a slot has 16 positions, context_length is 20"),
         ("pool.max_steps", 0, "max_steps 0 must be at least 1"),
     ],
 )

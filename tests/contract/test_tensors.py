@@ -1,4 +1,4 @@
-"""Tensors survive the wire in either form, and what does not fit is a TensorError."""
+"""A tensor is the same after it was sent in either form, and a malformed one is a TensorError."""
 
 import subprocess
 import sys
@@ -9,23 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from contract.dtypes import WIRE_TYPES, WireType, dtype_of_name, wire_of_enum
+from contract.dtypes import PROTO_DTYPES, ProtoDtype, dtype_of_name, proto_dtype_of_enum
 from contract.errors import TensorError
 from contract.stubs import tensor_pb2, types_pb2
 from contract.tensors import Array, from_proto, to_proto, to_typed_proto
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
-WIRES = st.sampled_from(WIRE_TYPES)
+DTYPES = st.sampled_from(PROTO_DTYPES)
 
 
 @st.composite
 def tensors(draw: st.DrawFn) -> Array:
-    """Any numbers, by their bits, so that NaNs and infinities of every kind occur."""
-    wire, shape = draw(WIRES), draw(SHAPES)
-    if wire.numpy == np.bool_:
+    """Draws arrays of random bits, so that every kind of NaN and infinity occurs."""
+    dtype, shape = draw(DTYPES), draw(SHAPES)
+    if dtype.numpy == np.bool_:
         return draw(arrays.arrays(np.bool_, shape))
-    bits = draw(arrays.arrays(np.uint8, (*shape, wire.numpy.itemsize)))
-    return np.frombuffer(bits.tobytes(), wire.numpy).reshape(shape)
+    bits = draw(arrays.arrays(np.uint8, (*shape, dtype.numpy.itemsize)))
+    return np.frombuffer(bits.tobytes(), dtype.numpy).reshape(shape)
 
 
 @st.composite
@@ -89,10 +89,10 @@ def test_the_last_value_fills_the_rest():
     assert from_proto(_proto("DT_STRING", [3], string_val=[b"a"])).tolist() == [b"a"] * 3
 
 
-@pytest.mark.parametrize("wire", WIRE_TYPES, ids=lambda wire: wire.numpy.name)
-def test_no_values_mean_zeros(wire: WireType):
-    proto = _proto(types_pb2.DataType.Name(wire.enum), [2, 1])
-    assert_same(from_proto(proto), np.zeros((2, 1), wire.numpy))
+@pytest.mark.parametrize("dtype", PROTO_DTYPES, ids=lambda dtype: dtype.numpy.name)
+def test_no_values_mean_zeros(dtype: ProtoDtype):
+    proto = _proto(types_pb2.DataType.Name(dtype.enum), [2, 1])
+    assert_same(from_proto(proto), np.zeros((2, 1), dtype.numpy))
 
 
 def test_values_past_the_shape_do_not_count():
@@ -149,9 +149,9 @@ def test_an_array_that_tensorflow_has_no_dtype_for_is_a_tensor_error():
 
 
 def test_every_dtype_is_found_by_its_name_and_by_its_number():
-    for wire in WIRE_TYPES:
-        assert dtype_of_name(wire.numpy.name) == wire.numpy
-        assert wire_of_enum(wire.enum) == wire
+    for dtype in PROTO_DTYPES:
+        assert dtype_of_name(dtype.numpy.name) == dtype.numpy
+        assert proto_dtype_of_enum(dtype.enum) == dtype
     with pytest.raises(TensorError, match="'float'"):
         dtype_of_name("float")
 

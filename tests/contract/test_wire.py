@@ -1,4 +1,4 @@
-"""Requests that are put together by hand are what protobuf makes of them."""
+"""Requests serialized by `predict_request` equal those that protobuf serializes."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=200)
 
 @st.composite
 def in_parts(draw: st.DrawFn) -> tuple[Parts, Array]:
-    """A tensor in pieces of any sizes, and as one array."""
+    """Draws a tensor in pieces of any sizes, and the same tensor as one array."""
     whole = draw(tensors())
     cuts = sorted(draw(st.lists(st.integers(0, whole.size), max_size=4)))
     return Parts(whole.dtype, whole.shape, np.split(whole.ravel(), cuts)), whole

@@ -1,4 +1,4 @@
-"""The application as `make serve` runs it, in processes of its own, seen only over HTTP."""
+"""The application as `make serve` runs it, in processes of its own, used over HTTP only."""
 
 import asyncio
 import os
@@ -19,17 +19,17 @@ import yaml
 ROOT = Path(__file__).parent.parent.parent
 READY_S = 180
 IDLE = {"waiting": 0, "running": 0, "states": 0, "state_bytes": 0}
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 
 class Application:
-    """`config` on a free port, with a Ray of its own; ready once entered."""
+    """The application of `config` on a free port, with its own Ray; ready once the block is entered."""
 
     def __init__(self, config: dict[str, Any], directory: Path) -> None:
         self._log_path = directory / "serve.log"
         self._config_path = directory / "serve_config.yaml"
         self._config = config | {"http_options": {"host": "127.0.0.1", "port": _free_port()}}
-        # Ray's sockets lie below it; a Unix socket's path is at most 107 characters.
+        # It contains Ray's sockets; the path of a Unix socket has at most 107 characters.
         self._ray_directory = tempfile.TemporaryDirectory(
             prefix="ray", dir="/tmp", ignore_cleanup_errors=True
         )
@@ -66,7 +66,7 @@ class Application:
         return self._log_path.read_text(errors="replace")
 
     def stop(self) -> None:
-        """As Ctrl-C does; what is left after a while is killed."""
+        """Stops it as Ctrl-C does, and kills the processes that are left after a minute."""
         family = [self.process, *psutil.Process(self.process.pid).children(recursive=True)]
         os.killpg(self.process.pid, signal.SIGINT)
         try:
@@ -80,7 +80,7 @@ class Application:
         self._ray_directory.cleanup()
 
     def model_servers(self, model: str) -> list[psutil.Process]:
-        """The managed model servers of `model` that run now."""
+        """Returns the managed model servers of `model` that run now."""
         return [
             process
             for process in psutil.Process(self.process.pid).children(recursive=True)
@@ -88,13 +88,13 @@ class Application:
         ]
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
-        """The processes of a deployment's replicas."""
+        """Returns the processes of a deployment's replicas."""
         title = f"ray::ServeReplica:tensorloom:{deployment}"
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [process for process in family if " ".join(_command(process)).startswith(title)]
 
     def proxies(self) -> list[psutil.Process]:
-        """HAProxy; one that was replaced since goes on until its last connection has ended."""
+        """Returns the HAProxy processes; a replaced one runs until its last connection has ended."""
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [
             process
@@ -103,39 +103,39 @@ class Application:
         ]
 
     async def wait_until_idle(self, model: str, timeout_s: float = 30) -> None:
-        """Return once no sequence of `model` waits, runs or holds state; AssertionError if that stays so."""
+        """Waits until no sequence of `model` waits, runs or holds state; AssertionError after `timeout_s`."""
         async with httpx.AsyncClient(base_url=self.url) as client:
             deadline = time.monotonic() + timeout_s
             while (held := await self.held(client, model)) != IDLE:
                 assert time.monotonic() < deadline, f"{model} still holds {held}"
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_POLL_S)
 
     async def held(self, client: httpx.AsyncClient, model: str) -> dict[str, int]:
-        """What the decoder of `model` holds at this moment, as /health tells."""
+        """Returns what the decoder of `model` holds now, from /health."""
         status = (await client.get("/health")).json()["models"][model]
         return {name: status[name] for name in IDLE}
 
     def wait_until_ready(self) -> None:
-        """Return once every model can answer; AssertionError with the log where that never comes."""
+        """Waits until every model can answer; AssertionError with the log after READY_S."""
         self.wait_until(lambda health: health["status"] == "ok")
 
     def wait_until(self, condition: Callable[[dict[str, Any]], bool]) -> None:
-        """Return once what /health says fulfils `condition`; AssertionError where it never does."""
-        for _ in self._looks():
+        """Waits until the body of /health fulfils `condition`; AssertionError with the log after READY_S."""
+        for _ in self._attempts():
             try:
                 answer = httpx.get(f"{self.url}/health", timeout=10)
             except httpx.TransportError:
                 continue
             if answer.status_code in (200, 503) and "status" in answer.json() and condition(answer.json()):
                 return
-        raise AssertionError(f"not so after {READY_S} s:\n{self.log}")
+        raise AssertionError(f"/health does not fulfil the condition after {READY_S} s:\n{self.log}")
 
-    def _looks(self) -> Iterator[None]:
+    def _attempts(self) -> Iterator[None]:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"the application ended:\n{self.log}"
             yield
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
 
 def _command(process: psutil.Process) -> list[str]:

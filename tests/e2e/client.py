@@ -1,4 +1,4 @@
-"""A small HTTP client for tests: completions whole and streamed, as text and token counts."""
+"""A small HTTP client for tests: completions, streamed or not, as text and token counts."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ def open_client(url: str) -> httpx.AsyncClient:
 
 
 async def complete(client: httpx.AsyncClient, **body: Any) -> Answer:
-    """The answer to a completion that is not streamed."""
+    """Requests a completion without streaming."""
     response = await client.post("/v1/completions", json=body)
     assert response.status_code == 200, response.text
     choice, usage = response.json()["choices"][0], response.json()["usage"]
@@ -31,7 +31,7 @@ async def complete(client: httpx.AsyncClient, **body: Any) -> Answer:
 
 
 async def events(client: httpx.AsyncClient, **body: Any) -> AsyncIterator[dict[str, Any]]:
-    """The events of a streamed completion, up to [DONE]."""
+    """Requests a streamed completion and yields its events, up to [DONE]."""
     body = {**body, "stream": True, "stream_options": {"include_usage": True}}
     async with client.stream("POST", "/v1/completions", json=body) as response:
         assert response.status_code == 200, await response.aread()
@@ -46,7 +46,7 @@ async def events(client: httpx.AsyncClient, **body: Any) -> AsyncIterator[dict[s
 
 
 async def stream(client: httpx.AsyncClient, **body: Any) -> Answer:
-    """The answer that a stream's events make together."""
+    """Requests a streamed completion and joins its events to one answer."""
     texts, finish, tokens = [], "", 0
     async for event in events(client, **body):
         for choice in event["choices"]:

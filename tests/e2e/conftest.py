@@ -1,4 +1,4 @@
-"""The demo application, and one small model on an external server, for all end-to-end tests."""
+"""The demo application, with one small model on an external server, for all end-to-end tests."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from tests.servers import ModelServer
 DEMO_MODELS = ("tales-gpt", "tales-lstm")
 EXPLICIT = "tales-gpt-explicit"
 MODELS = (*DEMO_MODELS, EXPLICIT)
-"""Every demo model, and the GPT, whose state is resident, once more with explicit state."""
+"""Every demo model, and the GPT, whose state is resident, a second time with explicit state."""
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
-"""Run the application on a cluster of three Ray nodes, ask it for a completion, print what happened as JSON.
+"""Runs the application on a cluster of three Ray nodes, requests a completion and prints the result as JSON.
 
-A program of its own, run as a module with a base path: a process can be connected to one Ray at a time.
+It is a program of its own, called as a module with a base path, since a process can be connected to one Ray
+only.
 """
 
 import json
@@ -18,7 +19,7 @@ from deployments.app import build_app
 from deployments.config import AppArgs
 
 NODES = 3
-# No two of them fit on one node of one CPU, but for the controller and the proxies, which ask for none.
+# No two deployments of this size fit on a node of one CPU. Serve's controller and proxies reserve no CPU.
 SIZED = {"num_cpus": 0.6}
 
 
@@ -53,7 +54,7 @@ def main(base_path: Path) -> dict[str, Any]:
 
 
 def _nodes_of_replicas() -> dict[str, str]:
-    """Deployment -> node, from the ids that Serve's replicas report."""
+    """Returns deployment -> node id, from the actors of Serve's replicas."""
     details = serve.status().applications["tensorloom"].deployments
     actors = ray.util.list_named_actors(all_namespaces=True)
     nodes: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The API as clients know it: the official client, limits, and errors of the real application."""
+"""The API of the real application: the official client, limits and errors."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ def test_a_seeded_stream_joins_to_the_whole_answer(official, model):
 
 @pytest.fixture(scope="module")
 def vocabulary() -> set[str]:
-    """The words of the world that the demo models were trained on."""
+    """The words of the texts that the demo models were trained on."""
     return {word for document in corpus.documents(seed=1, count=1000) for word in words(document)}
 
 
@@ -82,7 +82,7 @@ def test_errors_have_openais_classes_and_codes(official):
 
 
 async def test_past_the_bounds_of_the_queue_requests_get_429_and_the_others_go_on(client):
-    """Two run and two wait (conftest); whatever comes then, before one ends, is told to come again."""
+    """Two run and two wait (conftest); any other request gets 429 until one of them ends."""
     body = {"model": "arithmetic", "prompt": [1, 2], "max_tokens": 500, "temperature": 0, "ignore_eos": True}
     answers = await asyncio.gather(*(client.post("/v1/completions", json=body) for _ in range(12)))
     statuses = [answer.status_code for answer in answers]

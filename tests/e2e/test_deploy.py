@@ -1,4 +1,4 @@
-"""The ways to start the application: on several nodes, built into a file, deployed to a running cluster."""
+"""The ways to start the application: on several nodes, from a built file, on a running cluster."""
 
 import json
 import os
@@ -26,10 +26,10 @@ def run(*command: str) -> str:
 
 
 def test_the_application_runs_on_several_nodes(arithmetic_base):
-    said = run(sys.executable, "-m", "tests.e2e.several_nodes", str(arithmetic_base))
-    result: dict[str, Any] = json.loads(said.splitlines()[-1])
+    output = run(sys.executable, "-m", "tests.e2e.several_nodes", str(arithmetic_base))
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
     assert result["status"] == 200
-    # What the tokens add to the prompt's text, so with the space before the first.
+    # The text that the tokens add to the prompt's, so it has a space before the first token.
     expected = "".join(f" <{token}>" for token in continuation([1, 2], 4))
     assert result["body"]["choices"][0]["text"] == expected
     nodes = result["nodes"]
@@ -75,7 +75,7 @@ def test_a_killed_decoder_takes_its_servers_with_it_and_a_new_version_takes_over
 
 
 def publish(base: Path, version: int) -> None:
-    """Version 1 once more, under another number; a rename, as model servers expect."""
+    """Copies version 1 under another number, and renames it into place, as model servers expect."""
     shutil.copytree(base / "1", base / ".new")
     (base / ".new").rename(base / str(version))
 

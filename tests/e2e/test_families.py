@@ -1,4 +1,4 @@
-"""Families through the whole application: clients get what the transformers library generates."""
+"""Model families in the whole application: clients get what the transformers library generates."""
 
 import asyncio
 import subprocess
@@ -20,7 +20,7 @@ from tests.export import answers, samples
 
 CASES = ("llama-plain", "gemma2-plain")
 LENGTHS = (1, 3, 7, 20, 33, 64, 100, 130)
-"""Of prompts that are answered together."""
+"""The lengths of prompts that are requested at the same time."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def families(directory: Path) -> Iterator[Application]:
-    """One application with a servable of each case."""
+    """An application with a servable of each case."""
     with ThreadPoolExecutor() as exports:
         bases = exports.map(partial(export, directory), CASES)
     models = [{"name": base.name, "managed": {"base_path": str(base)}} for base in bases]
@@ -41,7 +41,7 @@ def families(directory: Path) -> Iterator[Application]:
 
 
 def export(directory: Path, case: str) -> Path:
-    """The servable of a golden case, exported as a user would."""
+    """Exports the servable of a golden case with the command line."""
     checkpoint, models = samples.seeded(directory / case, case), directory / "models"
     command = [sys.executable, "-m", "export", "hf", str(checkpoint), "--out", str(models)]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
@@ -55,7 +55,7 @@ async def client(families: Application) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def greedy(case: str, prompt: answers.Ids) -> dict[str, Any]:
-    """A request for as many tokens as the golden files have."""
+    """Returns a greedy request for as many tokens as the golden files have."""
     options = {"max_tokens": 64, "temperature": 0, "ignore_eos": True}
     return {"model": case, "prompt": prompt.tolist(), **options}
 

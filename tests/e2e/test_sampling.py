@@ -1,4 +1,4 @@
-"""What a request may ask of sampling, through the whole application and its real model servers."""
+"""The sampling parameters of requests, in the whole application with its real model servers."""
 
 import itertools
 import math
@@ -55,20 +55,22 @@ async def test_both_state_layouts_give_the_same_tokens_and_probabilities(client,
     resident, explicit = [await choice(client, model=model, logprobs=3, **asked) for model in LAYOUTS]
     assert resident["text"] == explicit["text"]
     assert resident["finish_reason"] == explicit["finish_reason"]
-    told, wanted = resident["logprobs"], explicit["logprobs"]
-    assert told["tokens"] == wanted["tokens"]
-    assert told["token_logprobs"] == pytest.approx(wanted["token_logprobs"], abs=1e-3)
-    assert told["text_offset"] == wanted["text_offset"]
+    actual, expected = resident["logprobs"], explicit["logprobs"]
+    assert actual["tokens"] == expected["tokens"]
+    assert actual["token_logprobs"] == pytest.approx(expected["token_logprobs"], abs=1e-3)
+    assert actual["text_offset"] == expected["text_offset"]
 
 
 @pytest.mark.parametrize("model", LAYOUTS)
 async def test_probabilities_belong_to_the_tokens_of_the_text(client, model):
     answer = await choice(client, model=model, logprobs=5)
-    told = answer["logprobs"]
-    assert "".join(told["tokens"]) == answer["text"]
-    assert told["text_offset"] == [*itertools.accumulate(map(len, told["tokens"][:-1]), initial=0)]
-    for token, logprob, top in zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True):
-        # Greedy: the token is the likeliest.
+    logprobs = answer["logprobs"]
+    assert "".join(logprobs["tokens"]) == answer["text"]
+    assert logprobs["text_offset"] == [*itertools.accumulate(map(len, logprobs["tokens"][:-1]), initial=0)]
+    for token, logprob, top in zip(
+        logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
+    ):
+        # Greedy decoding: the token is the likeliest.
         assert max(top, key=top.__getitem__) == token
         assert top[token] == logprob
         assert sum(map(math.exp, top.values())) <= 1 + 1e-4
@@ -119,8 +121,8 @@ def test_the_official_client_reads_a_streams_probabilities(application: Applicat
         text, tokens = "", []
         for chunk in chunks:
             text += chunk.choices[0].delta.content or ""
-            told = chunk.choices[0].logprobs
-            tokens += (told.content or []) if told else []
+            logprobs = chunk.choices[0].logprobs
+            tokens += (logprobs.content or []) if logprobs else []
     assert b"".join(bytes(token.bytes or ()) for token in tokens).decode() == text
     assert len(tokens) == 30
     assert all(token.top_logprobs[0].token == token.token for token in tokens)

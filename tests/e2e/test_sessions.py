@@ -1,4 +1,4 @@
-"""Many sessions at once, and what happens to them when something dies or leaves."""
+"""Many sessions at once, also when a model server dies or a client disconnects."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ LONG = {"prompt": "Once upon a time", "max_tokens": 300, "temperature": 0, "igno
 
 
 def requests(model: str) -> Iterator[dict[str, Any]]:
-    """Prompts of 1 to some 250 tokens, answers of 8 to 70; every other one greedy, the rest seeded."""
+    """Yields requests: prompts of 1 to about 250 tokens, answers of 8 to 70, in turn seeded and greedy."""
     for i in range(SESSIONS):
         opening = OPENINGS[i % len(OPENINGS)]
         yield {
@@ -42,7 +42,7 @@ async def test_every_session_among_32_gets_exactly_the_text_it_gets_alone(model,
     arrivals = [asyncio.Event() for _ in bodies]
 
     async def session(i: int, body: dict[str, Any]) -> Answer:
-        """Joins when the one before it has got its second event."""
+        """Runs request `i`, which starts when the one before it has received its second event."""
         await arrivals[i].wait()
         texts, tokens, finish = [], 0, ""
         count = 0

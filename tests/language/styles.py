@@ -1,4 +1,4 @@
-"""The committed tokenizers in the styles of published ones, exported as a checkpoint's are."""
+"""Tokenizers in the styles of published ones, read as the exporter reads those of a checkpoint."""
 
 import functools
 import json
@@ -16,17 +16,17 @@ from export.language.read import Language
 GOLDEN = Path(__file__).parents[1] / "export" / "golden" / "language"
 STYLES = sorted(path.name for path in GOLDEN.iterdir())
 VOCABULARY = 512
-"""More than any of them has, as models' are."""
+"""More than the tokens of any of these tokenizers, as with published models."""
 
 
 @functools.cache
-def words(style: str) -> Language:
+def language(style: str) -> Language:
     return read.read(Checkpoint(GOLDEN / style), VOCABULARY)
 
 
 @functools.cache
 def tokenizer(style: str) -> Tokenizer:
-    return Tokenizer.from_buffer(words(style).tokenizer)
+    return Tokenizer.from_buffer(language(style).tokenizer)
 
 
 @functools.cache
@@ -37,17 +37,17 @@ def servable(style: str) -> ServableDescription:
         vocabulary_size=VOCABULARY,
         context_length=4096,
         state=(StateTensor("h", "float32", (1,)),),
-        special_tokens=words(style).special_tokens,
-        generation=words(style).generation,
-        chat_template=words(style).chat_template,
+        special_tokens=language(style).special_tokens,
+        generation=language(style).generation,
+        chat_template=language(style).chat_template,
     )
     return ServableDescription(
-        ServableId(style, 1), Manifest.from_json(manifest.to_json()), words(style).tokenizer
+        ServableId(style, 1), Manifest.from_json(manifest.to_json()), language(style).tokenizer
     )
 
 
 @functools.cache
 def golden(style: str) -> dict[str, Any]:
-    """What the transformers library says (tests/reference/language.py)."""
+    """Returns the results of the transformers library (written by tests/reference/language.py)."""
     answers: dict[str, Any] = json.loads((GOLDEN / style / "golden.json").read_text())
     return answers

@@ -1,4 +1,4 @@
-"""Text that comes token by token is the text of all tokens, whatever the tokenizer."""
+"""With any tokenizer, text decoded token by token is the text of all token ids together."""
 
 from collections.abc import Sequence
 
@@ -68,7 +68,7 @@ def whole(name: str, ids: Sequence[int]) -> str:
 
 
 def ids_of(name: str) -> st.SearchStrategy[list[int]]:
-    """Any, with runs of bytes among them, and some that the tokenizer does not have."""
+    """Draws token ids, also runs of byte tokens and ids that the tokenizer does not have."""
     size = TOKENIZERS[name].get_vocab_size()
     return st.lists(st.integers(0, size + 5) | st.integers(3, min(size, 270)), max_size=40)
 
@@ -87,7 +87,7 @@ def test_deltas_of_any_ids_join_to_the_whole(name: str, data: st.DataObject) -> 
 def test_after_a_prompt_they_join_to_what_the_ids_add_to_it(name: str, data: st.DataObject) -> None:
     ids, before = data.draw(ids_of(name)), data.draw(ids_of(name))
     decoder = TokenDecoder(TOKENIZERS[name])
-    # Bytes of the prompt that are no whole character are not taken for a part of the answer.
+    # Bytes at the end of the prompt that form no whole character do not become part of the generated text.
     prompt = before[: max((i + 1 for i, token in enumerate(before) if decoder.beginning([token])), default=0)]
     expected = whole(name, prompt + ids).removeprefix(whole(name, prompt))
     assert "".join(deltas(name, ids, prompt)) == expected
@@ -139,7 +139,7 @@ def test_a_prompt_of_special_tokens_begins_no_text() -> None:
 
 
 def test_bytes_come_with_the_token_that_ends_their_run() -> None:
-    """A run with one byte too few was an error of the tokenizer library, and the generation's end."""
+    """The tokenizer library once raised an error for a run with a byte missing, which ended the stream."""
     a, b = _ids("llama2", "<0x41>", "<0xE6>")
     (word,) = _ids("llama2", "▁the")
     assert deltas("llama2", [word, a, b, word]) == ["the", "", "", "�� the", ""]

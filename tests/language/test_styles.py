@@ -1,4 +1,4 @@
-"""Prompts and chats become the ids that the transformers library gives for the same checkpoint."""
+"""Prompts and chats become the token ids that the transformers library returns for the same checkpoint."""
 
 import functools
 import hashlib
@@ -15,7 +15,7 @@ from deployments.errors import RequestError
 from deployments.messages import ChatMessage, ChatPrompt, TextPrompt
 from deployments.tokenizer import chat_template
 from deployments.tokenizer.prompt_encoder import PromptEncoder
-from tests.language.styles import GOLDEN, STYLES, golden, servable, tokenizer, words
+from tests.language.styles import GOLDEN, STYLES, golden, language, servable, tokenizer
 from tests.reference.texts import CHATS, CORPUS, random_texts
 
 CHATTING = [style for style in STYLES if golden(style)["chats"]]
@@ -23,7 +23,7 @@ CHATTING = [style for style in STYLES if golden(style)["chats"]]
 
 @pytest.fixture(autouse=True)
 def _a_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one on which the library was asked."""
+    """Sets the date on which the transformers library rendered the chats."""
 
     class Fixed(datetime):
         @classmethod
@@ -75,10 +75,10 @@ def test_chats_become_the_text_and_ids_of_the_reference(style: str, number: int)
             encoder.encode(ChatPrompt(style, messages))
         assert refusal.value.message == f"The model's chat template refuses: {answer['error']}"
         return
-    source, texts = words(style).chat_template, words(style).special_tokens.texts
+    source, texts = language(style).chat_template, language(style).special_tokens.texts
     assert source is not None
     assert chat_template.ChatTemplate(source, texts).render(messages) == answer["text"]
-    # Of nothing a model cannot make more: then the beginning stands in.
+    # The encoder replaces an empty text by the bos id.
     if answer["text"]:
         assert digest(list(encoder.encode(ChatPrompt(style, messages)).ids)) == answer["ids"]
 
@@ -95,7 +95,7 @@ def _own(style: str) -> Tokenizer:
 @settings(max_examples=50)
 @given(text=st.text(max_size=80))
 def test_any_text_becomes_the_ids_of_the_checkpoints_own_file(style: str, text: str) -> None:
-    """Where the files beside it do not change them."""
+    """Holds for styles whose other files do not change the ids."""
     assert tokenizer(style).encode(text).ids == _own(style).encode(text).ids
 
 
@@ -105,20 +105,20 @@ def test_any_text_becomes_the_ids_of_the_checkpoints_own_file(style: str, text: 
 @example(text=" a")
 @given(text=st.text(max_size=80))
 def test_any_text_comes_back(style: str, text: str) -> None:
-    """Of tokenizers that neither normalize nor have special tokens that a short random text holds."""
+    """Holds for tokenizers without normalization whose special tokens no short random text contains."""
     ids = tokenizer(style).encode(text, add_special_tokens=False).ids
     back = tokenizer(style).decode(ids, skip_special_tokens=True)
     expected = text.replace("▁", " ") if style in ("llama2", "mistral", "gemma") else text
-    # Llama 2 puts a space before a text that has none, and takes the first one off when it decodes.
+    # Llama 2 adds a space before a text without one, and removes the first one when it decodes.
     assert back == (expected.removeprefix(" ") if style == "llama2" else expected)
 
 
-def test_a_padding_id_below_zero_is_none() -> None:
-    assert words("llama2").special_tokens.pad is None
+def test_a_negative_padding_id_becomes_none() -> None:
+    assert language("llama2").special_tokens.pad is None
 
 
 def test_a_template_names_the_tokens_of_the_tokenizer_and_not_those_that_end_a_generation() -> None:
-    special = words("llama3").special_tokens
+    special = language("llama3").special_tokens
     assert special.eos == (403, 406)
     assert special.texts["eos_token"] == "<|eot_id|>" != tokenizer("llama3").id_to_token(special.eos[0])
 
@@ -134,4 +134,4 @@ def test_cutting_and_padding_are_not_in_the_servable() -> None:
 
 @pytest.mark.parametrize("style", ["gpt2", "llama2"])
 def test_a_file_that_needs_no_change_travels_byte_by_byte(style: str) -> None:
-    assert words(style).tokenizer == (GOLDEN / style / "tokenizer.json").read_bytes()
+    assert language(style).tokenizer == (GOLDEN / style / "tokenizer.json").read_bytes()

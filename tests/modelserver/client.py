@@ -1,4 +1,4 @@
-"""A small client of a model server, for tests: numpy in, numpy out."""
+"""A small gRPC client of a model server, for tests, with numpy arrays."""
 
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +17,13 @@ from contract.tensors import Array, from_proto, to_proto
 from tests.servers import ModelServer
 
 SECONDS = 60.0
-"""Long enough that only a hang exceeds it."""
+"""A deadline that only a hang exceeds."""
 
 STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 
 
 class Client:
-    """Calls one server over one channel."""
+    """A client of one server, over one channel."""
 
     def __init__(self, server: ModelServer) -> None:
         self._channel = server.channel()
@@ -50,11 +50,11 @@ class Client:
         return {alias: from_proto(proto) for alias, proto in response.outputs.items()}
 
     def begin(self, request: Any, seconds: float = SECONDS) -> Any:
-        """The call as a future."""
+        """Starts a Predict call and returns its future."""
         return self.prediction.Predict.future(request, timeout=seconds)
 
     def states(self, name: str) -> dict[int, str]:
-        """Each version's state."""
+        """Returns version -> state."""
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = name
         response = self.models.GetModelStatus(request, timeout=SECONDS)
@@ -64,7 +64,7 @@ class Client:
 def request(
     name: str, signature: str = "", version: int | None = None, **inputs: Array | float | int
 ) -> predict_pb2.PredictRequest:
-    """A PredictRequest; Python numbers become int64 or float32 scalars."""
+    """Builds a PredictRequest; Python numbers become int64 or float32 scalars."""
     message = predict_pb2.PredictRequest()
     message.model_spec.name = name
     message.model_spec.signature_name = signature
@@ -76,7 +76,7 @@ def request(
 
 
 def waiting(name: str, path: Path) -> predict_pb2.PredictRequest:
-    """A call to the `waiting` model that ends once there is a file at `path`."""
+    """Builds a request to the `waiting` model that runs until there is a file at `path`."""
     return request(name, "wait", path=np.array(str(path).encode(), dtype=object))
 
 

@@ -1,4 +1,4 @@
-"""Models and servers that the tests share: starting one takes seconds."""
+"""Models and servers that the tests share, since a server takes seconds to start."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ model_config_list {{
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models of the recordings. Tests must not change what is here."""
+    """The models of the recordings. Tests must not change these files."""
     base = tmp_path_factory.mktemp("models")
     command = [sys.executable, "-m", "tests.modelserver.make_models", str(base)]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
@@ -37,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recorded_flags(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """What the server of the recordings was started with, and two more models."""
+    """The flags of the recorded server, and two more models."""
     config = tmp_path_factory.mktemp("config") / "models.config"
     config.write_text(CONFIG.format(base=models))
     return (
@@ -48,7 +48,7 @@ def recorded_flags(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 @pytest.fixture(scope="session")
 def server(recorded_flags: tuple[str, ...]) -> Iterator[ModelServer]:
-    """A server for tests that leave no trace in it."""
+    """A server for tests that do not change its variables."""
     with ModelServer(*recorded_flags, "--enable_grpc_healthcheck_service") as running:
         yield running
 

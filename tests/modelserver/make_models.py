@@ -1,10 +1,10 @@
-"""Write the SavedModels that the recordings were made with, and two more: `python make_models.py BASE`.
+"""Writes the SavedModels of the recordings, and two more: `python make_models.py BASE`.
 
-BASE/basic/1 and BASE/basic/2: many signatures; `serving_default` gives x * version + 1.
-BASE/other/1: `serving_default` gives x - 1.
-BASE/named/1: one signature without serving_default.
-BASE/waiting/1 and 2: not recorded; calls that end when a file is there.
-BASE/pool/1: not recorded; variables that are made by a call, as resident state is.
+BASE/basic/1 and BASE/basic/2: many signatures; `serving_default` returns x * version + 1.
+BASE/other/1: `serving_default` returns x - 1.
+BASE/named/1: one signature that is not `serving_default`.
+BASE/waiting/1 and 2: not recorded; calls that run until a file exists.
+BASE/pool/1: not recorded; variables that a call creates, like the pool of the resident layout.
 """
 
 import sys
@@ -74,7 +74,7 @@ def positive(x: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def loop(model: Basic, steps: tf.Tensor) -> tf.Tensor:
-    """Count up, one step at a time, slowly."""
+    """Counts up by one in each step, slowly."""
 
     def body(i: tf.Tensor) -> tf.Tensor:
         slow = tf.linalg.matmul(tf.ones([256, 256]), tf.ones([256, 256]))
@@ -109,7 +109,7 @@ class Waiting(tf.Module):
         self.looks = tf.Variable(0, dtype=tf.int64, name="looks")
 
     def wait(self, path: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Ends once there is a file at `path`."""
+        """Runs until there is a file at `path`."""
 
         def look(_: tf.Tensor) -> tf.Tensor:
             with tf.control_dependencies([self.looks.assign_add(1)]):
@@ -119,7 +119,7 @@ class Waiting(tf.Module):
 
 
 def save_waiting(base: str, version: int) -> None:
-    """`serving_default` gives x * version; `looks` tells how often all waits have looked."""
+    """Saves a model: `serving_default` returns x * version, `looks` the number of checks by all waits."""
     model = Waiting(version)
     signatures = {
         "serving_default": signature([spec([None], tf.float32, "x")], lambda x: {"y": x * model.version}),
@@ -134,7 +134,7 @@ def pool_handle(name: str, dtype: tf.DType, shape: list[int | None]) -> tf.Tenso
 
 
 def claim(rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
-    """A pool of zeros, `rows` long, that belongs to `epoch`."""
+    """Creates a pool of zeros with `rows` rows, and gives its lease to `epoch`."""
     handle = pool_handle("pool", tf.float32, [None, 4])
     tf.raw_ops.AssignVariableOp(resource=handle, value=tf.zeros([rows, 4]))
     lease = pool_handle("lease_epoch", tf.int64, [])
@@ -143,7 +143,7 @@ def claim(rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def add_row(row: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Add 1 to a row, for the pool's owner only."""
+    """Adds 1 to a row, if `epoch` has the lease."""
     lease = tf.raw_ops.ReadVariableOp(resource=pool_handle("lease_epoch", tf.int64, []), dtype=tf.int64)
     with tf.control_dependencies([tf.debugging.assert_equal(lease, epoch, message="stale lease")]):
         handle = pool_handle("pool", tf.float32, [None, 4])

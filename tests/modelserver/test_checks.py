@@ -1,28 +1,28 @@
-"""The checks of Predict that the recordings do not reach."""
+"""The checks of Predict that the recordings do not cover."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from contract.dtypes import wire_of_numpy
+from contract.dtypes import proto_dtype_of_numpy
 from contract.tensors import Array, to_proto
-from modelserver.errors import Status
+from modelserver.errors import StatusError
 from modelserver.predict import check
-from modelserver.signature import Signature, TensorName
+from modelserver.servable import Signature, TensorInfo
 from tests.modelserver.client import request
 
-FLOAT = wire_of_numpy(np.dtype(np.float32)).enum
+FLOAT = proto_dtype_of_numpy(np.dtype(np.float32)).enum
 ONE = np.ones(1, np.float32)
 
 
 def signature(*inputs: str, defaults: dict[str, Array] | None = None) -> Signature:
-    names = {alias: TensorName(f"feed_{alias}:0", FLOAT) for alias in inputs}
-    return Signature(names, {"y": TensorName("out:0", FLOAT)}, defaults or {})
+    names = {alias: TensorInfo(f"feed_{alias}:0", FLOAT) for alias in inputs}
+    return Signature(names, {"y": TensorInfo("out:0", FLOAT)}, defaults or {})
 
 
 def complaint(message: Any, expected: Signature) -> str:
-    with pytest.raises(Status) as error:
+    with pytest.raises(StatusError) as error:
         check(message, expected)
     return error.value.message
 
@@ -71,8 +71,8 @@ def test_outputs_are_looked_up_before_dtypes_are_checked():
 
 
 def test_an_argument_is_numbered_by_its_feed_name():
-    inputs = {"a": TensorName("z:0", FLOAT), "b": TensorName("c:0", FLOAT)}
-    expected = Signature(inputs, {"y": TensorName("out:0", FLOAT)}, {})
+    inputs = {"a": TensorInfo("z:0", FLOAT), "b": TensorInfo("c:0", FLOAT)}
+    expected = Signature(inputs, {"y": TensorInfo("out:0", FLOAT)}, {})
     message = request("m", a=np.ones(1, np.int32), b=ONE)
     assert complaint(message, expected) == "Expects arg[1] to be float but int32 is provided"
 

@@ -1,11 +1,11 @@
-"""Which models the flags ask for, and what is refused."""
+"""The models that flags and config files name, and the ones that are refused."""
 
 from pathlib import Path
 
 import pytest
 
 from modelserver.config import ModelConfig, models_of_flags
-from modelserver.errors import Status
+from modelserver.errors import StatusError
 from modelserver.flags import FlagError, parse
 from modelserver.versions import All, Latest, Specific
 
@@ -41,7 +41,7 @@ def test_a_file_names_models_policies_and_labels(tmp_path: Path):
 
 def test_labels_at_the_start_need_the_flag_that_allows_them(tmp_path: Path):
     entry = f'name: "m" base_path: "/m" {PLATFORM} version_labels {{ key: "stable" value: 2 }}'
-    with pytest.raises(Status, match="label to version 2 of model m, which is not currently available"):
+    with pytest.raises(StatusError, match="label to version 2 of model m, which is not currently available"):
         models(tmp_path, entry)
     (model,) = models(tmp_path, entry, flags=("--allow_version_labels_for_unavailable_models",))
     assert model.labels == {"stable": 2}
@@ -67,7 +67,7 @@ def test_labels_at_the_start_need_the_flag_that_allows_them(tmp_path: Path):
     ],
 )
 def test_a_model_that_cannot_be_served_is_refused(tmp_path: Path, entries: list[str], message: str):
-    with pytest.raises(Status, match=message):
+    with pytest.raises(StatusError, match=message):
         models(tmp_path, *entries)
 
 

@@ -1,4 +1,4 @@
-"""Flags are the real server's, and nothing is ignored."""
+"""Flags are those of the real server, and no argument is ignored."""
 
 import pytest
 
@@ -39,8 +39,8 @@ def test_values_may_hold_anything_and_the_last_of_a_flag_counts():
         ("port", "unknown argument: port"),
         ("--port", "--port needs a value"),
         ("--grpc_max_threads=0", "--grpc_max_threads=0 must be at least 1"),
-        ("--port=x", "--port is a whole number, not 'x'"),
-        ("--enable_grpc_healthcheck_service=maybe", "is true or false, not 'maybe'"),
+        ("--port=x", "--port must be an integer, not 'x'"),
+        ("--enable_grpc_healthcheck_service=maybe", "must be true or false, not 'maybe'"),
     ],
 )
 def test_what_cannot_be_followed_is_named(argument: str, message: str):

@@ -1,4 +1,4 @@
-"""A version moves through its states by the table, and holds on to its calls."""
+"""A version moves through its states by the table, and waits for its running calls."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The manager with servables that are no more than their path."""
+"""The manager, with fake servables that hold only their path."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +11,15 @@ import pytest
 from contract.stubs import model_pb2
 from contract.tensors import Array
 from modelserver.config import ModelConfig
-from modelserver.errors import Status, invalid
+from modelserver.errors import StatusError, invalid
 from modelserver.lifecycle import VersionState
 from modelserver.loading import Retries
-from modelserver.manager import Manager, PollIntervals
-from modelserver.signature import Signature
+from modelserver.manager import LoadOptions, Manager
+from modelserver.servable import Signature
 
 
-class Fake:
-    """Answers nothing; notices being used after it was closed."""
+class FakeServable:
+    """A servable that cannot run, and knows whether it was closed."""
 
     signatures: Mapping[str, Signature]
     signature_defs: Mapping[str, Any]
@@ -39,20 +39,20 @@ SPEC = model_pb2.ModelSpec(name="m")
 
 
 class Disk:
-    """A base path, and the manager that looks at it when told to."""
+    """A base path, and its manager, which polls when a method here changes the path."""
 
-    def __init__(self, path: Path, loader: Any = Fake, retries: int = 0) -> None:
+    def __init__(self, path: Path, loader: Any = FakeServable, retries: int = 0) -> None:
         self.path = path
-        pace = PollIntervals(poll_seconds=-1, load_threads=1, retries=Retries(retries, 0.0))
-        self.manager = Manager([ModelConfig("m", str(path))], loader, pace)
+        options = LoadOptions(poll_seconds=-1, load_threads=1, retries=Retries(retries, 0.0))
+        self.manager = Manager([ModelConfig("m", str(path))], loader, options)
 
     def add(self, version: int) -> None:
         (self.path / str(version)).mkdir()
-        self.manager.look()
+        self.manager.poll()
 
     def remove(self, version: int) -> None:
         (self.path / str(version)).rmdir()
-        self.manager.look()
+        self.manager.poll()
 
     def states(self) -> dict[int, VersionState]:
         return {status.number: status.state for status in self.manager.statuses("m", None)}
@@ -65,7 +65,7 @@ def disk(tmp_path: Path) -> Disk:
 
 @contextmanager
 def hammered(manager: Manager, threads: int) -> Iterator[list[BaseException]]:
-    """Threads that call the latest version without pause; what goes wrong for them is listed."""
+    """Calls the latest version from several threads without pause; yields the list of their errors."""
     wrong: list[BaseException] = []
     ending = threading.Event()
 
@@ -73,7 +73,7 @@ def hammered(manager: Manager, threads: int) -> Iterator[list[BaseException]]:
         while not ending.is_set():
             try:
                 with manager.lend(SPEC) as (servable, _):
-                    assert isinstance(servable, Fake)
+                    assert isinstance(servable, FakeServable)
                     assert not servable.is_closed
             except BaseException as error:
                 wrong.append(error)
@@ -101,34 +101,34 @@ def test_the_latest_version_always_answers_while_versions_follow_one_another(dis
 
 
 def test_waiting_ends_with_the_reasons_when_nothing_could_be_loaded(tmp_path: Path):
-    def loader(path: str) -> Fake:
+    def loader(path: str) -> FakeServable:
         raise invalid(f"{Path(path).name} is bad")
 
     disk = Disk(tmp_path, loader)
     disk.add(3)
     expected = r"1 servable\(s\) did not become available: \{\{\{name: m version: 3\} due to error: "
-    with pytest.raises(Status, match=expected + "INVALID_ARGUMENT: 3 is bad}, }"):
+    with pytest.raises(StatusError, match=expected + "INVALID_ARGUMENT: 3 is bad}, }"):
         disk.manager.wait_until_available()
 
 
 def test_a_loader_that_breaks_is_a_failed_load(tmp_path: Path):
-    def loader(path: str) -> Fake:
+    def loader(path: str) -> FakeServable:
         raise KeyError(f"an operation of {path} that is not there")
 
     disk = Disk(tmp_path, loader)
     disk.add(1)
-    with pytest.raises(Status, match="UNKNOWN: KeyError"):
+    with pytest.raises(StatusError, match="UNKNOWN: KeyError"):
         disk.manager.wait_until_available()
 
 
-def test_a_load_is_tried_again_as_often_as_told(tmp_path: Path):
+def test_a_load_is_tried_again_as_often_as_the_options_say(tmp_path: Path):
     attempts: list[str] = []
 
-    def loader(path: str) -> Fake:
+    def loader(path: str) -> FakeServable:
         attempts.append(path)
         if len(attempts) < 3:
             raise invalid("not yet")
-        return Fake(path)
+        return FakeServable(path)
 
     disk = Disk(tmp_path, loader, retries=2)
     disk.add(1)
@@ -140,7 +140,7 @@ def test_a_file_named_like_a_version_fails_and_leaves_the_others(disk: Disk):
     disk.add(3)
     disk.manager.wait_until_available()
     (disk.path / "7").touch()
-    disk.manager.look()
+    disk.manager.poll()
     while disk.states()[7] is not VersionState.END:
         pass
     (status,) = disk.manager.statuses("m", 7)
@@ -156,5 +156,5 @@ def test_a_base_path_that_cannot_be_listed_changes_nothing(disk: Disk):
     disk.add(1)
     disk.manager.wait_until_available()
     disk.path.rename(disk.path.with_name("moved"))
-    disk.manager.look()
+    disk.manager.poll()
     assert disk.states() == {1: VersionState.AVAILABLE}

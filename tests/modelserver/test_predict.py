@@ -1,4 +1,4 @@
-"""What a loaded version owes its callers: state that persists, calls side by side, bounded runs."""
+"""Calls of a loaded version: variables persist, calls run side by side, deadlines hold."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.modelserver.client import Client, request, waiting
 from tests.servers import ModelServer
 
 ENDLESS = 10**9
-"""Steps that no test waits for."""
+"""More steps than any test waits for."""
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_run_ends_at_its_deadline(own: Client):
 
 
 def _counts_exactly(client: Client, steps: int) -> bool:
-    """Nobody else counts: a loop of `steps` adds just that."""
+    """Returns whether a loop of `steps` adds that number, so that no other call counts now."""
     before = count(client)
     return int(client.predict(request("basic", "loop", steps=steps))["count"]) == before + steps
 
@@ -171,7 +171,7 @@ def test_the_response_names_the_version_that_answered(client: Client):
     assert response.model_spec.signature_name == "scalar"
 
 
-def test_a_request_without_inputs_or_signature_is_told_what_is_missing(client: Client):
+def test_an_empty_request_is_refused_with_what_is_missing(client: Client):
     with pytest.raises(grpc.RpcError) as error:
         client.predict(predict_pb2.PredictRequest())
     assert code(error) == (grpc.StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")

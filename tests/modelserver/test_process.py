@@ -1,4 +1,4 @@
-"""The process: how it starts, and how it ends."""
+"""Start and end of the server process."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What a real server was recorded to answer, this one answers too."""
+"""This server gives the answers that a real server was recorded to give."""
 
 import json
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def _request_class(row: Row) -> Any:
 
 
 def _replay_all(recorded: list[Row], flags: tuple[str, ...]) -> Iterator[dict[str, Answer]]:
-    """All rows in their order, for some count on what came before."""
+    """Replays all rows in their order, since some depend on earlier ones."""
     with ModelServer(*flags) as server, Client(server) as client:
         yield {row["name"]: _replay(row, client) for row in recorded}
 
@@ -72,7 +72,7 @@ def content_answers(recorded_flags: tuple[str, ...]) -> Iterator[dict[str, Answe
 
 
 def _plain(response: Any) -> Any:
-    """A response as the recordings write it down."""
+    """Returns a response in the form of the recordings."""
     if isinstance(response, get_model_metadata_pb2.GetModelMetadataResponse):
         return _plain_metadata(response)
     return json_format.MessageToDict(response, preserving_proto_field_name=True)

@@ -1,4 +1,4 @@
-"""The services around Predict: health, reflection, and methods that there are not."""
+"""The services beside Predict: health and reflection, and unknown methods."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.modelserver.client import SECONDS, Client
 
 
 @pytest.mark.parametrize("service", ["", "PredictionService", "ModelService"])
-def test_the_health_service_calls_everything_healthy(client: Client, service: str):
+def test_the_health_service_reports_every_service_as_serving(client: Client, service: str):
     stub = health_pb2_grpc.HealthStub(client.channel)
     response = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
     assert response.status == health_pb2.HealthCheckResponse.SERVING

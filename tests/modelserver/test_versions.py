@@ -1,4 +1,4 @@
-"""Which versions there are, which are wanted, and what to do about it."""
+"""The versions on disk, the ones that policies choose, and the plan of loads and unloads."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Versions come and go on disk; calls notice nothing but a new number."""
+"""Versions appear and disappear on disk; calls succeed throughout, with another version."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ X = np.ones(3, np.float32)
 
 
 def publish(source: Path, base: Path) -> None:
-    """Put a version in place at once, as publishers should."""
+    """Copies a version and renames it into place, as publishers should."""
     staged = base.parent / f"staged-{source.name}"
     shutil.copytree(source, staged)
     os.rename(staged, base / source.name)
@@ -25,7 +25,7 @@ def publish(source: Path, base: Path) -> None:
 
 @contextmanager
 def serving(models: Path, base: Path) -> Iterator[Client]:
-    """A server of version 1 of `waiting`, in a base path of its own."""
+    """Starts a server of version 1 of `waiting`, in a base path of its own."""
     base.mkdir()
     publish(models / "waiting" / "1", base)
     flags = ("--model_name=m", f"--model_base_path={base}", "--max_num_load_retries=0")
@@ -38,7 +38,7 @@ def version_served(client: Client) -> int:
 
 
 def pinned(client: Client, version: int) -> str:
-    """How a call to one version ends."""
+    """Returns the code and message of a call to one version."""
     try:
         client.predict(request("m", version=version, x=X))
     except grpc.RpcError as error:
