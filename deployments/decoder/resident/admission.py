@@ -13,24 +13,24 @@ class BlockAdmission:
     """Each sequence has the blocks that its tokens fill; as they grow, one may have to give way."""
 
     pool: Pool
-    ladder: BlockLayout
+    layout: BlockLayout
 
-    def could_hold(self, sequence: TokenSequence) -> bool:
-        return self.ladder.fits([self.pool.blocks_for(sequence.capacity)])
+    def fits_alone(self, sequence: TokenSequence) -> bool:
+        return self.layout.fits([self.pool.blocks_for(sequence.capacity)])
 
-    def admits(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
+    def can_admit(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
         # A block to grow into: else the newcomer might have to go again at once.
         grown = min(sequence.capacity, sequence.length + self.pool.block_size)
-        return self.ladder.fits([*self._needs(running), self.pool.blocks_for(grown)])
+        return self.layout.fits([*self._needs(running), self.pool.blocks_for(grown)])
 
-    def holds(self, running: Iterable[TokenSequence]) -> bool:
-        return self.ladder.fits(self._needs(running))
+    def can_step(self, running: Iterable[TokenSequence]) -> bool:
+        return self.layout.fits(self._needs(running))
 
-    def used(self, running: Iterable[TokenSequence]) -> int:
+    def used_bytes(self, running: Iterable[TokenSequence]) -> int:
         return sum(self._needs(running)) * self.pool.bytes_per_block
 
-    def needed(self, sequence: TokenSequence) -> str:
-        most = sum(count > 0 for count in self.ladder.slots)
+    def describe_need(self, sequence: TokenSequence) -> str:
+        most = sum(count > 0 for count in self.layout.slots)
         blocks = self.pool.blocks_for(sequence.capacity)
         return f"{blocks} blocks of state; this server has {most} for one request"
 

@@ -47,7 +47,7 @@ class BlockLayout:
         return self.slots[0]
 
     @cached_property
-    def depths(self) -> tuple[int, ...]:
+    def blocks_per_slot(self) -> tuple[int, ...]:
         """How many blocks each slot has."""
         return tuple(sum(slot < count for count in self.slots) for slot in range(self.total))
 
@@ -56,7 +56,7 @@ class BlockLayout:
         largest_first = sorted(needs, reverse=True)
         if len(largest_first) > self.total:
             return False
-        return all(need <= depth for need, depth in zip(largest_first, self.depths, strict=False))
+        return all(need <= depth for need, depth in zip(largest_first, self.blocks_per_slot, strict=False))
 
 
 def _slots(scale: int, most: int, blocks: int) -> list[int]:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contract import names
 from contract.manifest import Pool
 from deployments.decoder.calls import sampling_inputs
-from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StateLostError
+from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StateLostError
 from deployments.decoder.pace import Pace
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.lease import Lease
 from deployments.decoder.resident.prefix_cache import Ids
-from deployments.decoder.resident.slots import Beginning, Move, SlotTable
+from deployments.decoder.resident.slots import CachedPrefix, Move, SlotTable
 from deployments.decoder.resident.speculation import Drafts, Speculation
 from deployments.decoder.scheduler import Batch, BatchRow
 from deployments.decoder.sequence import SequenceState, TokenSequence
@@ -35,14 +35,14 @@ class ResidentEngine:
         self._slots = slots
         self._lease = lease
         self._steps = Pace(interval_s)
-        self._prompt_tokens = Pace(interval_s, first=FIRST_PROMPT_TOKENS)
+        self._prompt_tokens = Pace(interval_s, initial_units=FIRST_PROMPT_TOKENS)
         self._speculation = Speculation(draft_tokens, self._steps, self._prompt_tokens)
         self._copies: list[Move] = []
         """Beginnings of new sequences that lie in other slots, to be made one after the other."""
         self._one_call = asyncio.Lock()
 
     @property
-    def parallel(self) -> int:
+    def parallel_calls(self) -> int:
         return 1
 
     @property
@@ -59,7 +59,7 @@ class ResidentEngine:
             self._copies.append(beginning.copy)
         return beginning.cached
 
-    async def run(self, batch: Batch, stable: bool) -> Sequence[Sampled]:
+    async def run(self, batch: Batch, stable: bool) -> Sequence[SampledTokens]:
         async with self._one_call:
             try:
                 self._check_lease()
@@ -76,7 +76,7 @@ class ResidentEngine:
                     # What is not a number stays so behind a mask: nobody may get the slot as it is.
                     self._lease.give_up()
                 raise
-        return [sampled.get(owner, NOTHING) for owner in batch.owners]
+        return [sampled.get(owner, NO_TOKENS) for owner in batch.sequence_ids]
 
     def audit(self) -> None:
         self._slots.audit()
@@ -90,19 +90,19 @@ class ResidentEngine:
         """A new claim empties the pool: whatever lay in the old one must be fed again before it."""
         if self._lease.held:
             return
-        self._slots.forget_kept()
+        self._slots.clear_cache()
         if self._slots.in_use:
             raise StateLostError("the pool has to be claimed anew")
 
-    def _take(self, sequence: TokenSequence, prompt: Ids) -> Beginning:
+    def _take(self, sequence: TokenSequence, prompt: Ids) -> CachedPrefix:
         blocks = self._pool.blocks_for(sequence.length)
-        return self._slots.take(sequence.id, blocks, lambda: sequence.held_ids, prompt)
+        return self._slots.take(sequence.id, blocks, lambda: sequence.computed_ids, prompt)
 
     async def _copy_beginnings(self) -> None:
         while self._copies:
             await self._move([self._copies.pop(0)])
 
-    async def _call(self, batch: Batch, stable: bool) -> dict[str, Sampled]:
+    async def _call(self, batch: Batch, stable: bool) -> dict[str, SampledTokens]:
         """By owner."""
         if not batch.decoding:
             return await self._prefill(batch)
@@ -110,7 +110,7 @@ class ResidentEngine:
             return await self._check(batch, drafts)
         return await self._decode(batch, self._steps.units(self._pool.max_steps) if stable else 1)
 
-    async def _prefill(self, batch: Batch) -> dict[str, Sampled]:
+    async def _prefill(self, batch: Batch) -> dict[str, SampledTokens]:
         for row in batch.rows:
             if row.sequence.id not in self._slots:
                 # Its state was lost, as all there was to share.
@@ -121,14 +121,16 @@ class ResidentEngine:
         if not rows:
             return {}
         sequences = [row.sequence for row in rows]
-        due = {row.sequence.id for row in rows if row.due}
+        due = {row.sequence.id for row in rows if row.samples}
         with self._prompt_tokens.timed(batch.padded_tokens):
             inputs = pool_calls.prefill(batch, self._slots_of(sequences))
             outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
-        sampled = sampling_inputs.read(outputs, sequences, range(len(rows)), (len(rows), 1))
-        return {owner: given for owner, given in zip(batch.owners, sampled, strict=True) if owner in due}
+        sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(rows)), (len(rows), 1))
+        return {
+            owner: given for owner, given in zip(batch.sequence_ids, sampled, strict=True) if owner in due
+        }
 
-    async def _decode(self, batch: Batch, most: int) -> dict[str, Sampled]:
+    async def _decode(self, batch: Batch, most: int) -> dict[str, SampledTokens]:
         """Up to `most` steps in one call."""
         while most > 1 and not self._fits(batch, most):
             most //= 2
@@ -136,30 +138,30 @@ class ResidentEngine:
         if not batch.rows:
             return {}
         sequences = [row.sequence for row in batch.rows]
-        table = pool_calls.RowTable(self._slots_of(sequences), self._slots.rows)
-        budgets = [min(steps, sequence.ahead) for sequence in sequences]
+        table = pool_calls.SlotRows(self._slots_of(sequences), self._slots.rows)
+        budgets = [min(steps, sequence.token_budget) for sequence in sequences]
         with self._steps.timed(steps):
             inputs = pool_calls.decode(batch.rows, budgets, table, steps)
             outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
-        sampled = sampling_inputs.read(outputs, sequences, table.slots, (table.rows, steps))
-        return dict(zip(batch.owners, sampled, strict=True))
+        sampled = sampling_inputs.parse_outputs(outputs, sequences, table.slots, (table.rows, steps))
+        return dict(zip(batch.sequence_ids, sampled, strict=True))
 
     def _drafts(self, batch: Batch) -> Drafts | None:
         drafts = self._speculation.plan([row.sequence for row in batch.rows])
         return drafts if drafts and self._fits(batch, drafts.width) else None
 
-    async def _check(self, batch: Batch, drafts: Drafts) -> dict[str, Sampled]:
+    async def _check(self, batch: Batch, drafts: Drafts) -> dict[str, SampledTokens]:
         """What of `drafts` the model would have said too, and one token more."""
         batch = await self._made_room(batch, drafts.width)
         if not batch.rows:
             return {}
         sequences = [row.sequence for row in batch.rows]
-        drafts = drafts.of(batch.owners)
+        drafts = drafts.of(batch.sequence_ids)
         with self._speculation.timed(drafts):
             inputs = pool_calls.check(sequences, drafts.rows, self._slots_of(sequences))
             outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
         shape = (len(sequences), drafts.width)
-        sampled = sampling_inputs.read(outputs, sequences, range(len(sequences)), shape)
+        sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(sequences)), shape)
         return {
             sequence.id: self._speculation.agreed(sequence, draft, given)
             for sequence, draft, given in zip(sequences, drafts.rows, sampled, strict=True)
@@ -170,7 +172,7 @@ class ResidentEngine:
 
     def _fits(self, batch: Batch, steps: int) -> bool:
         """Whether there are blocks for so many steps; there always are for one."""
-        return self._slots.ladder.fits(self._blocks_after(row, steps) for row in batch.rows)
+        return self._slots.layout.fits(self._blocks_after(row, steps) for row in batch.rows)
 
     def _blocks_after(self, row: BatchRow, steps: int) -> int:
         return self._pool.blocks_for(row.sequence.computed + min(steps, row.sequence.remaining))
@@ -178,7 +180,7 @@ class ResidentEngine:
     async def _made_room(self, batch: Batch, steps: int) -> Batch:
         """The rows that are left once each has blocks for `steps`: some may go while slots are moved."""
         for row in batch.rows:
-            self._slots.need(row.sequence.id, self._blocks_after(row, steps))
+            self._slots.require_blocks(row.sequence.id, self._blocks_after(row, steps))
         await self._arrange()
         return batch.running
 

@@ -16,7 +16,7 @@ from deployments.errors import ModelServerUnavailable
 _SIGNS_OF_LOSS = ("stale lease", "Could not find variable", "does not exist")
 """The graph's own check, and what TensorFlow says of a pool that nobody has claimed."""
 
-LOSSES = 5
+MAX_LOSSES = 5
 """After so many losses with no call in between that succeeded, our calls are taken to be their cause."""
 
 
@@ -71,7 +71,7 @@ class Lease:
 
     def _loss(self, what: str) -> StateLostError | ModelServerUnavailable:
         self._losses += 1
-        if self._losses < LOSSES:
+        if self._losses < MAX_LOSSES:
             return StateLostError(what)
         self._losses = 0
-        return ModelServerUnavailable(f"{what}, {LOSSES} times in a row")
+        return ModelServerUnavailable(f"{what}, {MAX_LOSSES} times in a row")

@@ -13,7 +13,7 @@ from deployments.decoder.sequence import TokenSequence
 from deployments.decoder.servers.model_servers import Tensors
 
 
-class RowTable:
+class SlotRows:
     """A batch's rows among all the rows that a decode call spans."""
 
     def __init__(self, slots: list[int], rows: int) -> None:
@@ -41,17 +41,17 @@ def check(sequences: list[TokenSequence], drafts: Sequence[tuple[int, ...]], slo
     return _fed(sequences, slots, tokens, counts, steps=max(counts))
 
 
-def decode(rows: Sequence[BatchRow], budgets: list[int], table: RowTable, steps: int) -> Tensors:
+def decode(rows: Sequence[BatchRow], budgets: list[int], table: SlotRows, steps: int) -> Tensors:
     """Up to `steps` tokens for each row, as its budget allows."""
     sequences = [row.sequence for row in rows]
     inputs = {
         names.POSITIONS: np.array([sequence.computed for sequence in sequences], np.int32),
-        **decode_inputs.of_rows(sequences, budgets),
-        **sampling_inputs.of_rows(sequences, steps),
+        **decode_inputs.row_inputs(sequences, budgets),
+        **sampling_inputs.row_inputs(sequences, steps),
     }
-    fills = {names.STOP_TOKENS: decode_inputs.NO_STOP, **sampling_inputs.FILLS}
+    fills = {names.STOP_TOKENS: decode_inputs.NO_STOP, **sampling_inputs.PADDING}
     spread = {name: table.spread(value, fills.get(name, 0)) for name, value in inputs.items()}
-    return spread | sampling_inputs.of_call(sequences)
+    return spread | sampling_inputs.call_inputs(sequences)
 
 
 def move(moves: list[Move]) -> Tensors:
@@ -70,6 +70,6 @@ def _fed(
         names.LENGTHS: np.array(counts, np.int32),
         names.SLOTS: np.array(slots, np.int32),
         names.STARTS: np.array([sequence.computed for sequence in sequences], np.int32),
-        **sampling_inputs.of_rows(sequences, steps),
-        **sampling_inputs.of_call(sequences),
+        **sampling_inputs.row_inputs(sequences, steps),
+        **sampling_inputs.call_inputs(sequences),
     }

@@ -12,7 +12,7 @@ from deployments.decoder.sequence import common_prefix_length
 
 Ids: TypeAlias = Sequence[int]
 
-SHORTEST = 16
+MIN_SHARED_TOKENS = 16
 """Tokens from which a common beginning is worth a copy."""
 
 
@@ -39,7 +39,7 @@ class PrefixCache:
     def keep(self, slot: int, ids: Ids) -> None:
         """As the most recently used; a text that is too short to be shared is not worth a place."""
         self.forget(slot)
-        if len(ids) >= SHORTEST:
+        if len(ids) >= MIN_SHARED_TOKENS:
             self._texts[slot] = ids
 
     def forget(self, slot: int) -> Ids | None:
@@ -53,16 +53,18 @@ class PrefixCache:
         if slot in self._texts:
             self._texts.move_to_end(slot)
 
-    def oldest_first(self) -> Iterable[tuple[int, Ids]]:
+    def least_recent_first(self) -> Iterable[tuple[int, Ids]]:
         return self._texts.items()
 
 
-def longest(prompt: Ids, texts: Iterable[tuple[int, Ids]]) -> Match | None:
+def longest_match(prompt: Ids, texts: Iterable[tuple[int, Ids]]) -> Match | None:
     """The text that shares most with `prompt`, which keeps at least its last token to be computed."""
-    head = tuple(prompt[:SHORTEST])
+    head = tuple(prompt[:MIN_SHARED_TOKENS])
     wanted = prompt[:-1]
     shared = [
-        Match(slot, common_prefix_length(wanted, ids)) for slot, ids in texts if tuple(ids[:SHORTEST]) == head
+        Match(slot, common_prefix_length(wanted, ids))
+        for slot, ids in texts
+        if tuple(ids[:MIN_SHARED_TOKENS]) == head
     ]
     best = max(shared, key=lambda match: match.count, default=None)
-    return best if best and best.count >= SHORTEST else None
+    return best if best and best.count >= MIN_SHARED_TOKENS else None

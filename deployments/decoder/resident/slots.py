@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from deployments.decoder.resident.block_layout import BlockLayout
-from deployments.decoder.resident.prefix_cache import Ids, Match, PrefixCache, longest
+from deployments.decoder.resident.prefix_cache import Ids, Match, PrefixCache, longest_match
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Beginning:
+class CachedPrefix:
     """How many tokens a new owner's slot holds already, once `copy` was made."""
 
     cached: int = 0
@@ -43,7 +43,7 @@ class _Owner:
 class SlotTable:
     """Free, kept and owned slots; free + kept + owned = all."""
 
-    ladder: BlockLayout
+    layout: BlockLayout
     block_size: int
     """Tokens in a block."""
     shares: bool = True
@@ -66,16 +66,16 @@ class SlotTable:
         """How many of the first slots a call must span to reach every owner."""
         return max((owner.slot for owner in self._owners.values()), default=-1) + 1
 
-    def take(self, owner: str, blocks: int, text: Callable[[], Ids], prompt: Ids = ()) -> Beginning:
+    def take(self, owner: str, blocks: int, text: Callable[[], Ids], prompt: Ids = ()) -> CachedPrefix:
         """A slot for a new owner that needs `blocks`; a `prompt` is looked up in what slots hold."""
         assert owner not in self._owners, f"{owner} has a slot"
-        match = longest(prompt, self._texts()) if self.shares and prompt else None
+        match = longest_match(prompt, self._texts()) if self.shares and prompt else None
         slot = match.slot if match and self._may_take_over(match, blocks) else self._free_slot(blocks, match)
         self._kept.forget(slot)
         self._owners[owner] = _Owner(slot, blocks, text)
         return self._beginning(match, slot)
 
-    def need(self, owner: str, blocks: int) -> None:
+    def require_blocks(self, owner: str, blocks: int) -> None:
         """From now on `owner` needs so many blocks."""
         self._owners[owner].blocks = blocks
 
@@ -89,7 +89,7 @@ class SlotTable:
         if (gone := self._owners.pop(owner, None)) and keep and self.shares:
             self._kept.keep(gone.slot, gone.text())
 
-    def forget_kept(self) -> None:
+    def clear_cache(self) -> None:
         """Nothing is in slots that nobody owns."""
         self._kept.clear()
 
@@ -100,55 +100,55 @@ class SlotTable:
 
     def arrange(self) -> list[Move]:
         """Give every owner a slot with enough blocks, and leave no holes; what to copy, all at once."""
-        deep = all(owner.blocks <= self.ladder.depths[owner.slot] for owner in self._owners.values())
+        deep = all(owner.blocks <= self.layout.blocks_per_slot[owner.slot] for owner in self._owners.values())
         return self._fill_holes() if deep else self._sort()
 
     def audit(self) -> None:
         """Assert that no slot is held twice and none lies outside the pool."""
         slots = [owner.slot for owner in self._owners.values()]
-        kept = [slot for slot, _ in self._kept.oldest_first()]
+        kept = [slot for slot, _ in self._kept.least_recent_first()]
         assert len({*slots, *kept}) == len(slots) + len(kept), f"a slot is held twice: {slots}, kept {kept}"
-        assert all(0 <= slot < self.ladder.total for slot in (*slots, *kept))
+        assert all(0 <= slot < self.layout.total for slot in (*slots, *kept))
 
     def _texts(self) -> Iterator[tuple[int, Ids]]:
         yield from ((owner.slot, owner.text()) for owner in self._owners.values())
-        yield from self._kept.oldest_first()
+        yield from self._kept.least_recent_first()
 
     def _may_take_over(self, match: Match, blocks: int) -> bool:
         """A kept text that the prompt goes on with, mostly; others are worth more as they are."""
-        if match.slot not in self._kept or blocks > self.ladder.depths[match.slot]:
+        if match.slot not in self._kept or blocks > self.layout.blocks_per_slot[match.slot]:
             return False
         return 2 * match.count >= len(self._kept[match.slot])
 
-    def _beginning(self, match: Match | None, slot: int) -> Beginning:
+    def _beginning(self, match: Match | None, slot: int) -> CachedPrefix:
         if match is None:
-            return Beginning()
+            return CachedPrefix()
         if match.slot == slot:
-            return Beginning(match.count)
+            return CachedPrefix(match.count)
         blocks = self._blocks(match.count)
-        if blocks > self.ladder.depths[slot]:
+        if blocks > self.layout.blocks_per_slot[slot]:
             # It will be exchanged for a deeper one before it is used.
-            return Beginning()
+            return CachedPrefix()
         self._kept.touch(match.slot)
-        return Beginning(match.count, Move(match.slot, slot, blocks))
+        return CachedPrefix(match.count, Move(match.slot, slot, blocks))
 
     def _free_slot(self, blocks: int, match: Match | None) -> int:
         """The lowest slot that holds nothing, else the least recently used; of those with enough blocks."""
         owned = {owner.slot for owner in self._owners.values()}
-        empty = [slot for slot in range(self.ladder.total) if slot not in owned and slot not in self._kept]
-        kept = [slot for slot, _ in self._kept.oldest_first()]
+        empty = [slot for slot in range(self.layout.total) if slot not in owned and slot not in self._kept]
+        kept = [slot for slot, _ in self._kept.least_recent_first()]
         # The slot to copy from comes last: it would have to be its own source.
         kept.sort(key=lambda slot: match is not None and slot == match.slot)
         free = [*empty, *kept]
         assert free, "every slot has an owner"
-        return next((slot for slot in free if self.ladder.depths[slot] >= blocks), free[0])
+        return next((slot for slot in free if self.layout.blocks_per_slot[slot] >= blocks), free[0])
 
     def _fill_holes(self) -> list[Move]:
         """Give the highest owners the lowest free slots; what was kept there changes places with them."""
         moves = []
         while self.rows > len(self):
             owner = max(self._owners.values(), key=lambda owner: owner.slot)
-            hole = next(slot for slot in range(self.ladder.total) if not self._owned(slot))
+            hole = next(slot for slot in range(self.layout.total) if not self._owned(slot))
             moves += [Move(owner.slot, hole, owner.blocks), *self._exchanged(hole, owner.slot)]
             owner.slot = hole
         return moves
@@ -157,14 +157,14 @@ class SlotTable:
         ids = self._kept.forget(hole)
         if ids is None:
             return []
-        ids = ids[: self.ladder.depths[slot] * self.block_size]
+        ids = ids[: self.layout.blocks_per_slot[slot] * self.block_size]
         self._kept.keep(slot, ids)
         return [Move(hole, slot, self._blocks(len(ids)))]
 
     def _sort(self) -> list[Move]:
         """Slots in order of need; what was kept in those that are taken is lost."""
         owners = sorted(self._owners.values(), key=lambda owner: (-owner.blocks, owner.slot))
-        assert self.ladder.fits(owner.blocks for owner in owners), "more is needed than there is"
+        assert self.layout.fits(owner.blocks for owner in owners), "more is needed than there is"
         moves = []
         for slot, owner in enumerate(owners):
             self._kept.forget(slot)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from deployments.decoder.engine import Sampled
+from deployments.decoder.engine import SampledTokens
 from deployments.decoder.pace import Pace
 from deployments.decoder.resident.drafts import Drafter
 from deployments.decoder.sequence import TokenSequence, common_prefix_length
@@ -80,18 +80,18 @@ class Speculation:
         taken = (time.perf_counter() - start) / self._expected_s(drafts)
         self._slowness += _WEIGHT * (taken - self._slowness)
 
-    def agreed(self, sequence: TokenSequence, draft: tuple[int, ...], given: Sampled) -> Sampled:
+    def agreed(self, sequence: TokenSequence, draft: tuple[int, ...], given: SampledTokens) -> SampledTokens:
         """What of `given`, a token after each of the draft's, is what would have come without a draft."""
         right = common_prefix_length(draft, given.ids)
         if draft:
             self._drafters[sequence].checked(len(draft), right)
         logprobs = None if given.logprobs is None else given.logprobs[: right + 1]
-        return Sampled(given.ids[: right + 1], logprobs)
+        return SampledTokens(given.ids[: right + 1], logprobs)
 
     def _draft(self, sequence: TokenSequence, most: int) -> tuple[int, ...]:
         drafter = self._drafters.setdefault(sequence, Drafter(self._most))
         # One token comes without a draft.
-        return drafter.draft(sequence.ids, min(most, sequence.ahead - 1))
+        return drafter.draft(sequence.ids, min(most, sequence.token_budget - 1))
 
     def _pays(self, sequences: Sequence[TokenSequence], drafts: Drafts) -> bool:
         right = sum(

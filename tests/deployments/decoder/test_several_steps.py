@@ -1,4 +1,4 @@
-"""Several steps in one call with explicit state: the same tokens as step by step, whoever joins or leaves."""
+"""Several steps in one call with explicit state: the same tokens as step by step, in any batch."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -97,7 +97,7 @@ async def test_a_lost_call_is_sent_again_with_the_same_state(loop, servers):
 
 @pytest.mark.parametrize("token", [-1, 1])
 async def test_an_answer_of_no_tokens_or_of_too_many_is_rejected_and_its_rows_run_apart(loop, servers, token):
-    """Too many would not fit into the state; none would leave the sequence where it is."""
+    """Too many would not fit into the state; none would leave the sequence without progress."""
     working, wrong = servers.call, []
 
     async def call(signature, inputs):

@@ -13,7 +13,7 @@ from deployments.decoder.outbox import Outbox
 from deployments.decoder.resident.admission import BlockAdmission
 from deployments.decoder.resident.block_layout import BlockLayout
 from deployments.decoder.resident.engine import ResidentEngine
-from deployments.decoder.resident.lease import LOSSES, Lease
+from deployments.decoder.resident.lease import MAX_LOSSES, Lease
 from deployments.decoder.resident.slots import SlotTable
 from deployments.decoder.resident.speculation import Speculation
 from deployments.decoder.scheduler import Limits, Scheduler
@@ -26,7 +26,7 @@ from tests.deployments.decoder.sessions import greedy, running, tokens_of
 
 SLOTS = 6
 LIMITS = Limits(
-    max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24, shared_from=20
+    max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24, min_shared_prefix=20
 )
 
 
@@ -34,13 +34,13 @@ WHOLE = BlockLayout((SLOTS,) * POOL.blocks)
 SCARCE = BlockLayout((SLOTS, 2, 1, 1))
 
 
-def make_loop(server: PoolServer, ladder: BlockLayout = WHOLE, draft_tokens: int = 0) -> DecodeLoop:
-    slots = SlotTable(ladder, POOL.block_size)
+def make_loop(server: PoolServer, layout: BlockLayout = WHOLE, draft_tokens: int = 0) -> DecodeLoop:
+    slots = SlotTable(layout, POOL.block_size)
     # An hour: as many steps as the pool allows, whenever the batch is stable.
     engine = ResidentEngine(
-        POOL, slots, Lease(server, ladder.slots), interval_s=3600, draft_tokens=draft_tokens
+        POOL, slots, Lease(server, layout.slots), interval_s=3600, draft_tokens=draft_tokens
     )
-    return DecodeLoop(Scheduler(LIMITS, BlockAdmission(POOL, ladder)), engine)
+    return DecodeLoop(Scheduler(LIMITS, BlockAdmission(POOL, layout)), engine)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_a_sequence_cancelled_while_slots_are_moved_is_left_out(loop, serv
 
 
 async def test_calls_that_fail_every_time_end_with_503_and_the_next_request_is_served(loop, server):
-    server.fail_next = [lost() for _ in range(LOSSES)]
+    server.fail_next = [lost() for _ in range(MAX_LOSSES)]
     with pytest.raises(ModelServerUnavailable, match="times in a row"):
         await tokens_of(loop, greedy("a", [1, 2]))
     assert await tokens_of(loop, greedy("b", [1, 2])) == continuation([1, 2], 20)
@@ -270,7 +270,7 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
         min_size=1,
         max_size=9,
     ),
-    ladder=st.sampled_from([WHOLE, SCARCE]),
+    layout=st.sampled_from([WHOLE, SCARCE]),
     draft_tokens=st.sampled_from([0, 5]),
     shared=st.integers(0, 40),
     troubles=st.lists(
@@ -281,20 +281,20 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
 @example(
     # A session left while another's beginning was copied, and the step looked for its slot.
     sessions=[([1], 4), ([1], 3), ([1], 1), ([1], 1)],
-    ladder=WHOLE,
+    layout=WHOLE,
     draft_tokens=0,
     shared=19,
     troubles=[(9, 0)],
 )
 def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(
-    sessions, ladder, draft_tokens, shared, troubles
+    sessions, layout, draft_tokens, shared, troubles
 ):
     """A number is the session whose client leaves; losses stay below what counts as our own fault."""
     sessions = [([3] * shared + prompt, count) for prompt, count in sessions]
 
     async def run() -> dict[int, list[int]]:
         server = PoolServer()
-        loop = make_loop(server, ladder, draft_tokens)
+        loop = make_loop(server, layout, draft_tokens)
         running = asyncio.create_task(loop.run())
         sequences = [greedy(str(i), prompt, count) for i, (prompt, count) in enumerate(sessions)]
         tasks = {i: asyncio.create_task(tokens_of(loop, sequence)) for i, sequence in enumerate(sequences)}

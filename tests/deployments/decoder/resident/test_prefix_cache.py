@@ -1,23 +1,23 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.decoder.resident.prefix_cache import SHORTEST, Match, PrefixCache, longest
+from deployments.decoder.resident.prefix_cache import MIN_SHARED_TOKENS, Match, PrefixCache, longest_match
 from deployments.decoder.sequence import common_prefix_length
 
-HEAD = tuple(range(SHORTEST))
+HEAD = tuple(range(MIN_SHARED_TOKENS))
 
 
 def test_the_text_that_shares_most_is_found():
     texts = [(0, (*HEAD, 1, 2)), (1, (*HEAD, 1, 2, 3)), (2, (9, *HEAD))]
-    assert longest((*HEAD, 1, 2, 3, 4), texts) == Match(1, SHORTEST + 3)
+    assert longest_match((*HEAD, 1, 2, 3, 4), texts) == Match(1, MIN_SHARED_TOKENS + 3)
 
 
 def test_the_last_token_of_a_prompt_is_always_computed():
-    assert longest((*HEAD, 1), [(0, (*HEAD, 1, 2))]) == Match(0, SHORTEST)
+    assert longest_match((*HEAD, 1), [(0, (*HEAD, 1, 2))]) == Match(0, MIN_SHARED_TOKENS)
 
 
 def test_short_beginnings_are_not_worth_a_copy():
-    assert longest((*HEAD[:-1], 99, 100), [(0, HEAD)]) is None
+    assert longest_match((*HEAD[:-1], 99, 100), [(0, HEAD)]) is None
 
 
 def test_the_least_recently_used_text_comes_first():
@@ -25,7 +25,7 @@ def test_the_least_recently_used_text_comes_first():
     for slot in (3, 1, 2):
         kept.keep(slot, HEAD)
     kept.touch(3)
-    assert [slot for slot, _ in kept.oldest_first()] == [1, 2, 3]
+    assert [slot for slot, _ in kept.least_recent_first()] == [1, 2, 3]
 
 
 @given(st.lists(st.integers(0, 1)), st.lists(st.integers(0, 1)))

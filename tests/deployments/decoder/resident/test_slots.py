@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from deployments.decoder.resident.block_layout import BlockLayout
-from deployments.decoder.resident.prefix_cache import SHORTEST
-from deployments.decoder.resident.slots import Beginning, Move, SlotTable
+from deployments.decoder.resident.prefix_cache import MIN_SHARED_TOKENS
+from deployments.decoder.resident.slots import CachedPrefix, Move, SlotTable
 
 BLOCK = 16
-HEAD = tuple(range(100, 100 + SHORTEST))
+HEAD = tuple(range(100, 100 + MIN_SHARED_TOKENS))
 
 
 def table(*slots: int, shares: bool = True) -> SlotTable:
@@ -42,7 +42,7 @@ def test_what_is_kept_in_a_hole_changes_places_with_its_new_owner():
     slots.take("b", 1, tuple)
     slots.release("a")
     assert slots.arrange() == [Move(1, 0, 1), Move(0, 1, 2)]
-    assert slots.take("c", 2, tuple, (*HEAD, 1, 2)) == Beginning(SHORTEST + 1)
+    assert slots.take("c", 2, tuple, (*HEAD, 1, 2)) == CachedPrefix(MIN_SHARED_TOKENS + 1)
     assert slots["c"] == 1
 
 
@@ -50,7 +50,7 @@ def test_an_owner_that_outgrows_its_slot_gets_a_deeper_one():
     slots = table(3, 1)
     slots.take("a", 1, tuple)
     slots.take("b", 1, tuple)
-    slots.need("b", 2)
+    slots.require_blocks("b", 2)
     assert sorted((move.source, move.target) for move in slots.arrange()) == [(0, 1), (1, 0)]
     assert (slots["b"], slots["a"]) == (0, 1)
 
@@ -59,21 +59,21 @@ def test_a_prompt_that_goes_on_with_a_kept_text_takes_its_slot_over():
     slots = table()
     slots.take("first turn", 2, lambda: (*HEAD, 1, 2))
     slots.release("first turn")
-    assert slots.take("second turn", 2, tuple, (*HEAD, 1, 2, 3)) == Beginning(SHORTEST + 2)
+    assert slots.take("second turn", 2, tuple, (*HEAD, 1, 2, 3)) == CachedPrefix(MIN_SHARED_TOKENS + 2)
     assert slots["second turn"] == 0
 
 
 def test_a_prompt_that_begins_like_a_running_one_starts_from_a_copy():
     slots = table()
     slots.take("a", 2, lambda: (*HEAD, 1))
-    assert slots.take("b", 2, tuple, (*HEAD, 2)) == Beginning(SHORTEST, Move(0, 1, 1))
+    assert slots.take("b", 2, tuple, (*HEAD, 2)) == CachedPrefix(MIN_SHARED_TOKENS, Move(0, 1, 1))
 
 
 def test_a_text_of_which_little_is_shared_is_left_for_others():
     slots = table()
-    slots.take("a", 3, lambda: (*HEAD, *range(2 * SHORTEST)))
+    slots.take("a", 3, lambda: (*HEAD, *range(2 * MIN_SHARED_TOKENS)))
     slots.release("a")
-    assert slots.take("b", 2, tuple, (*HEAD, 7)) == Beginning(SHORTEST, Move(0, 1, 1))
+    assert slots.take("b", 2, tuple, (*HEAD, 7)) == CachedPrefix(MIN_SHARED_TOKENS, Move(0, 1, 1))
 
 
 def test_the_least_recently_used_text_gives_way():
@@ -90,26 +90,26 @@ def test_without_sharing_nothing_is_kept():
     slots = table(shares=False)
     slots.take("a", 2, lambda: (*HEAD, 1))
     slots.release("a")
-    assert slots.take("b", 2, tuple, (*HEAD, 1, 2)) == Beginning()
+    assert slots.take("b", 2, tuple, (*HEAD, 1, 2)) == CachedPrefix()
 
 
 def test_nothing_is_found_in_slots_after_they_were_lost():
     slots = table()
     slots.take("a", 2, lambda: (*HEAD, 1))
     slots.release("a")
-    slots.forget_kept()
-    assert slots.take("b", 2, tuple, (*HEAD, 1, 2)) == Beginning()
+    slots.clear_cache()
+    assert slots.take("b", 2, tuple, (*HEAD, 1, 2)) == CachedPrefix()
 
 
 class SlotMachine(RuleBasedStateMachine):
     """`pool` holds, for each slot, the blocks that were written there; an owner writes what `texts` says."""
 
-    ladder = BlockLayout((5, 3, 2, 1))
+    layout = BlockLayout((5, 3, 2, 1))
 
     def __init__(self) -> None:
         super().__init__()
-        self.slots = SlotTable(self.ladder, BLOCK)
-        self.pool: list[tuple[int, ...]] = [()] * self.ladder.total
+        self.slots = SlotTable(self.layout, BLOCK)
+        self.pool: list[tuple[int, ...]] = [()] * self.layout.total
         self.texts: dict[str, tuple[int, ...]] = {}
         self.names = 0
 
@@ -136,7 +136,7 @@ class SlotMachine(RuleBasedStateMachine):
         owner = list(self.texts)[which % len(self.texts)]
         text = (*self.texts[owner], *([7] * count))
         if self._fits(len(text), instead_of=owner):
-            self.slots.need(owner, self._blocks(len(text)))
+            self.slots.require_blocks(owner, self._blocks(len(text)))
             self._move(self.slots.arrange())
             self._write(owner, text)
 
@@ -153,7 +153,7 @@ class SlotMachine(RuleBasedStateMachine):
         for owner, text in self.texts.items():
             slot = self.slots[owner]
             assert self.pool[slot][: len(text)] == text
-            assert len(text) <= self.ladder.depths[slot] * BLOCK
+            assert len(text) <= self.layout.blocks_per_slot[slot] * BLOCK
 
     def _write(self, owner: str, text: tuple[int, ...]) -> None:
         slot, held = self.slots[owner], self.texts[owner]
@@ -163,14 +163,18 @@ class SlotMachine(RuleBasedStateMachine):
     def _move(self, moves: list[Move]) -> None:
         before = list(self.pool)
         for move in moves:
-            depth = min(move.blocks, self.ladder.depths[move.source], self.ladder.depths[move.target])
+            depth = min(
+                move.blocks,
+                self.layout.blocks_per_slot[move.source],
+                self.layout.blocks_per_slot[move.target],
+            )
             self.pool[move.target] = before[move.source][: depth * BLOCK]
         if len(moves) > 1:
             assert self.slots.rows == len(self.slots), "moves left a hole"
 
     def _fits(self, length: int, instead_of: str | None = None) -> bool:
         others = [self._blocks(len(text)) for owner, text in self.texts.items() if owner != instead_of]
-        return self.ladder.fits([*others, self._blocks(length)])
+        return self.layout.fits([*others, self._blocks(length)])
 
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // BLOCK)
