@@ -1,4 +1,4 @@
-"""Admission of the resident layout: by the blocks that the sequences' tokens fill. Pure."""
+"""Admission by blocks, for resident state: a sequence holds only the blocks that its tokens fill. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from deployments.decoder.sequence import TokenSequence
 
 @dataclass(frozen=True)
 class BlockAdmission:
-    """Each sequence has the blocks that its tokens fill; as they grow, one may have to give way."""
+    """Admits sequences while their blocks fit the pool; as they grow, the youngest may be preempted."""
 
     pool: Pool
     layout: BlockLayout
@@ -19,7 +19,7 @@ class BlockAdmission:
         return self.layout.fits([self.pool.blocks_for(sequence.capacity)])
 
     def can_admit(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
-        # A block to grow into: else the newcomer might have to go again at once.
+        # With a block to grow into, so that the new sequence is not preempted at once.
         grown = min(sequence.capacity, sequence.length + self.pool.block_size)
         return self.layout.fits([*self._needs(running), self.pool.blocks_for(grown)])
 
@@ -30,9 +30,10 @@ class BlockAdmission:
         return sum(self._needs(running)) * self.pool.bytes_per_block
 
     def describe_need(self, sequence: TokenSequence) -> str:
-        most = sum(count > 0 for count in self.layout.slots)
+        available = sum(count > 0 for count in self.layout.slots)
         blocks = self.pool.blocks_for(sequence.capacity)
-        return f"{blocks} blocks of state; this server has {most} for one request"
+        return f"{blocks} blocks of state; this server has {available} for one request"
 
     def _needs(self, running: Iterable[TokenSequence]) -> list[int]:
+        """Blocks that each running sequence needs."""
         return [self.pool.blocks_for(sequence.length) for sequence in running]

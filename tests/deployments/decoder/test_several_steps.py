@@ -136,7 +136,7 @@ async def test_an_answer_without_tokens_fails_its_sequence(loop, servers):
     leaving=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 8)), max_size=4),
     available=st.integers(1, 3),
 )
-def test_whoever_leaves_every_other_text_is_right(sessions, leaving, available):
+def test_whoever_leaves_every_other_answer_is_right(sessions, leaving, available):
     async def run() -> dict[int, list[int]]:
         servers = ArithmeticServers(available)
         async with running(make_loop(servers, MANIFEST)) as loop:
