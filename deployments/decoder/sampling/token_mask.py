@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Mask: TypeAlias = npt.NDArray[np.uint8]
-"""(bytes,): a bit for each token of the vocabulary, lowest bit first; 1 is allowed."""
+"""(bytes,), or (rows, bytes) for a call: a bit for each token id, lowest bit first; 1 is allowed."""
 
 ALL = 0xFF
 """A byte that allows eight tokens."""

@@ -109,8 +109,8 @@ async def test_an_answer_of_no_tokens_or_of_too_many_is_rejected_and_its_rows_ru
 
     servers.call = call
     sequences = [greedy("short", [1, 2], 15), greedy("long", [1, 3], 60)]
-    texts = await asyncio.gather(*(tokens_of(loop, sequence) for sequence in sequences))
-    assert texts == [continuation([1, 2], 15), continuation([1, 3], 60)]
+    answers = await asyncio.gather(*(tokens_of(loop, sequence) for sequence in sequences))
+    assert answers == [continuation([1, 2], 15), continuation([1, 3], 60)]
     assert wrong
 
 
@@ -152,5 +152,5 @@ def test_whoever_leaves_every_other_answer_is_right(sessions, leaving, available
                     tasks.pop(leaver).cancel()
             return {i: await task for i, task in tasks.items()}
 
-    texts = asyncio.run(run())
-    assert texts == {i: continuation(*sessions[i]) for i in texts}
+    answers = asyncio.run(run())
+    assert answers == {i: continuation(*sessions[i]) for i in answers}

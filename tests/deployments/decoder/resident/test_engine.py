@@ -150,7 +150,7 @@ async def test_drafts_save_calls_and_change_no_token(server):
         expected = [await tokens_of(loop, greedy("a", prompt, 90))]
         expected.append(await tokens_of(loop, seeded("b", prompt, seed=3)))
     assert results == expected
-    tokens = sum(len(text) for text in results)
+    tokens = sum(len(ids) for ids in results)
     assert len(server.calls) < tokens / 2, "most tokens came with a draft"
     assert not any(signature == "decode" for signature, _ in server.calls[:4])
 
@@ -160,8 +160,8 @@ async def test_an_end_token_within_a_draft_ends_the_sequence(server):
     expected = continuation([1, 2] * 8, 60)
     eos = expected[40]
     async with running(make_loop(server, draft_tokens=7)) as loop:
-        text = await tokens_of(loop, greedy("a", [1, 2] * 8, 60, eos=frozenset({eos})))
-    assert text == expected[: expected.index(eos)]
+        answer = await tokens_of(loop, greedy("a", [1, 2] * 8, 60, eos=frozenset({eos})))
+    assert answer == expected[: expected.index(eos)]
 
 
 async def test_where_blocks_run_out_the_youngest_is_preempted_and_goes_on_later(server):
@@ -246,8 +246,8 @@ async def test_sequences_that_go_on_after_a_failure_of_others_are_prefilled_agai
     done = await asyncio.gather(stays, joins, return_exceptions=True)
     expected = [continuation([1, 2], 60), continuation([4], 10)]
     assert all(
-        result == text or isinstance(result, TensorloomError)
-        for result, text in zip(done, expected, strict=True)
+        result == answer or isinstance(result, TensorloomError)
+        for result, answer in zip(done, expected, strict=True)
     )
 
 
