@@ -1,1 +1,1 @@
-"""The decode loop: plans steps over many sequences, has model servers run them, applies the results."""
+"""The decoder: plans steps over many sequences, has model servers run them, and applies the results."""

@@ -1,6 +1,7 @@
-"""The question of how much state fits at once: the scheduler asks it before it admits, and before every step.
+"""Admission control: whether the state of sequences fits into memory.
 
-The answers depend on the state layout: `explicit/admission.py`, `resident/admission.py`. Pure.
+The scheduler asks before it admits a sequence and before every step. Each state layout has its own answer:
+`explicit/admission.py` and `resident/admission.py`. Pure.
 """
 
 from collections.abc import Iterable
@@ -10,19 +11,19 @@ from deployments.decoder.sequence import TokenSequence
 
 
 class Admission(Protocol):
-    """Memory for the state of sequences."""
+    """The memory for the state of sequences."""
 
-    def could_hold(self, sequence: TokenSequence) -> bool:
-        """Whether the whole sequence fits where nothing else is held."""
+    def fits_alone(self, sequence: TokenSequence) -> bool:
+        """Returns whether the sequence fits at its full length when no other is running."""
 
-    def admits(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
-        """Whether one more may begin."""
+    def can_admit(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
+        """Returns whether `sequence` can be admitted beside the running ones."""
 
-    def holds(self, running: Iterable[TokenSequence]) -> bool:
-        """Whether all of them fit with their next token."""
+    def can_step(self, running: Iterable[TokenSequence]) -> bool:
+        """Returns whether all running sequences fit together with the next token of each."""
 
-    def used(self, running: Iterable[TokenSequence]) -> int:
-        """Bytes."""
+    def used_bytes(self, running: Iterable[TokenSequence]) -> int:
+        """Returns the bytes that the running sequences occupy or have reserved."""
 
-    def needed(self, sequence: TokenSequence) -> str:
-        """How much the whole sequence takes of how much there is, in words."""
+    def describe_need(self, sequence: TokenSequence) -> str:
+        """Returns how much the sequence needs at its full length, and how much there is, for a message."""

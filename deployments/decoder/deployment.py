@@ -1,4 +1,4 @@
-"""The decoder as a Ray Serve deployment: one model's decode loop and its model servers in one actor."""
+"""The decoder as a Ray Serve deployment: one actor with the decode loop and the model servers of a model."""
 
 import asyncio
 import itertools
@@ -26,17 +26,15 @@ log = logging.getLogger(__name__)
 
 @serve.deployment
 class Decoder:
-    """Generates tokens for one model; its constructor returns once every model server answers."""
+    """Generates tokens for one model. The constructor returns once every model server has answered."""
 
     async def __init__(self, model: ModelArgs) -> None:  # type: ignore[misc]  # Serve awaits it
         try:
-            self._backend = await connect(model)
-            build = (
-                explicit.build_loop if self._backend.servable.manifest.pool is None else resident.build_loop
-            )
-            self._loop = build(self._backend, model.decoder)
+            self._connected = await connect(model)
+            layout = explicit if self._connected.servable.manifest.pool is None else resident
+            self._loop = layout.build_loop(self._connected, model.decoder)
         except Exception as error:
-            # Serve tries again and again, and tells why only in its own log files.
+            # Serve retries without end, and reports the reason only in its own log files.
             print(f"{model.name} cannot be served: {error}", file=sys.stderr)
             raise
         self._running = asyncio.create_task(self._loop.run())
@@ -46,37 +44,38 @@ class Decoder:
         self._stream_interval_s = model.decoder.stream_interval_s
 
     async def _warm_up(self) -> None:
-        """A model server's first calls take seconds, which no client should wait for."""
-        room = self._backend.servable.manifest.context_length - 1
-        outbox = self._loop.submit(TokenSequence("warm-up", prompt=(0,), max_tokens=min(2, room)))
+        """Generates two tokens: the first calls of a model server take seconds, and no client should wait."""
+        max_tokens = min(2, self._connected.servable.manifest.context_length - 1)
+        outbox = self._loop.submit(TokenSequence("warm-up", prompt=(0,), max_tokens=max_tokens))
         try:
             while (await outbox.take()).finish is None:
                 pass
         except TensorloomError as error:
-            log.warning("%s cannot be warmed up: %s", self._backend.servable.id, error)
+            log.warning("the warm-up of %s failed: %s", self._connected.servable.id, error)
 
     async def servable(self) -> ServableDescription:
-        """The version that is served here, with manifest and tokenizer."""
-        return self._backend.servable
+        """Returns the version that is served here, with its manifest and tokenizer."""
+        return self._connected.servable
 
     async def generate(self, request: GenerateRequest, reader: LaneAddress) -> None:
-        """Put tokens into a lane as steps give them; a cancelled call frees the row and its state.
+        """Writes the tokens of a new sequence to the lane `reader` as they are sampled.
 
-        Raises RequestError (ids or lengths out of range), Overloaded, ModelServerUnavailable.
+        If the call is cancelled, the sequence is cancelled and its state freed.
+        Raises RequestError (an id or a length is out of range), Overloaded, or ModelServerUnavailable.
         """
         await remote.write_stream(reader, self._outlets, self._chunks(request))
 
     async def _chunks(self, request: GenerateRequest) -> AsyncGenerator[TokenChunk, None]:
-        servable = self._backend.servable
+        servable = self._connected.servable
         intake.check(request, servable)
-        # Clients choose request ids; two of them may choose the same.
-        sequence = intake.sequence(request, servable, f"{request.request_id}#{next(self._numbers)}")
+        # Clients choose request ids, and two clients may choose the same one.
+        sequence = intake.new_sequence(request, servable, f"{request.request_id}#{next(self._numbers)}")
         outbox = self._loop.submit(sequence)
         try:
             chunk = replace(await outbox.take(), cached=sequence.cached)
             yield chunk
             while chunk.finish is None:
-                # The first token leaves at once; what follows is worth a message only so often.
+                # The first token is sent at once; later ones gather, so that fewer messages are sent.
                 await outbox.gather(self._stream_interval_s)
                 chunk = await outbox.take()
                 yield chunk
@@ -84,11 +83,11 @@ class Decoder:
             self._loop.cancel(sequence)
 
     async def status(self) -> DecoderStatus:
-        """What is held and what waits at this moment."""
+        """Returns how much is running, waiting and held at this moment."""
         scheduler = self._loop.scheduler
         return DecoderStatus(
-            version=self._backend.servable.id.version,
-            servers=self._backend.servers.available,
+            version=self._connected.servable.id.version,
+            servers=self._connected.servers.available,
             waiting=scheduler.waiting,
             running=scheduler.running,
             states=self._loop.engine.held,
@@ -96,15 +95,15 @@ class Decoder:
         )
 
     async def check_health(self) -> None:
-        """Called by Serve: an exception has this replica replaced."""
+        """Called by Serve, which replaces this replica if it raises."""
         if self._running.done():
             raise RuntimeError("the decode loop has ended") from self._running.exception()
-        if await self._backend.servers.superseded():
+        if await self._connected.servers.superseded():
             raise RuntimeError(
-                f"{self._backend.servable.id} is no longer served; starting anew with the latest"
+                f"{self._connected.servable.id} is no longer served; restarting with the latest version"
             )
 
     async def __del__(self) -> None:
         self._running.cancel()
-        await self._backend.close()
+        await self._connected.close()
         await self._outlets.close()

@@ -1,4 +1,7 @@
-"""What the loop asks of an engine: run a planned call, give back each row's new tokens. Knows no layout."""
+"""The interface of engines: an engine runs a planned call and returns the new tokens of each row.
+
+Each state layout has its own engine: `explicit/engine.py` and `resident/engine.py`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,60 +13,64 @@ from deployments.messages import TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
-    """A row's new tokens."""
+class SampledTokens:
+    """The new tokens of one batch row."""
 
     ids: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] | None = None
-    """Of each; None where the sequence does not ask."""
+    """One for each of `ids`; None if the request does not ask for log-probabilities."""
 
 
-NOTHING = Sampled()
+NO_TOKENS = SampledTokens()
 
 
 class StepRejectedError(Exception):
-    """The model server answered, and will answer the same again: the call itself is at fault."""
+    """The model server rejected the call itself: the same call would fail again."""
 
 
 class NoTokenError(StepRejectedError):
-    """A row's logits are not numbers, or allow no token."""
+    """No token can be sampled for a row: its logits are NaN, or every token is masked."""
 
     def __init__(self) -> None:
-        super().__init__("its logits are not numbers, or allow no token")
+        super().__init__("the logits of a row are NaN, or every token is masked")
 
 
 class StateLostError(Exception):
-    """What the engine held of every sequence is gone; their tokens have to be fed again."""
+    """The engine has lost the state of all sequences; their tokens must be prefilled again."""
 
 
 class Engine(Protocol):
-    """Computes for sequences whose state it holds, by whatever way, until they are dropped."""
+    """Holds the state of admitted sequences until they are dropped, and computes their next tokens."""
 
     @property
-    def parallel(self) -> int:
-        """How many calls are worth running at once."""
+    def parallel_calls(self) -> int:
+        """How many calls can usefully run at the same time."""
 
     @property
     def held(self) -> int:
-        """Sequences with state."""
+        """Number of sequences whose state is held."""
 
     @property
     def prefill_tokens(self) -> int | None:
-        """How many prompt tokens hold up decoding rows for no longer than they may be; None: any number."""
+        """How many prompt tokens a call may prefill while other rows decode; None: no limit.
+
+        More would delay the decoding rows for longer than the stream interval.
+        """
 
     def admit(self, sequence: TokenSequence) -> int:
-        """Make a place for a sequence that is about to begin; how many of its tokens lie there already."""
+        """Makes a place for a sequence; returns how many of its first tokens are computed there already."""
 
-    async def run(self, batch: Batch, stable: bool) -> Sequence[Sampled]:
-        """Feed each row its next `count` pending tokens; the tokens sampled after them, row by row.
+    async def run(self, batch: Batch, stable: bool) -> Sequence[SampledTokens]:
+        """Computes the next `count` pending tokens of each row; returns the tokens sampled after them.
 
-        A row gets none while tokens are pending after the call. Where `stable` says that nothing waits to
-        join the next step, a decoding row may get several. Rows that were dropped meanwhile get any.
-        Raises StepRejectedError (nothing has changed), StateLostError, ModelServerUnavailable.
+        The results are in the order of the rows. A row gets none if it has pending tokens left after the
+        call. If `stable`, no sequence waits to join the next step, and a decoding row may get several. The
+        result of a row whose sequence was dropped during the call has no meaning.
+        Raises StepRejectedError (no state has changed), StateLostError, or ModelServerUnavailable.
         """
 
     def audit(self) -> None:
-        """Assert that its books are in order; called when nothing runs."""
+        """Asserts that the engine's records are consistent; called when no sequence is running."""
 
     def drop(self, sequence: TokenSequence) -> None:
-        """Give a sequence's place away, if it has one."""
+        """Frees the place of a sequence, if it has one."""

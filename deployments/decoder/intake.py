@@ -1,7 +1,4 @@
-"""A request as a sequence of the decode loop: checked against the model, with all that the loop needs.
-
-Pure; knows neither the loop nor where requests come from.
-"""
+"""Requests on their way into the decode loop: checked against the model, and turned into sequences. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +10,7 @@ from deployments.messages import GenerateRequest, SamplingParams, ServableDescri
 
 
 def check(request: GenerateRequest, servable: ServableDescription) -> None:
-    """RequestError or ServableReplaced where `servable` cannot answer."""
+    """Raises RequestError or ServableReplaced if `servable` cannot answer `request`."""
     if request.servable != servable.id:
         raise ServableReplaced(
             f"version {request.servable.version} of {servable.id.model} is no longer served; "
@@ -23,54 +20,55 @@ def check(request: GenerateRequest, servable: ServableDescription) -> None:
         raise RequestError("the prompt has no tokens; at least one is needed", param="prompt")
     _check_length(request, servable)
     _check_ids(request, servable.manifest.vocabulary_size)
-    _check_choice(request, servable)
+    _check_allowed_tokens(request, servable)
 
 
-def sequence(request: GenerateRequest, servable: ServableDescription, name: str) -> TokenSequence:
-    """Of a request that is checked."""
+def new_sequence(request: GenerateRequest, servable: ServableDescription, name: str) -> TokenSequence:
+    """Returns the sequence `name` of a request that `check` has accepted."""
     vocabulary_size = servable.manifest.vocabulary_size
     allowed = request.sampling.allowed_token_ids
     return TokenSequence(
         id=name,
         prompt=request.prompt_ids,
         max_tokens=request.max_tokens,
-        sampling=_within(request.sampling, vocabulary_size),
-        eos=_ends(request, servable),
+        sampling=_limit_logprobs(request.sampling, vocabulary_size),
+        eos=_end_ids(request, servable),
         mask=None if allowed is None else token_mask.pack(allowed, vocabulary_size),
     )
 
 
-def _ends(request: GenerateRequest, servable: ServableDescription) -> frozenset[int]:
+def _end_ids(request: GenerateRequest, servable: ServableDescription) -> frozenset[int]:
+    """The token ids that end the answer: the model's, unless ignored, and the request's."""
     eos = () if request.ignore_eos else servable.manifest.special_tokens.eos
     return frozenset((*eos, *request.sampling.stop_token_ids))
 
 
-def _within(params: SamplingParams, vocabulary_size: int) -> SamplingParams:
-    """No more of the likeliest tokens than there are tokens."""
+def _limit_logprobs(params: SamplingParams, vocabulary_size: int) -> SamplingParams:
+    """`params`, asking for the log-probabilities of `vocabulary_size` tokens at most."""
     if params.logprobs is None or params.logprobs <= vocabulary_size:
         return params
     return replace(params, logprobs=vocabulary_size)
 
 
 def _check_length(request: GenerateRequest, servable: ServableDescription) -> None:
-    length, most = len(request.prompt_ids) + request.max_tokens, servable.manifest.context_length
-    if length > most:
+    length, limit = len(request.prompt_ids) + request.max_tokens, servable.manifest.context_length
+    if length > limit:
         raise ContextOverflow(
             f"prompt ({len(request.prompt_ids)} tokens) and max_tokens ({request.max_tokens}) "
-            f"make {length}; the context of {servable.id.model} holds {most}",
+            f"make {length} tokens; the context of {servable.id.model} holds {limit}",
             param="max_tokens",
         )
 
 
 def _check_ids(request: GenerateRequest, vocabulary_size: int) -> None:
     sampling = request.sampling
-    given: dict[str, Iterable[int]] = {
+    ids_of_params: dict[str, Iterable[int]] = {
         "prompt": request.prompt_ids,
         "logit_bias": (token for token, _ in sampling.logit_bias),
         "stop_token_ids": sampling.stop_token_ids,
         "allowed_token_ids": sampling.allowed_token_ids or (),
     }
-    for param, ids in given.items():
+    for param, ids in ids_of_params.items():
         wrong = next((i for i in ids if not 0 <= i < vocabulary_size), None)
         if wrong is not None:
             raise RequestError(
@@ -79,13 +77,14 @@ def _check_ids(request: GenerateRequest, vocabulary_size: int) -> None:
             )
 
 
-def _check_choice(request: GenerateRequest, servable: ServableDescription) -> None:
-    """There must always be a token that may come next."""
+def _check_allowed_tokens(request: GenerateRequest, servable: ServableDescription) -> None:
+    """Before the answer has `min_tokens`, end tokens are banned: another token must be allowed."""
     sampling = request.sampling
     if sampling.allowed_token_ids is None or not sampling.min_tokens:
         return
-    if frozenset(sampling.allowed_token_ids) <= _ends(request, servable):
+    if frozenset(sampling.allowed_token_ids) <= _end_ids(request, servable):
         raise RequestError(
-            f"each of allowed_token_ids ends the answer, which must have min_tokens {sampling.min_tokens}",
+            "allowed_token_ids must hold a token that does not end the answer, "
+            f"because min_tokens is {sampling.min_tokens}",
             "allowed_token_ids",
         )

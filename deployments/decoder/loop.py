@@ -1,12 +1,12 @@
-"""The decode loop: plan a step, have the engine run it, apply what came back.
+"""The decode loop: plan a step, have the engine run its calls, apply the results.
 
-Knows sequences and the interface of engines; neither layouts of state, nor Ray, nor gRPC.
+Works with sequences and the `Engine` interface. State layouts, Ray and gRPC lie behind the engine.
 """
 
 import asyncio
 import logging
 
-from deployments.decoder.engine import Engine, Sampled, StateLostError, StepRejectedError
+from deployments.decoder.engine import Engine, SampledTokens, StateLostError, StepRejectedError
 from deployments.decoder.outbox import Outbox
 from deployments.decoder.scheduler import Batch, Scheduler
 from deployments.decoder.sequence import Event, TokenSequence
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class DecodeLoop:
-    """Owns every sequence of one decoder replica from submission to its one finish or error."""
+    """Owns all sequences of one decoder replica, each from its submission to its one finish or error."""
 
     def __init__(self, scheduler: Scheduler, engine: Engine) -> None:
         self._scheduler = scheduler
@@ -34,20 +34,20 @@ class DecodeLoop:
         return self._engine
 
     def submit(self, sequence: TokenSequence) -> Outbox:
-        """Take a new sequence; raises what Scheduler.submit raises."""
+        """Queues a new sequence and returns the outbox of its tokens; raises as `Scheduler.submit`."""
         self._scheduler.submit(sequence)
         outbox = self._outboxes[sequence.id] = Outbox()
         self._work.set()
         return outbox
 
     def cancel(self, sequence: TokenSequence) -> None:
-        """Free everything the sequence holds, now; nothing where it has ended."""
+        """Frees all that the sequence holds, at once; does nothing if it has ended."""
         if sequence.live:
             self._scheduler.remove(sequence, Event.CANCEL)
             self._forget(sequence)
 
     async def run(self) -> None:
-        """Step for as long as there is work, wait where there is none; ends only by cancellation or a bug."""
+        """Runs steps while there is work, else waits for work; ends only by cancellation or a bug."""
         try:
             while True:
                 await self._work.wait()
@@ -64,13 +64,15 @@ class DecodeLoop:
         self._audit()
 
     def _plan(self) -> tuple[Batch, ...]:
+        """Preempts and admits sequences, then returns the calls of the next step; () when idle."""
         for sequence in self._scheduler.preempt():
             self._engine.drop(sequence)
         for sequence in self._scheduler.admit():
             sequence.begin(self._engine.admit(sequence))
-        return self._scheduler.plan(self._engine.parallel, self._engine.prefill_tokens)
+        return self._scheduler.plan(self._engine.parallel_calls, self._engine.prefill_tokens)
 
     async def _step(self, batch: Batch) -> None:
+        """Has the engine run one call, and applies its results or its failure."""
         batch = batch.running
         if not batch.rows:
             return
@@ -79,28 +81,29 @@ class DecodeLoop:
         except StepRejectedError as error:
             await self._isolate(batch, error)
         except StateLostError as error:
-            log.warning("%s; feeding %d sequences again", error, self._scheduler.running)
+            log.warning("%s; %d sequences are prefilled again", error, self._scheduler.running)
             self._scheduler.rewind()
         except TensorloomError as error:
             self._fail(batch, error)
         else:
             for row, sampled in zip(batch.rows, results, strict=True):
-                # A sequence may have been cancelled while its row was away.
+                # A sequence may have been cancelled while its call ran.
                 if row.sequence.running:
-                    row.sequence.feed(row.count)
-                    self._take(row.sequence, sampled)
+                    self._apply(row.sequence, row.count, sampled)
 
-    def _take(self, sequence: TokenSequence, sampled: Sampled) -> None:
-        """Hand the row's new tokens to the client, up to the one that ends the sequence."""
+    def _apply(self, sequence: TokenSequence, count: int, sampled: SampledTokens) -> None:
+        """Records `count` tokens as computed, and appends the sampled ones up to the one that ends it."""
+        sequence.feed(count)
         for i, token in enumerate(sampled.ids):
             if i:
-                # Within one call every token but the last has been fed already.
+                # The call has computed every sampled token but the last.
                 sequence.feed(1)
             logprobs = None if sampled.logprobs is None else sampled.logprobs[i]
             if self._append(sequence, token, logprobs):
                 return
 
     def _append(self, sequence: TokenSequence, token: int, logprobs: TokenLogprobs | None) -> bool:
+        """Appends one token and hands it to the client; returns whether the sequence has finished."""
         outbox = self._outboxes[sequence.id]
         reason = sequence.append(token)
         if token not in sequence.eos:
@@ -113,7 +116,7 @@ class DecodeLoop:
         return True
 
     async def _isolate(self, batch: Batch, error: StepRejectedError) -> None:
-        """Run the rows of a rejected call in halves, so that only the one at fault fails."""
+        """Runs the rows of a rejected call again in halves, so that only the row at fault fails."""
         if len(batch.rows) == 1:
             self._fail(batch, TensorloomError(f"the model server failed the step: {error}"))
             return
@@ -139,6 +142,7 @@ class DecodeLoop:
         del self._outboxes[sequence.id]
 
     def _audit(self) -> None:
+        """Asserts that scheduler and engine agree on what is held; called when the loop is idle."""
         self._scheduler.audit()
         self._engine.audit()
         held = self._engine.held

@@ -1,4 +1,4 @@
-"""What the loop has for one client: tokens gather until the client takes them, all at once."""
+"""The tokens of one sequence on their way to its client: they gather until the client takes them together."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from deployments.messages import FinishReason, TokenChunk, TokenLogprobs
 
 
 class Outbox:
-    """Filled by the loop after each step, emptied by one reader; ends in one finish or one error."""
+    """Filled by the loop after each step, emptied by one reader; ends with one finish or one error."""
 
     def __init__(self) -> None:
         self._ids: list[int] = []
@@ -19,24 +19,29 @@ class Outbox:
         self._over = asyncio.Event()
 
     def put(self, token: int, logprobs: TokenLogprobs | None = None) -> None:
-        """Either every token comes with its log-probabilities, or none does."""
+        """Adds a token; within one sequence all tokens come with log-probabilities, or all without."""
         self._ids.append(token)
         if logprobs is not None:
             self._logprobs.append(logprobs)
         self._filled.set()
 
     def finish(self, reason: FinishReason) -> None:
+        """Ends the stream normally."""
         assert not self._ended
         self._finish = reason
         self._end()
 
     def fail(self, error: TensorloomError) -> None:
+        """Ends the stream with an error, which `take` raises after the last tokens."""
         assert not self._ended
         self._error = error
         self._end()
 
     async def take(self) -> TokenChunk:
-        """All since the last call; waits for something. Tokens before an error are handed out first."""
+        """Waits for news, and returns all tokens since the last call.
+
+        Raises the error that ended the sequence once all tokens before it have been returned.
+        """
         await self._filled.wait()
         self._filled.clear()
         if self._error is not None:
@@ -49,7 +54,7 @@ class Outbox:
         return chunk
 
     async def gather(self, seconds: float) -> None:
-        """Let tokens gather for a while; returns at once when there will be no more."""
+        """Waits while tokens gather: for `seconds`, or until the sequence has ended."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._over.wait(), seconds)
 

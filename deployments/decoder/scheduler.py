@@ -1,8 +1,7 @@
-"""Which sequences take part in the next step, and with how many tokens.
+"""The scheduler: chooses the sequences of the next step, and how many tokens of each are computed.
 
-Continuous batching: sequences join and leave between steps. Decoding rows go first and never wait for a
-prompt; prompts are prefilled in order of arrival, in chunks under a token budget. Pure: sees neither
-tensors, clocks nor the network.
+Continuous batching: sequences join and leave between steps. Every decoding sequence takes part in every step.
+Prompts are prefilled in order of arrival, in chunks under a token budget. Pure: no I/O and no clocks.
 """
 
 from collections import deque
@@ -19,29 +18,31 @@ from deployments.errors import Overloaded, RequestError
 
 @dataclass(frozen=True)
 class Limits:
+    """How much the scheduler may run and queue."""
+
     max_batch_size: int
-    """Rows in one call."""
+    """Batch rows in one call."""
     max_running: int
     """Sequences that hold state."""
     max_waiting: int
-    """Sequences that wait for a place."""
+    """Sequences that wait for admission."""
     prefill_token_budget: int
     """Prompt tokens in one step, padding included."""
-    shared_from: int | None = None
-    """A prompt that begins with so many tokens of one that is prefilled just now waits for these; None: no
-    state is shared."""
+    min_shared_prefix: int | None = None
+    """A prompt waits while another that shares at least this many first tokens is being prefilled, so that it
+    can start from the prefix cache. None: there is no prefix cache."""
 
 
 @dataclass(frozen=True)
 class BatchRow:
-    """One sequence's part in a call: its next `count` pending tokens."""
+    """The part of one sequence in a call: its next `count` pending tokens are computed."""
 
     sequence: TokenSequence
     count: int
 
     @property
-    def due(self) -> bool:
-        """Nothing is pending after it: a token is to be sampled."""
+    def samples(self) -> bool:
+        """Whether a token is sampled: no token is pending after the call."""
         return self.count == self.sequence.pending
 
 
@@ -52,7 +53,7 @@ class Batch:
     rows: tuple[BatchRow, ...]
 
     @property
-    def owners(self) -> list[str]:
+    def sequence_ids(self) -> list[str]:
         return [row.sequence.id for row in self.rows]
 
     @property
@@ -61,7 +62,7 @@ class Batch:
 
     @property
     def tokens(self) -> npt.NDArray[np.int32]:
-        """(rows, width), right-padded with zeros."""
+        """The token ids to compute, int32 (rows, width), right-padded with zeros."""
         tokens = np.zeros((len(self.rows), self.width), np.int32)
         for padded, row in zip(tokens, self.rows, strict=True):
             padded[: row.count] = row.sequence.next_tokens(row.count)
@@ -69,34 +70,36 @@ class Batch:
 
     @property
     def width(self) -> int:
+        """Tokens of the longest row."""
         return max(row.count for row in self.rows)
 
     @property
     def running(self) -> "Batch":
-        """Without the rows whose sequence has ended or was cancelled since the plan."""
+        """This batch without the rows whose sequence has ended since it was planned."""
         return Batch(tuple(row for row in self.rows if row.sequence.running))
 
     @property
     def decoding(self) -> bool:
-        """Whether its rows are past their prompts; a batch never has both kinds."""
+        """Whether all rows decode; a batch never mixes prefill and decode."""
         return all(row.sequence.state is SequenceState.DECODING for row in self.rows)
 
     @property
     def padded_tokens(self) -> int:
+        """Tokens of the call, padding included."""
         return len(self.rows) * self.width
 
 
 class Scheduler:
-    """Holds the waiting and the running sequences; `plan` is called between steps."""
+    """The waiting queue and the running sequences. `plan` must be called between steps only."""
 
-    def __init__(self, limits: Limits, room: Admission) -> None:
+    def __init__(self, limits: Limits, admission: Admission) -> None:
         self._limits = limits
-        self._room = room
+        self._admission = admission
         self._waiting: deque[TokenSequence] = deque()
         self._running: list[TokenSequence] = []
         """In order of admission."""
         self._admitted: list[TokenSequence] = []
-        """Those that the engine has not been told of."""
+        """Admitted since the last call of `admit`."""
 
     @property
     def waiting(self) -> int:
@@ -108,80 +111,85 @@ class Scheduler:
 
     @property
     def stable(self) -> bool:
-        """Nothing is about to join the decoding rows: what waits has no place before one of them ends."""
+        """Whether all running sequences decode, so that none joins before one of them ends."""
         return all(s.state is SequenceState.DECODING for s in self._running)
 
     @property
     def state_bytes(self) -> int:
-        """That the running sequences take."""
-        return self._room.used(self._running)
+        """Bytes of state of the running sequences, occupied or reserved."""
+        return self._admission.used_bytes(self._running)
 
     @property
     def live(self) -> tuple[TokenSequence, ...]:
+        """The running sequences in order of admission, then the waiting ones in theirs."""
         return (*self._running, *self._waiting)
 
     def submit(self, sequence: TokenSequence) -> None:
-        """Queue a new sequence. RequestError where it can never fit, Overloaded where too many wait."""
-        if not self._room.could_hold(sequence):
+        """Queues a new sequence; raises RequestError if it can never fit, Overloaded if too many wait."""
+        if not self._admission.fits_alone(sequence):
             raise RequestError(
-                f"prompt and max_tokens take {self._room.needed(sequence)}", param="max_tokens"
+                f"prompt and max_tokens take {self._admission.describe_need(sequence)}", param="max_tokens"
             )
         self._waiting.append(sequence)
         self._admit()
         if len(self._waiting) > self._limits.max_waiting:
             self._waiting.pop()
-            raise Overloaded(f"all places are taken and {len(self._waiting)} requests wait already")
+            raise Overloaded(f"all places are taken, and {len(self._waiting)} requests wait already")
 
     def remove(self, sequence: TokenSequence, event: Event) -> None:
-        """Take a live sequence out by `event` (cancel or fail)."""
-        waits = sequence.state is SequenceState.WAITING
+        """Ends a live sequence by `event`, CANCEL or FAIL, and frees its place."""
+        waiting = sequence.state is SequenceState.WAITING
         sequence.move(event)
-        if waits:
+        if waiting:
             self._waiting.remove(sequence)
         else:
             self.retire(sequence)
 
     def admit(self) -> list[TokenSequence]:
-        """The sequences that hold a place since the last call: they need state, and may find some there."""
+        """Admits what fits; returns all that were admitted since the last call, for the engine to place."""
         self._admit()
         admitted = [sequence for sequence in self._admitted if sequence.running]
         self._admitted.clear()
         return admitted
 
     def preempt(self) -> list[TokenSequence]:
-        """Send the youngest to wait again until the others' next tokens fit; their state is to be dropped."""
-        gone = []
-        while not self._room.holds(self._running):
+        """Preempts the youngest sequences until the next tokens of the others fit.
+
+        Returns the preempted ones, whose state the caller must drop. They are first in the waiting queue.
+        """
+        preempted = []
+        while not self._admission.can_step(self._running):
             youngest = self._running.pop()
             youngest.move(Event.PREEMPT)
             self._admitted = [sequence for sequence in self._admitted if sequence is not youngest]
             self._waiting.appendleft(youngest)
-            gone.append(youngest)
-        return gone
+            preempted.append(youngest)
+        return preempted
 
     def rewind(self) -> None:
-        """No sequence has state any more: all that run are to be prefilled again, answers included."""
+        """Has all running sequences prefilled again, their answers included, because their state is lost."""
         for sequence in self._running:
             sequence.rewind()
 
     def retire(self, sequence: TokenSequence) -> None:
-        """Free the place of a sequence that has ended."""
+        """Frees the place of a sequence that has ended."""
         assert not sequence.live
         self._running.remove(sequence)
 
     def plan(self, servers: int = 1, prefill_tokens: int | None = None) -> tuple[Batch, ...]:
-        """The calls of the next step, which may run at once on `servers` model servers; () when idle.
+        """Plans the calls of the next step, which may run in parallel on `servers` model servers.
 
-        `prefill_tokens` bounds the prompts' part where others decode beside it.
+        Returns () if there is no work. `prefill_tokens` limits the prompt tokens of a step in which other
+        sequences decode.
         """
         decoding = [BatchRow(s, 1) for s in self._running if s.state is SequenceState.DECODING]
         prefilling = [s for s in self._running if s.state is SequenceState.PREFILLING]
-        most = self._limits.prefill_token_budget
-        prompts = self._chunks(prefilling, min(most, prefill_tokens or most) if decoding else most)
+        budget = self._limits.prefill_token_budget
+        prompts = self._chunks(prefilling, min(budget, prefill_tokens or budget) if decoding else budget)
         return (*self._split(decoding, servers), *((Batch(prompts),) if prompts else ()))
 
     def audit(self) -> None:
-        """Assert that places are held by running sequences alone, and no more than there are."""
+        """Asserts that only running sequences hold places, and no more than there are."""
         assert len(self._running) <= self._limits.max_running
         assert all(s.running for s in self._running)
         assert all(s.state is SequenceState.WAITING for s in self._waiting)
@@ -189,26 +197,27 @@ class Scheduler:
     def _admit(self) -> None:
         while self._waiting and len(self._running) < self._limits.max_running:
             sequence = self._waiting[0]
-            if not self._room.admits(self._running, sequence) or self._follows(sequence):
+            if not self._admission.can_admit(self._running, sequence) or self._waits_for_prefix(sequence):
                 return
             self._waiting.popleft()
             sequence.move(Event.ADMIT)
             self._running.append(sequence)
             self._admitted.append(sequence)
 
-    def _follows(self, sequence: TokenSequence) -> bool:
-        """Whether its beginning is being computed for another just now."""
-        if (least := self._limits.shared_from) is None:
+    def _waits_for_prefix(self, sequence: TokenSequence) -> bool:
+        """Whether a running sequence is prefilling tokens with which the prompt of `sequence` begins."""
+        if (shortest := self._limits.min_shared_prefix) is None:
             return False
-        head = sequence.prompt[:least]
-        return len(head) == least and any(
-            leader.computed < least or leader.computed < common_prefix_length(sequence.prompt, leader.prompt)
+        head = sequence.prompt[:shortest]
+        return len(head) == shortest and any(
+            leader.computed < shortest
+            or leader.computed < common_prefix_length(sequence.prompt, leader.prompt)
             for leader in self._running
-            if leader.state is SequenceState.PREFILLING and leader.prompt[:least] == head
+            if leader.state is SequenceState.PREFILLING and leader.prompt[:shortest] == head
         )
 
     def _split(self, rows: list[BatchRow], servers: int) -> Iterable[Batch]:
-        """`rows` in even batches: as many as servers can share, more where one batch would be too large."""
+        """`rows` in batches of even size: one for each server, more if a batch would be too large."""
         if not rows:
             return ()
         needed = -(-len(rows) // self._limits.max_batch_size)
@@ -216,7 +225,7 @@ class Scheduler:
         return (Batch(tuple(rows[i::batches])) for i in range(batches))
 
     def _chunks(self, prefilling: list[TokenSequence], budget: int) -> tuple[BatchRow, ...]:
-        """The oldest prompts that fit `budget` tokens together, each with as much as its share allows."""
+        """A chunk of each of the oldest prompts: as many as fit into `budget` tokens, padding included."""
         rows: list[BatchRow] = []
         width = 0
         for sequence in prefilling[: self._limits.max_batch_size]:

@@ -1,18 +1,43 @@
-"""One generation inside the decode loop: its tokens, and where it stands.
+"""One sequence of the decode loop: its tokens and its state. Pure.
 
-Knows neither the model server nor the client; the states and the legal moves are one table.
+All states and legal moves are one table, `_MOVES`; any other move raises IllegalMoveError:
+
+           +----- PREEMPT -----+-------- PREEMPT ---------+
+           v                   |                          |
+        WAITING --ADMIT--> PREFILLING --PROMPT_DONE--> DECODING --FINISH--> FINISHED
+                             |  ^  ^                      |
+                             +--+  +------ REWIND --------+
+                            REWIND
+
+    WAITING, PREFILLING or DECODING:  FAIL -> FAILED,  CANCEL -> CANCELLED
+
+After PREEMPT as after REWIND a sequence is prefilled again with all its token ids, those of the answer
+included; these are never lost. The two differ in the cause, and in who keeps a place:
+
+- PREEMPT: memory is short. No block is left for the next token of every running sequence, so the youngest
+  one gives its place and its blocks to the others. It waits, first in the queue, until it fits again.
+- REWIND: state is lost, because a model server was restarted or its pool was claimed by another owner. There
+  is no shortage, so every running sequence keeps its place and is prefilled again in the next steps.
+
+Both happen with resident state only. Explicit state is reserved in full at admission, and lies in this
+process.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 
 from deployments.decoder.sampling.logit_edit_list import LogitEditList
 from deployments.decoder.sampling.token_mask import Mask
 from deployments.messages import FinishReason, SamplingParams
 
+TokenIds: TypeAlias = Sequence[int]
+
 
 class SequenceState(Enum):
+    """Where a sequence stands between its submission and its end; the last three are final."""
+
     WAITING = "waiting"
     PREFILLING = "prefilling"
     DECODING = "decoding"
@@ -22,6 +47,8 @@ class SequenceState(Enum):
 
 
 class Event(Enum):
+    """What moves a sequence from one state to another."""
+
     ADMIT = "admit"
     PROMPT_DONE = "prompt done"
     REWIND = "rewind"
@@ -51,73 +78,83 @@ _LIVE = _RUNNING | {SequenceState.WAITING}
 
 
 class IllegalMoveError(RuntimeError):
-    """A bug of ours: an event that the sequence's state does not allow."""
+    """An event that the state of the sequence does not allow: a bug of the decode loop."""
 
 
 @dataclass(eq=False)
 class TokenSequence:
-    """Token ids are the truth of a sequence; `computed` of them are in its state at the model."""
+    """The token ids of one generation; the model's state holds the first `computed` of them.
+
+    If that state is lost, it can be computed again from the ids.
+    """
 
     id: str
     prompt: tuple[int, ...]
     max_tokens: int
     sampling: SamplingParams = field(default_factory=SamplingParams)
     eos: frozenset[int] = frozenset()
-    """Each ends the sequence and is not handed out: the request's, and the model's unless ignored."""
+    """Ids that end the sequence and are not part of it: the request's and, unless ignored, the model's."""
     mask: Mask | None = None
-    """The tokens that it may get; None: any."""
+    """The tokens that may be sampled; None: all."""
     generated: list[int] = field(default_factory=list)
+    """The answer so far."""
     computed: int = 0
+    """How many tokens, from the first of the prompt on, are in the model's state."""
     cached: int = 0
-    """Tokens of the prompt that were in a state already when the sequence began."""
+    """How many prompt tokens came from the prefix cache when the sequence was first admitted."""
     state: SequenceState = SequenceState.WAITING
     finish_reason: FinishReason | None = None
     edits: LogitEditList | None = field(default=None, init=False)
-    """What its sampling changes in the logits; None: nothing."""
+    """The logits that its sampling parameters change; None: none."""
 
     def __post_init__(self) -> None:
-        assert self.prompt, "a sequence begins with at least one token"
+        assert self.prompt, "the prompt of a sequence has at least one token"
         assert self.max_tokens >= 1, "a sequence generates at least one token"
         if self.sampling.edits:
             self.edits = LogitEditList(self.sampling, self.prompt, self.eos, self.max_tokens)
 
     @property
     def length(self) -> int:
-        """Tokens of prompt and answer so far."""
+        """Number of tokens in the prompt and the answer so far."""
         return len(self.prompt) + len(self.generated)
 
     @property
     def capacity(self) -> int:
-        """Tokens whose state may have to be held: the last one sampled is never fed back."""
+        """Number of tokens whose state may have to be held; the last sampled token is never computed."""
         return len(self.prompt) + self.max_tokens - 1
 
     @property
     def pending(self) -> int:
-        """Tokens that are known and not yet in the state: what the next call may feed."""
+        """Number of tokens that are known but not yet computed."""
         return self.length - self.computed
 
     @property
     def remaining(self) -> int:
-        """Tokens that it may still generate."""
+        """Number of tokens that may still be generated."""
         return self.max_tokens - len(self.generated)
 
     @property
-    def ahead(self) -> int:
-        """Tokens that one call may give it: up to its end, or to where tokens that end it are allowed."""
-        banned = self.sampling.min_tokens - len(self.generated)
-        return min(self.remaining, banned) if banned > 0 else self.remaining
+    def token_budget(self) -> int:
+        """How many tokens one call may generate.
+
+        End tokens are banned until the answer has `min_tokens`. A call bans them in all its steps or in none,
+        so it stops where the ban ends.
+        """
+        banned_steps = self.sampling.min_tokens - len(self.generated)
+        return min(self.remaining, banned_steps) if banned_steps > 0 else self.remaining
 
     @property
     def running(self) -> bool:
-        """Holds state and takes part in steps."""
+        """Whether it holds state and takes part in steps."""
         return self.state in _RUNNING
 
     @property
     def live(self) -> bool:
+        """Whether it has not ended."""
         return self.state in _LIVE
 
     def next_tokens(self, count: int) -> tuple[int, ...]:
-        """The first `count` pending tokens."""
+        """Returns the first `count` pending token ids."""
         assert 1 <= count <= self.pending, f"{count} of {self.pending} pending tokens"
         if self.state is SequenceState.DECODING:
             return (self.generated[-1],)
@@ -125,44 +162,44 @@ class TokenSequence:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Prompt and answer so far."""
+        """The token ids of the prompt and the answer so far."""
         return (*self.prompt, *self.generated) if self.generated else self.prompt
 
     @property
-    def held_ids(self) -> tuple[int, ...]:
-        """Those that are in the state."""
+    def computed_ids(self) -> tuple[int, ...]:
+        """The token ids that are in the model's state."""
         return self.ids[: self.computed]
 
     def move(self, event: Event) -> None:
-        """Follow the table; IllegalMoveError names state and event where it has no such move."""
+        """Changes the state as the table says; raises IllegalMoveError if it has no such move."""
         try:
             self.state = _MOVES[self.state, event]
         except KeyError:
             raise IllegalMoveError(f"{event.value!r} while {self.state.value} (sequence {self.id})") from None
 
     def feed(self, count: int) -> bool:
-        """`count` pending tokens are in the state now; True where that was the last: a token is due."""
+        """Marks `count` pending tokens as computed; returns whether none is left, so that one is sampled."""
         assert self.running
         assert 1 <= count <= self.pending
         self.computed += count
         return self.pending == 0
 
-    def begin(self, held: int) -> None:
-        """It was admitted, and its state holds its first `held` tokens already."""
+    def begin(self, cached: int) -> None:
+        """Starts the prefill of a sequence just admitted; its first `cached` tokens are computed already."""
         assert self.state is SequenceState.PREFILLING
-        assert 0 <= held < self.length, "a token is sampled after one that was fed"
-        self.computed = held
+        assert 0 <= cached < self.length, "the last token must be computed to sample the next"
+        self.computed = cached
         if not self.generated:
-            self.cached = held
+            self.cached = cached
 
     def rewind(self) -> None:
-        """Its state is gone: every token is pending again. What was generated stays."""
+        """Marks every token as pending, because the state is lost; the answer so far stays."""
         self.move(Event.REWIND)
         self.computed = 0
 
     def append(self, token: int) -> FinishReason | None:
-        """Take the token that was sampled after the last one; the reason if it ends the sequence."""
-        assert self.pending == 0, "a token is sampled only when all others are computed"
+        """Appends the sampled token; returns the finish reason if the sequence ends with it, else None."""
+        assert self.pending == 0, "a token is sampled only after all others were computed"
         if self.state is SequenceState.PREFILLING:
             self.move(Event.PROMPT_DONE)
         if token in self.eos:
@@ -178,11 +215,11 @@ class TokenSequence:
         return reason
 
 
-def common_prefix_length(a: Sequence[int], b: Sequence[int]) -> int:
-    """Returns how many token ids `a` and `b` have in common from their first on."""
+def common_prefix_length(a: TokenIds, b: TokenIds) -> int:
+    """Returns the length of the longest common prefix of `a` and `b`."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
-        # Slices compare without Python per element.
+        # Binary search, because slices are compared in C.
         low, high = (middle, high) if a[low:middle] == b[low:middle] else (low, middle - 1)
     return low

@@ -1,23 +1,23 @@
-"""What the `decode` of either layout is told of a call's sequences: last tokens, budgets, what ends them.
+"""Builds the inputs of `decode` that both state layouts share: last tokens, budgets and stop tokens.
 
-Does not know how tokens are sampled.
+The sampling inputs are in `sampling_inputs.py`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from contract import names
 from contract.tensors import Array
+from deployments.decoder.sampling.arrays import Int32
 from deployments.decoder.sequence import TokenSequence
 
 NO_STOP = -1
-"""Fills up a row's stop tokens."""
+"""Pads the stop tokens of a row."""
 
 
-def of_rows(sequences: Sequence[TokenSequence], budgets: Sequence[int]) -> dict[str, Array]:
-    """The inputs with a row for each sequence."""
+def row_inputs(sequences: Sequence[TokenSequence], budgets: Sequence[int]) -> dict[str, Array]:
+    """Returns the inputs that have a row for each sequence; a row may get `budgets` tokens at most."""
     return {
         names.TOKENS: np.array([sequence.next_tokens(1)[0] for sequence in sequences], np.int32),
         names.BUDGET: np.array(budgets, np.int32),
@@ -25,10 +25,10 @@ def of_rows(sequences: Sequence[TokenSequence], budgets: Sequence[int]) -> dict[
     }
 
 
-def _stop_tokens(sequences: Sequence[TokenSequence]) -> npt.NDArray[np.int32]:
-    """(rows, most), filled up with NO_STOP."""
-    most = max(1, *(len(sequence.eos) for sequence in sequences))
-    stops = np.full((len(sequences), most), NO_STOP, np.int32)
+def _stop_tokens(sequences: Sequence[TokenSequence]) -> Int32:
+    """(rows, longest), padded with NO_STOP."""
+    longest = max(1, *(len(sequence.eos) for sequence in sequences))
+    stops = np.full((len(sequences), longest), NO_STOP, np.int32)
     for row, sequence in zip(stops, sequences, strict=True):
         row[: len(sequence.eos)] = sorted(sequence.eos)
     return stops

@@ -1,25 +1,22 @@
-"""Changes of single logits of a call's rows: penalties, biases, bans.
+"""The logit edits of a call's rows: penalties, biases and bans of single tokens.
 
-What a model server is given, and the same arithmetic, operation by operation, for logits that are here.
+Builds them as inputs of a model server, or applies them on the host with the same float32 operations.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from contract import names
 from contract.tensors import Array
+from deployments.decoder.sampling.arrays import Float32, Int32
 from deployments.decoder.sequence import TokenSequence
-
-Float32 = npt.NDArray[np.float32]
-Int32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class LogitEdits:
-    """Of each row, as `contract.names` says."""
+    """The edits of each row; `contract.names` (EDIT_IDS and below) defines the arrays."""
 
     ids: Int32  # (rows, edits)
     counts: Int32  # (rows, edits)
@@ -30,15 +27,15 @@ class LogitEdits:
 
     @staticmethod
     def of(sequences: Sequence[TokenSequence], steps: int = 1) -> "LogitEdits":
-        """For a call that gives each sequence at most `steps` tokens."""
-        texts = [(row, s.edits, s.edits.follow(s.generated)) for row, s in enumerate(sequences) if s.edits]
-        # The call may give a row that many tokens that are not listed yet, and then look at them.
-        free = [steps - 1 if sequences[row].sampling.penalised else 0 for row, *_ in texts]
-        width = max((listed + more for (_, _, listed), more in zip(texts, free, strict=True)), default=0)
+        """Returns the edits of a call in which each sequence gets at most `steps` tokens."""
+        lists = [(row, s.edits, s.edits.update(s.generated)) for row, s in enumerate(sequences) if s.edits]
+        # The graph adds the tokens that it samples, all but the last, and so needs that many free columns.
+        free = [steps - 1 if sequences[row].sampling.penalised else 0 for row, *_ in lists]
+        width = max((used + more for (_, _, used), more in zip(lists, free, strict=True)), default=0)
         edits = _empty(len(sequences), width)
-        for row, text, listed in texts:
-            if listed:
-                text.fill(edits.ids[row], edits.counts[row], edits.bias[row])
+        for row, edit_list, used in lists:
+            if used:
+                edit_list.write(edits.ids[row], edits.counts[row], edits.bias[row])
             params = sequences[row].sampling
             edits.presence[row] = params.presence_penalty
             edits.frequency[row] = params.frequency_penalty
@@ -46,7 +43,7 @@ class LogitEdits:
         return edits
 
     def inputs(self) -> dict[str, Array]:
-        """As a model server takes them."""
+        """Returns the edits as inputs of a model server."""
         return {
             names.EDIT_IDS: self.ids,
             names.EDIT_COUNTS: self.counts,
@@ -57,13 +54,13 @@ class LogitEdits:
         }
 
     def apply(self, logits: Float32) -> None:
-        """Change `logits` (rows, vocabulary)."""
+        """Applies the edits to `logits` (rows, vocabulary), in place."""
         rows, columns = np.nonzero(self.ids != names.NO_EDIT)
         if rows.size:
             ids = self.ids[rows, columns]
-            logits[rows, ids] = self._changed(logits[rows, ids], rows, columns)
+            logits[rows, ids] = self._edited(logits[rows, ids], rows, columns)
 
-    def _changed(self, values: Float32, rows: Array, columns: Array) -> Float32:
+    def _edited(self, values: Float32, rows: Array, columns: Array) -> Float32:
         repetition, counts = self.repetition[rows], self.counts[rows, columns]
         repeated = np.where(values > 0, values / repetition, values * repetition)
         values = np.where(counts >= 0, repeated, values) + self.bias[rows, columns]
@@ -72,7 +69,7 @@ class LogitEdits:
 
 
 def _empty(rows: int, width: int) -> LogitEdits:
-    """That change nothing."""
+    """Edits that change nothing, of shape (rows, width)."""
     return LogitEdits(
         ids=np.full((rows, width), names.NO_EDIT, np.int32),
         counts=np.full((rows, width), names.UNSEEN, np.int32),

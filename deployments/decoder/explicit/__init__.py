@@ -1,1 +1,1 @@
-"""The explicit state layout: state lies in this process and travels with every call."""
+"""The explicit state layout: the state is held in this process and sent with every call."""

@@ -1,4 +1,4 @@
-"""Admission of the explicit layout: by bytes, reserved in full when a sequence is admitted. Pure."""
+"""Admission by bytes, for explicit state: each sequence reserves its full size when admitted. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from deployments.decoder.sequence import TokenSequence
 
 @dataclass(frozen=True)
 class ReservedAdmission:
-    """Each sequence gets, as it is admitted, all that it may ever need."""
+    """Reserves at admission all the bytes that a sequence may ever need, so that none is preempted."""
 
     total: int
-    """Bytes."""
+    """Bytes for the state of all sequences."""
     state_bytes: Callable[[int], int]
-    """Of so many tokens."""
+    """Returns the bytes of state of so many tokens."""
 
-    def could_hold(self, sequence: TokenSequence) -> bool:
+    def fits_alone(self, sequence: TokenSequence) -> bool:
         return self._size(sequence) <= self.total
 
-    def admits(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
-        return self.used(running) + self._size(sequence) <= self.total
+    def can_admit(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
+        return self.used_bytes(running) + self._size(sequence) <= self.total
 
-    def holds(self, running: Iterable[TokenSequence]) -> bool:
-        return self.used(running) <= self.total
+    def can_step(self, running: Iterable[TokenSequence]) -> bool:
+        return self.used_bytes(running) <= self.total
 
-    def used(self, running: Iterable[TokenSequence]) -> int:
+    def used_bytes(self, running: Iterable[TokenSequence]) -> int:
         return sum(map(self._size, running))
 
-    def needed(self, sequence: TokenSequence) -> str:
+    def describe_need(self, sequence: TokenSequence) -> str:
         return f"{self._size(sequence)} bytes of state; this server holds at most {self.total}"
 
     def _size(self, sequence: TokenSequence) -> int:

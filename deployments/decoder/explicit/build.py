@@ -11,7 +11,7 @@ from deployments.decoder.servers.connect import ConnectedServers
 
 
 def build_loop(connected: ConnectedServers, args: DecoderArgs) -> DecodeLoop:
-    """Builds a loop that keeps the state of all sequences in this process, within `args.state_bytes`."""
+    """Builds a loop that holds the state of all sequences in this process, in `args.state_bytes` at most."""
     manifest = connected.servable.manifest
     engine = ExplicitEngine(StateStore(manifest), connected.servers, Pace(args.stream_interval_s))
     limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)

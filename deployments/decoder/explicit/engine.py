@@ -1,7 +1,8 @@
-"""The explicit layout: state travels with every call; tokens are sampled here, or several in one call there.
+"""The engine for explicit state: the state is sent with every call and comes back with its outputs.
 
-A call changes nothing at the model server, so that any replica can run any step, and a replica that dies
-costs a resend.
+A stable batch of decoding rows runs `decode`, several steps in the graph, if the servable has it. All other
+batches run `step`, and are sampled on the host. A call changes nothing in the model server, so any replica
+can run any call, and a call that is lost with its replica is sent again.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from contract.errors import TensorError
 from contract.tensors import Array
 from deployments.decoder.calls import decode_inputs, sampling_inputs
 from deployments.decoder.calls.host_sampler import next_tokens
-from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StepRejectedError
+from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StepRejectedError
 from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.pace import Pace
 from deployments.decoder.scheduler import Batch
@@ -19,21 +20,21 @@ from deployments.decoder.sequence import TokenSequence
 from deployments.decoder.servers.model_servers import Inputs, ModelServers, ServerLostError, Tensors
 from deployments.errors import ModelServerUnavailable
 
-ATTEMPTS = 5
-"""After so many failures of one call it is taken to be what kills the servers."""
+MAX_ATTEMPTS = 5
+"""After so many lost attempts, the call itself is assumed to kill the servers."""
 
 
 class ExplicitEngine:
-    """Holds every sequence's state in this process."""
+    """Holds the state of all sequences in this process."""
 
     def __init__(self, states: StateStore, servers: ModelServers, pace: Pace) -> None:
         self._states = states
         self._servers = servers
         self._pace = pace
-        self._most_steps = states.manifest.decode_steps
+        self._max_steps = states.manifest.decode_steps
 
     @property
-    def parallel(self) -> int:
+    def parallel_calls(self) -> int:
         return self._servers.available
 
     @property
@@ -48,75 +49,78 @@ class ExplicitEngine:
         self._states.create(sequence.id, sequence.capacity)
         return 0
 
-    async def run(self, batch: Batch, stable: bool) -> list[Sampled]:
+    async def run(self, batch: Batch, stable: bool) -> list[SampledTokens]:
         try:
-            if stable and batch.decoding and self._most_steps:
+            if stable and batch.decoding and self._max_steps:
                 return await self._decode(batch)
             return await self._step(batch)
         except TensorError as error:
-            raise StepRejectedError(f"its answer breaks the contract: {error}") from error
+            raise StepRejectedError(f"the output breaks the contract: {error}") from error
 
     def audit(self) -> None:
-        assert not len(self._states), "state is left of sequences that have ended"
+        assert not len(self._states), "the state of sequences that have ended is still held"
 
     def drop(self, sequence: TokenSequence) -> None:
         self._states.drop(sequence.id)
 
-    async def _step(self, batch: Batch) -> list[Sampled]:
+    async def _step(self, batch: Batch) -> list[SampledTokens]:
         inputs = {names.TOKENS: batch.tokens, names.LENGTHS: np.array(batch.counts, np.int32)}
         outputs = await self._call(names.STEP_SIGNATURE, batch, inputs)
         sampled = _sampled(batch, _logits(batch, outputs))
-        self._states.update(batch.owners, batch.counts, batch.width, outputs)
+        self._states.update(batch.sequence_ids, batch.counts, batch.width, outputs)
         return sampled
 
-    async def _decode(self, batch: Batch) -> list[Sampled]:
-        """Several steps, as many as the pace allows and some row can use."""
+    async def _decode(self, batch: Batch) -> list[SampledTokens]:
+        """Runs as many steps in one call as the pace allows and the row with the largest budget can use."""
         sequences = [row.sequence for row in batch.rows]
-        ahead = [sequence.ahead for sequence in sequences]
-        steps = min(self._pace.units(self._most_steps), max(ahead))
-        budgets = [min(steps, most) for most in ahead]
+        limits = [sequence.token_budget for sequence in sequences]
+        steps = min(self._pace.units(self._max_steps), max(limits))
+        budgets = [min(steps, limit) for limit in limits]
         inputs = {
             names.HELD: np.array([sequence.computed for sequence in sequences], np.int32),
-            **decode_inputs.of_rows(sequences, budgets),
-            **sampling_inputs.of_rows(sequences, steps),
-            **sampling_inputs.of_call(sequences),
+            **decode_inputs.row_inputs(sequences, budgets),
+            **sampling_inputs.row_inputs(sequences, steps),
+            **sampling_inputs.call_inputs(sequences),
         }
         with self._pace.timed(steps):
             outputs = await self._call(names.DECODE_SIGNATURE, batch, inputs)
-        sampled = sampling_inputs.read(outputs, sequences, range(len(sequences)), (len(sequences), steps))
-        # A row that gave n tokens was fed n: the one that was pending, and all but the last of its new ones.
-        fed = [len(given.ids) for given in sampled]
-        if not all(1 <= count <= budget for count, budget in zip(fed, budgets, strict=True)):
-            raise TensorError(f"rows gave {fed} tokens, of {budgets} that they may")
-        self._states.update(batch.owners, fed, steps, outputs)
+        sampled = sampling_inputs.parse_outputs(
+            outputs, sequences, range(len(sequences)), (len(sequences), steps)
+        )
+        # A row with n new tokens has computed n: the pending one, and all new ones but the last.
+        computed = [len(row.ids) for row in sampled]
+        if not all(1 <= count <= budget for count, budget in zip(computed, budgets, strict=True)):
+            raise TensorError(f"the rows returned {computed} tokens; they must return 1 to {budgets}")
+        self._states.update(batch.sequence_ids, computed, steps, outputs)
         return sampled
 
     async def _call(self, signature: str, batch: Batch, inputs: dict[str, Array]) -> Tensors:
-        """A signature with `inputs` and the rows' state; sent again where a model server is lost."""
-        whole: Inputs = {**inputs, **self._states.stack(batch.owners)}
-        for _ in range(ATTEMPTS):
+        """Calls `signature` with `inputs` and the state of the rows, again if the model server is lost."""
+        with_state: Inputs = {**inputs, **self._states.stack(batch.sequence_ids)}
+        for _ in range(MAX_ATTEMPTS):
             try:
-                return await self._servers.call(signature, whole)
+                return await self._servers.call(signature, with_state)
             except ServerLostError:
                 continue
-        raise ModelServerUnavailable(f"{ATTEMPTS} model servers in a row failed to answer the same step")
+        raise ModelServerUnavailable(f"{MAX_ATTEMPTS} model servers in a row failed to answer the same step")
 
 
 def _logits(batch: Batch, outputs: Tensors) -> Array:
-    """Logits (batch, vocabulary); TensorError where they are missing or misshapen."""
+    """The logits (batch, vocabulary) of `outputs`; raises TensorError if missing or of another shape."""
     logits = outputs.get(names.LOGITS)
     if logits is None or logits.ndim != 2 or len(logits) != len(batch.rows):
         raise TensorError(f"{names.LOGITS} must be (batch={len(batch.rows)}, vocabulary)")
-    if np.isnan(logits.max(axis=1)).any():  # max hands a NaN on
+    if np.isnan(logits.max(axis=1)).any():  # The maximum of a row with a NaN is NaN.
         raise NoTokenError()
     return logits
 
 
-def _sampled(batch: Batch, logits: Array) -> list[Sampled]:
-    sampled = [NOTHING] * len(batch.rows)
-    due = [i for i, row in enumerate(batch.rows) if row.due]
-    if due:
-        given = next_tokens([batch.rows[i].sequence for i in due], logits[due])
-        for i, row in zip(due, given, strict=True):
-            sampled[i] = row
+def _sampled(batch: Batch, logits: Array) -> list[SampledTokens]:
+    """The new tokens of all rows: one for each row that has no pending tokens left."""
+    sampled = [NO_TOKENS] * len(batch.rows)
+    rows = [i for i, row in enumerate(batch.rows) if row.samples]
+    if rows:
+        tokens = next_tokens([batch.rows[i].sequence for i in rows], logits[rows])
+        for i, row_tokens in zip(rows, tokens, strict=True):
+            sampled[i] = row_tokens
     return sampled

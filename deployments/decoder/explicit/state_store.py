@@ -1,7 +1,7 @@
-"""The explicit state of sequences: put together into a call's inputs, and replaced by its outputs.
+"""The explicit state of all sequences: stacked into the inputs of a call, updated from its outputs.
 
-Growing state lies in one array per tensor and sequence, as large as the sequence may become, so that a new
-slice is one copy and nothing is ever moved. Knows the manifest's state tensors; knows no sequence.
+A growing tensor of a sequence is one array with the sequence's full capacity, so that appending a slice
+copies only the slice. Which state tensors there are is read from the manifest.
 """
 
 import math
@@ -18,16 +18,16 @@ from contract.wire import Parts, Tensor
 
 @dataclass
 class StateArrays:
-    """One sequence's state; growing tensors have `length` valid entries along their axis."""
+    """The state of one sequence; growing tensors have `length` valid entries along their growth axis."""
 
     fixed: dict[str, Array]
-    growing: dict[str, Array]  # (before the axis, capacity, after it)
+    growing: dict[str, Array]  # (product of axes before, capacity, product of axes after)
     length: int = 0
 
 
 @dataclass
 class StateStore:
-    """Every sequence's state, by the sequence's id."""
+    """The state of sequences, by sequence id."""
 
     manifest: Manifest
     _states: dict[str, StateArrays] = field(default_factory=dict)
@@ -35,26 +35,27 @@ class StateStore:
     def __len__(self) -> int:
         return len(self._states)
 
-    def __contains__(self, owner: str) -> bool:
-        return owner in self._states
+    def __contains__(self, sequence_id: str) -> bool:
+        return sequence_id in self._states
 
-    def create(self, owner: str, capacity: int) -> None:
-        """State as it is before the first token, with room for `capacity` tokens."""
-        assert owner not in self._states, f"{owner} has state"
-        self._states[owner] = StateArrays(
+    def create(self, sequence_id: str, capacity: int) -> None:
+        """Creates the initial state of a sequence, with capacity for `capacity` tokens."""
+        assert sequence_id not in self._states, f"{sequence_id} has state already"
+        self._states[sequence_id] = StateArrays(
             fixed={t.name: np.full(t.shape, t.initial, t.numpy_dtype) for t in self.manifest.fixed},
             growing={t.name: np.empty(_flat(t, capacity), t.numpy_dtype) for t in self.manifest.growing},
         )
 
-    def drop(self, owner: str) -> None:
-        self._states.pop(owner, None)
+    def drop(self, sequence_id: str) -> None:
+        """Frees the state of a sequence, if it has any."""
+        self._states.pop(sequence_id, None)
 
-    def stack(self, owners: Sequence[str]) -> dict[str, Tensor]:
-        """The state inputs of a call with rows `owners`; growing ones padded to the longest with zeros.
+    def stack(self, sequence_ids: Sequence[str]) -> dict[str, Tensor]:
+        """Returns the state inputs of a call; growing ones are padded with zeros to the longest row.
 
-        They share the memory of the state, which changes with the next update of a row.
+        They may share memory with the state, so they must be used before the next `update`.
         """
-        states = [self._states[owner] for owner in owners]
+        states = [self._states[sequence_id] for sequence_id in sequence_ids]
         inputs: dict[str, Tensor] = {}
         for tensor in self.manifest.fixed:
             inputs[tensor.name] = np.stack([state.fixed[tensor.name] for state in states])
@@ -63,22 +64,22 @@ class StateStore:
         return inputs
 
     def update(
-        self, owners: Sequence[str], counts: Sequence[int], width: int, outputs: Mapping[str, Array]
+        self, sequence_ids: Sequence[str], counts: Sequence[int], width: int, outputs: Mapping[str, Array]
     ) -> None:
-        """Take a call's state outputs: row i belongs to `owners[i]` and fed `counts[i]` of `width` tokens.
+        """Stores the state outputs of a call whose row i computed `counts[i]` of `width` tokens.
 
-        Owners that were dropped in the meantime are passed over. TensorError where an output is missing or
-        has another shape or dtype than the manifest says; nothing is changed then.
+        Sequences that were dropped during the call are skipped. Raises TensorError, and changes nothing, if
+        an output is missing, or its shape or dtype is not that of the manifest.
         """
         for tensor in self.manifest.state:
-            _check(tensor, outputs, len(owners), width)
-        for row, (owner, count) in enumerate(zip(owners, counts, strict=True)):
-            if owner in self._states:
-                self._update_row(self._states[owner], row, count, outputs)
+            _check(tensor, outputs, len(sequence_ids), width)
+        for row, (sequence_id, count) in enumerate(zip(sequence_ids, counts, strict=True)):
+            if sequence_id in self._states:
+                self._update_row(self._states[sequence_id], row, count, outputs)
 
     def _update_row(self, state: StateArrays, row: int, count: int, outputs: Mapping[str, Array]) -> None:
         for tensor in self.manifest.fixed:
-            # A copy: a view would keep the whole batch's output alive.
+            # A view would keep the output of the whole batch alive.
             state.fixed[tensor.name] = outputs[tensor.name][row].copy()
         end = state.length + count
         for tensor in self.manifest.growing:
@@ -89,12 +90,12 @@ class StateStore:
 
 
 def _flat(tensor: StateTensor, entries: int) -> tuple[int, int, int]:
-    """The shape of a growing tensor with `entries` entries: all before its axis, these, all after it."""
+    """The 3-D shape of a growing tensor: axes before the growth axis, `entries`, axes after it."""
     return math.prod(tensor.shape[: tensor.axis]), entries, math.prod(tensor.shape[tensor.axis + 1 :])
 
 
 def _stack_growing(tensor: StateTensor, states: Sequence[StateArrays]) -> Tensor:
-    """(batch, ...), in the order of the wire, each row filled up with zeros."""
+    """A growing tensor of all rows, (batch, ...), each row padded with zeros to the longest."""
     longest = max(state.length for state in states)
     shape = (len(states), *tensor.shape[: tensor.axis], longest, *tensor.shape[tensor.axis + 1 :])
     if tensor.axis == 0:
@@ -107,7 +108,7 @@ def _stack_growing(tensor: StateTensor, states: Sequence[StateArrays]) -> Tensor
 
 
 def _pieces(tensor: StateTensor, states: Sequence[StateArrays], longest: int) -> Iterator[Array]:
-    """Where time comes first nothing has to be moved: each row's entries, and zeros up to `longest`."""
+    """Each row's entries and its padding. With growth axis 0 these are contiguous, so none is copied."""
     shortest = min(state.length for state in states)
     zeros = np.zeros((longest - shortest, *tensor.shape[1:]), tensor.numpy_dtype)
     for state in states:

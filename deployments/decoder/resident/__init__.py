@@ -1,1 +1,1 @@
-"""The resident state layout: state lies in the model server's pool of keys and values."""
+"""The resident state layout: the state is held in the model server, in a pool of keys and values."""

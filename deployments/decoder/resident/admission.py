@@ -1,4 +1,4 @@
-"""Admission of the resident layout: by the blocks that the sequences' tokens fill. Pure."""
+"""Admission by blocks, for resident state: a sequence holds only the blocks that its tokens fill. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,29 +10,30 @@ from deployments.decoder.sequence import TokenSequence
 
 @dataclass(frozen=True)
 class BlockAdmission:
-    """Each sequence has the blocks that its tokens fill; as they grow, one may have to give way."""
+    """Admits sequences while their blocks fit the pool; as they grow, the youngest may be preempted."""
 
     pool: Pool
-    ladder: BlockLayout
+    layout: BlockLayout
 
-    def could_hold(self, sequence: TokenSequence) -> bool:
-        return self.ladder.fits([self.pool.blocks_for(sequence.capacity)])
+    def fits_alone(self, sequence: TokenSequence) -> bool:
+        return self.layout.fits([self.pool.blocks_for(sequence.capacity)])
 
-    def admits(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
-        # A block to grow into: else the newcomer might have to go again at once.
+    def can_admit(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
+        # With a block to grow into, so that the new sequence is not preempted at once.
         grown = min(sequence.capacity, sequence.length + self.pool.block_size)
-        return self.ladder.fits([*self._needs(running), self.pool.blocks_for(grown)])
+        return self.layout.fits([*self._needs(running), self.pool.blocks_for(grown)])
 
-    def holds(self, running: Iterable[TokenSequence]) -> bool:
-        return self.ladder.fits(self._needs(running))
+    def can_step(self, running: Iterable[TokenSequence]) -> bool:
+        return self.layout.fits(self._needs(running))
 
-    def used(self, running: Iterable[TokenSequence]) -> int:
+    def used_bytes(self, running: Iterable[TokenSequence]) -> int:
         return sum(self._needs(running)) * self.pool.bytes_per_block
 
-    def needed(self, sequence: TokenSequence) -> str:
-        most = sum(count > 0 for count in self.ladder.slots)
+    def describe_need(self, sequence: TokenSequence) -> str:
+        available = sum(count > 0 for count in self.layout.slots)
         blocks = self.pool.blocks_for(sequence.capacity)
-        return f"{blocks} blocks of state; this server has {most} for one request"
+        return f"{blocks} blocks of state; this server has {available} for one request"
 
     def _needs(self, running: Iterable[TokenSequence]) -> list[int]:
+        """Blocks that each running sequence needs."""
         return [self.pool.blocks_for(sequence.length) for sequence in running]

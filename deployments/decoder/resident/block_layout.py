@@ -1,11 +1,11 @@
-"""How many slots of a pool have each block: few sessions use their whole context. Pure.
+"""How many slots of a pool have each block. Few sequences use the whole context, so later blocks are rarer.
 
     block 0   slot 0  slot 1  slot 2  slot 3
     block 1   slot 0  slot 1
     block 2   slot 0
 
-Which sessions fit together follows from how many blocks each of them needs, and from nothing else: those that
-need most go to the lowest slots.
+Whether sequences fit together depends only on how many blocks each of them needs: those that need most go to
+the lowest slots. Pure.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class BlockLayout:
-    """The first `slots[b]` slots have block b."""
+    """A pool in which block b exists in the first `slots[b]` slots."""
 
     slots: tuple[int, ...]
 
@@ -25,39 +25,40 @@ class BlockLayout:
         assert all(a >= b >= 0 for a, b in zip(self.slots, self.slots[1:], strict=False)), self.slots
 
     @staticmethod
-    def of(total: int, most: int, blocks: int) -> "BlockLayout":
-        """At most `total` blocks in all, for at most `most` sessions of up to `blocks` blocks.
+    def of(total_blocks: int, max_slots: int, blocks: int) -> "BlockLayout":
+        """Returns the layout of at most `total_blocks` blocks in at most `max_slots` slots.
 
-        All sessions get all blocks where there is room for that; else block b goes to about 1 / (b + 1) of
-        them. One gets as many as there can be.
+        `blocks` is the number of blocks of a whole context. If all slots can have all of them, they do. Else
+        about 1 / (b + 1) of the slots have block b. The first slot has as many blocks as there can be.
         """
-        assert total >= 1
-        if total < blocks:
-            return BlockLayout((1,) * total + (0,) * (blocks - total))
-        low, high = 1, most * blocks
+        assert total_blocks >= 1
+        if total_blocks < blocks:
+            return BlockLayout((1,) * total_blocks + (0,) * (blocks - total_blocks))
+        # Binary search for the largest scale that fits.
+        low, high = 1, max_slots * blocks
         while low < high:
             middle = (low + high + 1) // 2
-            fits = sum(_slots(middle, most, blocks)) <= total
+            fits = sum(_slots(middle, max_slots, blocks)) <= total_blocks
             low, high = (middle, high) if fits else (low, middle - 1)
-        return BlockLayout(tuple(_slots(low, most, blocks)))
+        return BlockLayout(tuple(_slots(low, max_slots, blocks)))
 
     @property
-    def total(self) -> int:
-        """Slots."""
+    def slot_count(self) -> int:
+        """Number of slots."""
         return self.slots[0]
 
     @cached_property
-    def depths(self) -> tuple[int, ...]:
-        """How many blocks each slot has."""
-        return tuple(sum(slot < count for count in self.slots) for slot in range(self.total))
+    def blocks_per_slot(self) -> tuple[int, ...]:
+        """How many blocks each slot has; never more than the slot before it."""
+        return tuple(sum(slot < count for count in self.slots) for slot in range(self.slot_count))
 
     def fits(self, needs: Iterable[int]) -> bool:
-        """Whether sessions that need so many blocks each fit all at once."""
+        """Returns whether sequences that need so many blocks each fit at the same time."""
         largest_first = sorted(needs, reverse=True)
-        if len(largest_first) > self.total:
+        if len(largest_first) > self.slot_count:
             return False
-        return all(need <= depth for need, depth in zip(largest_first, self.depths, strict=False))
+        return all(need <= blocks for need, blocks in zip(largest_first, self.blocks_per_slot, strict=False))
 
 
-def _slots(scale: int, most: int, blocks: int) -> list[int]:
-    return [min(most, max(1, scale // (block + 1))) for block in range(blocks)]
+def _slots(scale: int, max_slots: int, blocks: int) -> list[int]:
+    return [min(max_slots, max(1, scale // (block + 1))) for block in range(blocks)]

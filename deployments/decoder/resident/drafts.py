@@ -1,50 +1,51 @@
-"""Guesses of a sequence's next tokens, from its own: what followed when its last tokens stood there before.
+"""Drafts by prompt lookup: the tokens that followed when the last tokens of a sequence occurred before. Pure.
 
-Pure. The guesses are checked by the model in one call, so they change how fast tokens come, not which.
+The model checks a draft in one call, so drafts change how fast tokens come, but not which.
 """
 
-from collections.abc import Sequence as Ids
 from dataclasses import dataclass, field
 
+from deployments.decoder.sequence import TokenIds
+
 NGRAM = 3
-"""How many last tokens must have stood there before."""
-FIRST = 4
-"""Tokens of a sequence's first draft."""
+"""How many last tokens must have occurred before."""
+INITIAL_LENGTH = 4
+"""Tokens in the first draft of a sequence."""
 _WEIGHT = 0.3
-"""Of the newest draft in the running mean."""
+"""Weight of the newest draft in the running mean."""
 
 
 @dataclass
 class Drafter:
-    """One sequence's drafts: they grow while they are right, and shrink when they are not."""
+    """Drafts for one sequence: they get longer while they are accepted, and shorter when they are not."""
 
-    most: int
-    """Tokens in a draft."""
-    rate: float = 0.5
-    """Of the drafted tokens, how many are right; a guess at first."""
-    _length: int = FIRST
+    max_tokens: int
+    """Tokens in a draft, at most."""
+    acceptance_rate: float = 0.5
+    """Running mean of the fraction of drafted tokens that is accepted."""
+    _length: int = INITIAL_LENGTH
     _ends: dict[tuple[int, ...], int] = field(default_factory=dict)
-    """Where each run of NGRAM tokens ended last."""
+    """The index after the latest occurrence of each run of NGRAM tokens."""
     _indexed: int = NGRAM - 1
 
-    def draft(self, ids: Ids[int], most: int) -> tuple[int, ...]:
-        """What may follow `ids`, up to `most` tokens; () where their end is new."""
+    def draft(self, ids: TokenIds, limit: int) -> tuple[int, ...]:
+        """Returns up to `limit` tokens that may follow `ids`; () if the last NGRAM of these are new."""
         self._index(ids)
         start = self._ends.get(tuple(ids[-NGRAM:]))
-        count = min(self._length, most)
+        count = min(self._length, limit)
         if start is None or count <= 0:
             return ()
-        # A run that reaches the end repeats itself.
-        again = tuple(ids[start:])
-        return (again * (-(-count // len(again))))[:count]
+        # A draft that is longer than what followed goes on with the same tokens again.
+        followed = tuple(ids[start:])
+        return (followed * (-(-count // len(followed))))[:count]
 
-    def checked(self, drafted: int, right: int) -> None:
-        """Learn that of `drafted` tokens the first `right` were right."""
-        self.rate += _WEIGHT * (right / drafted - self.rate)
-        self._length = min(self.most, 2 * self._length) if right == drafted else max(1, right + 1)
+    def record(self, drafted: int, accepted: int) -> None:
+        """Adapts rate and length to a draft of `drafted` tokens, of which `accepted` were accepted."""
+        self.acceptance_rate += _WEIGHT * (accepted / drafted - self.acceptance_rate)
+        self._length = min(self.max_tokens, 2 * self._length) if accepted == drafted else max(1, accepted + 1)
 
-    def _index(self, ids: Ids[int]) -> None:
-        """All runs but the last one, which is what is looked up."""
+    def _index(self, ids: TokenIds) -> None:
+        """Indexes all new runs but the last one, which `draft` looks up."""
         for end in range(self._indexed + 1, len(ids)):
             self._ends[tuple(ids[end - NGRAM : end])] = end
         self._indexed = max(self._indexed, len(ids) - 1)

@@ -1,7 +1,8 @@
-"""The resident layout: state stays in the model server's pool, and tokens are sampled in the graph.
+"""The engine for resident state: the state stays in the model server's pool.
 
-Here is only which slot belongs to whom; the sequences' tokens are the truth, from which slots can be filled
-again. One call at a time: prefill and decode of a pool never overlap.
+Tokens are sampled in the graph. The engine keeps only which sequence owns which slot; a slot can be filled
+again from the token ids of its sequence. Calls run one at a time, because `prefill` and `decode` of a pool
+must not overlap.
 """
 
 import asyncio
@@ -10,39 +11,38 @@ from collections.abc import Sequence
 from contract import names
 from contract.manifest import Pool
 from deployments.decoder.calls import sampling_inputs
-from deployments.decoder.engine import NOTHING, NoTokenError, Sampled, StateLostError
+from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StateLostError
 from deployments.decoder.pace import Pace
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.lease import Lease
-from deployments.decoder.resident.prefix_cache import Ids
-from deployments.decoder.resident.slots import Beginning, Move, SlotTable
+from deployments.decoder.resident.slots import CachedPrefix, Move, SlotTable
 from deployments.decoder.resident.speculation import Drafts, Speculation
 from deployments.decoder.scheduler import Batch, BatchRow
-from deployments.decoder.sequence import SequenceState, TokenSequence
+from deployments.decoder.sequence import SequenceState, TokenIds, TokenSequence
 
-FIRST_PROMPT_TOKENS = 128
-"""How many are taken to fill the interval before anything was measured."""
+INITIAL_PROMPT_TOKENS = 128
+"""How many prompt tokens are assumed to fill the interval before the first measurement."""
 
 
 class ResidentEngine:
-    """Drives one pool."""
+    """Drives the pool of one model server."""
 
     def __init__(
         self, pool: Pool, slots: SlotTable, lease: Lease, interval_s: float, draft_tokens: int = 0
     ) -> None:
-        """`interval_s`: how long one call may take while streams have to move."""
+        """`interval_s`: how long a call may take; `draft_tokens`: the longest draft, 0 for no drafts."""
         self._pool = pool
         self._slots = slots
         self._lease = lease
-        self._steps = Pace(interval_s)
-        self._prompt_tokens = Pace(interval_s, first=FIRST_PROMPT_TOKENS)
-        self._speculation = Speculation(draft_tokens, self._steps, self._prompt_tokens)
-        self._copies: list[Move] = []
-        """Beginnings of new sequences that lie in other slots, to be made one after the other."""
+        self._step_pace = Pace(interval_s)
+        self._prefill_pace = Pace(interval_s, initial_units=INITIAL_PROMPT_TOKENS)
+        self._speculation = Speculation(draft_tokens, self._step_pace, self._prefill_pace)
+        self._prefix_copies: list[Move] = []
+        """Copies of cached prefixes for new sequences, to be made one by one before the next call."""
         self._one_call = asyncio.Lock()
 
     @property
-    def parallel(self) -> int:
+    def parallel_calls(self) -> int:
         return 1
 
     @property
@@ -51,134 +51,137 @@ class ResidentEngine:
 
     @property
     def prefill_tokens(self) -> int:
-        return self._prompt_tokens.units(self._pool.positions)
+        return self._prefill_pace.units(self._pool.positions)
 
     def admit(self, sequence: TokenSequence) -> int:
-        beginning = self._take(sequence, sequence.ids)
-        if beginning.copy is not None:
-            self._copies.append(beginning.copy)
-        return beginning.cached
+        prefix = self._take_slot(sequence, sequence.ids)
+        if prefix.copy is not None:
+            self._prefix_copies.append(prefix.copy)
+        return prefix.length
 
-    async def run(self, batch: Batch, stable: bool) -> Sequence[Sampled]:
+    async def run(self, batch: Batch, stable: bool) -> Sequence[SampledTokens]:
         async with self._one_call:
             try:
                 self._check_lease()
-                await self._copy_beginnings()
-                # Sequences may have been dropped while other calls were away.
+                await self._copy_prefixes()
+                # Sequences may have been dropped while other calls ran.
                 running = batch.running
                 sampled = await self._call(running, stable) if running.rows else {}
             except StateLostError:
                 self._slots.clear()
-                self._copies.clear()
+                self._prefix_copies.clear()
                 raise
             except NoTokenError:
                 if len(running.rows) == 1:
-                    # What is not a number stays so behind a mask: nobody may get the slot as it is.
+                    # NaN spreads even from masked positions, so the slot must not be reused as it is.
                     self._lease.give_up()
                 raise
-        return [sampled.get(owner, NOTHING) for owner in batch.owners]
+        return [sampled.get(sequence_id, NO_TOKENS) for sequence_id in batch.sequence_ids]
 
     def audit(self) -> None:
         self._slots.audit()
 
     def drop(self, sequence: TokenSequence) -> None:
-        # A call that is away may still write to the slot, after what the sequence holds; whoever gets the
-        # slot next is prefilled after that call. What failed is not to be the beginning of another.
-        self._slots.release(sequence.id, keep=sequence.state is not SequenceState.FAILED)
+        # A call that still runs may write to the slot, but only after the computed tokens. The next owner is
+        # prefilled after that call. The state of a failed sequence must not be reused.
+        self._slots.release(sequence.id, cache=sequence.state is not SequenceState.FAILED)
 
     def _check_lease(self) -> None:
-        """A new claim empties the pool: whatever lay in the old one must be fed again before it."""
+        """Raises StateLostError if sequences have state in a pool that is lost: a new claim starts empty."""
         if self._lease.held:
             return
-        self._slots.forget_kept()
-        if self._slots.in_use:
-            raise StateLostError("the pool has to be claimed anew")
+        self._slots.clear_cache()
+        if self._slots.has_computed:
+            raise StateLostError("the pool has to be claimed again")
 
-    def _take(self, sequence: TokenSequence, prompt: Ids) -> Beginning:
+    def _take_slot(self, sequence: TokenSequence, prompt: TokenIds) -> CachedPrefix:
         blocks = self._pool.blocks_for(sequence.length)
-        return self._slots.take(sequence.id, blocks, lambda: sequence.held_ids, prompt)
+        return self._slots.take(sequence.id, blocks, lambda: sequence.computed_ids, prompt)
 
-    async def _copy_beginnings(self) -> None:
-        while self._copies:
-            await self._move([self._copies.pop(0)])
+    async def _copy_prefixes(self) -> None:
+        while self._prefix_copies:
+            await self._move([self._prefix_copies.pop(0)])
 
-    async def _call(self, batch: Batch, stable: bool) -> dict[str, Sampled]:
-        """By owner."""
+    async def _call(self, batch: Batch, stable: bool) -> dict[str, SampledTokens]:
+        """Runs one call; returns the new tokens by sequence id."""
         if not batch.decoding:
             return await self._prefill(batch)
         if stable and (drafts := self._drafts(batch)):
-            return await self._check(batch, drafts)
-        return await self._decode(batch, self._steps.units(self._pool.max_steps) if stable else 1)
+            return await self._verify(batch, drafts)
+        return await self._decode(batch, self._step_pace.units(self._pool.max_steps) if stable else 1)
 
-    async def _prefill(self, batch: Batch) -> dict[str, Sampled]:
+    async def _prefill(self, batch: Batch) -> dict[str, SampledTokens]:
         for row in batch.rows:
             if row.sequence.id not in self._slots:
-                # Its state was lost, as all there was to share.
+                # Its slot was lost, together with all cached prefixes.
                 assert row.sequence.computed == 0, "a sequence with state has a slot"
-                self._take(row.sequence, ())
+                self._take_slot(row.sequence, ())
         await self._arrange()
         rows = (batch := batch.running).rows
         if not rows:
             return {}
         sequences = [row.sequence for row in rows]
-        due = {row.sequence.id for row in rows if row.due}
-        with self._prompt_tokens.timed(batch.padded_tokens):
+        samples = [row.samples for row in rows]
+        with self._prefill_pace.timed(batch.padded_tokens):
             inputs = pool_calls.prefill(batch, self._slots_of(sequences))
             outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
-        sampled = sampling_inputs.read(outputs, sequences, range(len(rows)), (len(rows), 1))
-        return {owner: given for owner, given in zip(batch.owners, sampled, strict=True) if owner in due}
+        sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(rows)), (len(rows), 1))
+        results = zip(batch.sequence_ids, sampled, samples, strict=True)
+        return {sequence_id: tokens for sequence_id, tokens, is_sampled in results if is_sampled}
 
-    async def _decode(self, batch: Batch, most: int) -> dict[str, Sampled]:
-        """Up to `most` steps in one call."""
-        while most > 1 and not self._fits(batch, most):
-            most //= 2
-        batch, steps = await self._made_room(batch, most), most
+    async def _decode(self, batch: Batch, max_steps: int) -> dict[str, SampledTokens]:
+        """Runs up to `max_steps` steps in one call, as many as there are blocks for."""
+        steps = max_steps
+        while steps > 1 and not self._blocks_suffice(batch, steps):
+            steps //= 2
+        batch = await self._reserve_blocks(batch, steps)
         if not batch.rows:
             return {}
         sequences = [row.sequence for row in batch.rows]
-        table = pool_calls.RowTable(self._slots_of(sequences), self._slots.rows)
-        budgets = [min(steps, sequence.ahead) for sequence in sequences]
-        with self._steps.timed(steps):
-            inputs = pool_calls.decode(batch.rows, budgets, table, steps)
+        slot_rows = pool_calls.SlotRows(self._slots_of(sequences), self._slots.rows)
+        budgets = [min(steps, sequence.token_budget) for sequence in sequences]
+        with self._step_pace.timed(steps):
+            inputs = pool_calls.decode(batch.rows, budgets, slot_rows, steps)
             outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
-        sampled = sampling_inputs.read(outputs, sequences, table.slots, (table.rows, steps))
-        return dict(zip(batch.owners, sampled, strict=True))
+        shape = (slot_rows.count, steps)
+        sampled = sampling_inputs.parse_outputs(outputs, sequences, slot_rows.slots, shape)
+        return dict(zip(batch.sequence_ids, sampled, strict=True))
 
     def _drafts(self, batch: Batch) -> Drafts | None:
         drafts = self._speculation.plan([row.sequence for row in batch.rows])
-        return drafts if drafts and self._fits(batch, drafts.width) else None
+        return drafts if drafts and self._blocks_suffice(batch, drafts.width) else None
 
-    async def _check(self, batch: Batch, drafts: Drafts) -> dict[str, Sampled]:
-        """What of `drafts` the model would have said too, and one token more."""
-        batch = await self._made_room(batch, drafts.width)
+    async def _verify(self, batch: Batch, drafts: Drafts) -> dict[str, SampledTokens]:
+        """Checks all drafts in one `prefill` call; returns what was accepted and one more token per row."""
+        batch = await self._reserve_blocks(batch, drafts.width)
         if not batch.rows:
             return {}
         sequences = [row.sequence for row in batch.rows]
-        drafts = drafts.of(batch.owners)
+        drafts = drafts.select(batch.sequence_ids)
         with self._speculation.timed(drafts):
-            inputs = pool_calls.check(sequences, drafts.rows, self._slots_of(sequences))
+            inputs = pool_calls.verify(sequences, drafts.rows, self._slots_of(sequences))
             outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
         shape = (len(sequences), drafts.width)
-        sampled = sampling_inputs.read(outputs, sequences, range(len(sequences)), shape)
+        sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(sequences)), shape)
         return {
-            sequence.id: self._speculation.agreed(sequence, draft, given)
-            for sequence, draft, given in zip(sequences, drafts.rows, sampled, strict=True)
+            sequence.id: self._speculation.accept(sequence, draft, tokens)
+            for sequence, draft, tokens in zip(sequences, drafts.rows, sampled, strict=True)
         }
 
     def _slots_of(self, sequences: list[TokenSequence]) -> list[int]:
         return [self._slots[sequence.id] for sequence in sequences]
 
-    def _fits(self, batch: Batch, steps: int) -> bool:
-        """Whether there are blocks for so many steps; there always are for one."""
-        return self._slots.ladder.fits(self._blocks_after(row, steps) for row in batch.rows)
+    def _blocks_suffice(self, batch: Batch, steps: int) -> bool:
+        """Whether there are blocks for `steps` steps; for one step there always are."""
+        return self._slots.layout.fits(self._blocks_after(row, steps) for row in batch.rows)
 
     def _blocks_after(self, row: BatchRow, steps: int) -> int:
         return self._pool.blocks_for(row.sequence.computed + min(steps, row.sequence.remaining))
 
-    async def _made_room(self, batch: Batch, steps: int) -> Batch:
-        """The rows that are left once each has blocks for `steps`: some may go while slots are moved."""
+    async def _reserve_blocks(self, batch: Batch, steps: int) -> Batch:
+        """Gives each row blocks for `steps` steps; returns the rows not cancelled while slots were moved."""
         for row in batch.rows:
-            self._slots.need(row.sequence.id, self._blocks_after(row, steps))
+            self._slots.require_blocks(row.sequence.id, self._blocks_after(row, steps))
         await self._arrange()
         return batch.running
 

@@ -1,7 +1,7 @@
-"""The right to a model server's pool: claimed under an epoch of our own, checked by the graph in every call.
+"""The lease of a model server's pool: claimed under an epoch that the graph checks in every call.
 
-A server that restarted, was reloaded, or was claimed by another loop answers with an error; that is told
-apart here from a call that is at fault itself.
+A server that was restarted, reloaded, or claimed by another decoder answers with an error. This module tells
+such a loss apart from a call that is rejected for its own fault.
 """
 
 import secrets
@@ -13,18 +13,18 @@ from deployments.decoder.engine import StateLostError, StepRejectedError
 from deployments.decoder.servers.model_servers import ModelServers, ServerLostError, Tensors
 from deployments.errors import ModelServerUnavailable
 
-_SIGNS_OF_LOSS = ("stale lease", "Could not find variable", "does not exist")
-"""The graph's own check, and what TensorFlow says of a pool that nobody has claimed."""
+_LOSS_MESSAGES = ("stale lease", "Could not find variable", "does not exist")
+"""The message of the graph's own check, and TensorFlow's messages about a pool that was never claimed."""
 
-LOSSES = 5
-"""After so many losses with no call in between that succeeded, our calls are taken to be their cause."""
+MAX_LOSSES = 5
+"""After so many losses without a successful call in between, the calls are assumed to cause them."""
 
 
 class Lease:
-    """Calls under an epoch; the first call, and the first after a loss, claims a new pool before it."""
+    """Runs calls under an epoch; claims a pool before the first call, and before the first after a loss."""
 
     def __init__(self, servers: ModelServers, slots: tuple[int, ...]) -> None:
-        """`slots`: how many to claim of each block."""
+        """`slots`: how many slots of the claimed pool have each block."""
         self._servers = servers
         self._slots = np.array(slots, np.int32)
         self._epoch: int | None = None
@@ -32,17 +32,18 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """A pool was claimed, and nothing says that it is lost."""
+        """Whether a pool is claimed and not known to be lost."""
         return self._epoch is not None
 
     def give_up(self) -> None:
-        """The next call claims a new pool."""
+        """Abandons the pool; the next call claims a new one."""
         self._epoch = None
 
     async def call(self, signature: str, inputs: Tensors) -> Tensors:
-        """Run `signature` on our pool. Raises StateLostError where the pool is no longer ours.
+        """Runs `signature` on the pool.
 
-        Also StepRejectedError, and ModelServerUnavailable where no server answers, or each one dies of it.
+        Raises StateLostError if the pool is lost, StepRejectedError if the call is at fault, and
+        ModelServerUnavailable if no server answers or MAX_LOSSES calls in a row have lost the pool.
         """
         if self._epoch is None:
             self._epoch = await self._claim()
@@ -65,13 +66,14 @@ class Lease:
         except ServerLostError as error:
             raise self._loss(f"a model server was lost ({error})") from error
         except StepRejectedError as error:
-            if any(sign in str(error) for sign in _SIGNS_OF_LOSS):
-                raise self._loss(f"the pool is no longer ours ({error})") from error
+            if any(message in str(error) for message in _LOSS_MESSAGES):
+                raise self._loss(f"the lease of the pool was lost ({error})") from error
             raise
 
-    def _loss(self, what: str) -> StateLostError | ModelServerUnavailable:
+    def _loss(self, message: str) -> StateLostError | ModelServerUnavailable:
+        """Counts a loss; returns the error to raise."""
         self._losses += 1
-        if self._losses < LOSSES:
-            return StateLostError(what)
+        if self._losses < MAX_LOSSES:
+            return StateLostError(message)
         self._losses = 0
-        return ModelServerUnavailable(f"{what}, {LOSSES} times in a row")
+        return ModelServerUnavailable(f"{message}, {MAX_LOSSES} times in a row")

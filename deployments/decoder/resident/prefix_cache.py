@@ -1,24 +1,21 @@
-"""What slots hold that nobody owns any more, for prompts that begin the same. Pure; knows no slot table.
+"""The prefix cache: which token ids have their keys and values in free slots.
 
-A text is the ids whose keys and values lie in a slot; least recently used ones give way first.
+A prompt with the same prefix need not compute it again. Pure.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from deployments.decoder.sequence import common_prefix_length
+from deployments.decoder.sequence import TokenIds, common_prefix_length
 
-Ids: TypeAlias = Sequence[int]
-
-SHORTEST = 16
-"""Tokens from which a common beginning is worth a copy."""
+MIN_SHARED_TOKENS = 16
+"""A shorter common prefix is not worth a copy."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """The first `count` ids of a prompt lie in `slot`."""
+    """The first `count` token ids of a prompt are computed in `slot`."""
 
     slot: int
     count: int
@@ -26,43 +23,51 @@ class Match:
 
 @dataclass
 class PrefixCache:
-    """Texts of slots that are free, by slot, the least recently used first."""
+    """The token ids that each free slot holds, the least recently used slot first."""
 
-    _texts: OrderedDict[int, Ids] = field(default_factory=OrderedDict)
+    _ids: OrderedDict[int, TokenIds] = field(default_factory=OrderedDict)
 
     def __contains__(self, slot: int) -> bool:
-        return slot in self._texts
+        return slot in self._ids
 
-    def __getitem__(self, slot: int) -> Ids:
-        return self._texts[slot]
+    def __getitem__(self, slot: int) -> TokenIds:
+        return self._ids[slot]
 
-    def keep(self, slot: int, ids: Ids) -> None:
-        """As the most recently used; a text that is too short to be shared is not worth a place."""
-        self.forget(slot)
-        if len(ids) >= SHORTEST:
-            self._texts[slot] = ids
+    def put(self, slot: int, ids: TokenIds) -> None:
+        """Records what `slot` holds, as most recently used; drops `ids` that are too short to be shared."""
+        self.remove(slot)
+        if len(ids) >= MIN_SHARED_TOKENS:
+            self._ids[slot] = ids
 
-    def forget(self, slot: int) -> Ids | None:
-        return self._texts.pop(slot, None)
+    def remove(self, slot: int) -> TokenIds | None:
+        """Removes the entry of `slot`, and returns its token ids; None if it has no entry."""
+        return self._ids.pop(slot, None)
 
     def clear(self) -> None:
-        self._texts.clear()
+        """Removes all entries."""
+        self._ids.clear()
 
     def touch(self, slot: int) -> None:
-        """It was used just now, if a text is kept there."""
-        if slot in self._texts:
-            self._texts.move_to_end(slot)
+        """Marks the entry of `slot` as most recently used, if it has one."""
+        if slot in self._ids:
+            self._ids.move_to_end(slot)
 
-    def oldest_first(self) -> Iterable[tuple[int, Ids]]:
-        return self._texts.items()
+    def least_recent_first(self) -> Iterable[tuple[int, TokenIds]]:
+        """Returns slots and their token ids, the least recently used first."""
+        return self._ids.items()
 
 
-def longest(prompt: Ids, texts: Iterable[tuple[int, Ids]]) -> Match | None:
-    """The text that shares most with `prompt`, which keeps at least its last token to be computed."""
-    head = tuple(prompt[:SHORTEST])
-    wanted = prompt[:-1]
-    shared = [
-        Match(slot, common_prefix_length(wanted, ids)) for slot, ids in texts if tuple(ids[:SHORTEST]) == head
+def longest_match(prompt: TokenIds, candidates: Iterable[tuple[int, TokenIds]]) -> Match | None:
+    """Returns the slot that shares the longest prefix with `prompt`; None if all are too short.
+
+    At least the last token of the prompt is left to be computed.
+    """
+    head = tuple(prompt[:MIN_SHARED_TOKENS])
+    cacheable = prompt[:-1]
+    matches = [
+        Match(slot, common_prefix_length(cacheable, ids))
+        for slot, ids in candidates
+        if tuple(ids[:MIN_SHARED_TOKENS]) == head
     ]
-    best = max(shared, key=lambda match: match.count, default=None)
-    return best if best and best.count >= SHORTEST else None
+    best = max(matches, key=lambda match: match.count, default=None)
+    return best if best and best.count >= MIN_SHARED_TOKENS else None

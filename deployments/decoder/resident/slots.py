@@ -1,21 +1,22 @@
-"""Which slot of a model server's pool belongs to which sequence. Pure; knows no server.
+"""The slot table: which sequence owns which slot of the model server's pool. Pure.
 
-A decode call reads the first slots up to the highest one in use, and lower slots may have more blocks; so
-`arrange` says what to move where once there are holes, or an owner needs more blocks than its slot has. What
-a released slot holds is kept until another sequence needs the slot: a prompt that begins the same starts from
-a copy of it, or takes the slot over.
+A decode call spans all slots up to the highest one with an owner, and lower slots may have more blocks. So
+`arrange` says which slots to move when there are holes, or when an owner needs more blocks than its slot has.
+A released slot stays in the prefix cache until another sequence needs it. A prompt with the same prefix
+starts from a copy of an owned or cached slot, or takes a cached slot over.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from deployments.decoder.resident.block_layout import BlockLayout
-from deployments.decoder.resident.prefix_cache import Ids, Match, PrefixCache, longest
+from deployments.decoder.resident.prefix_cache import Match, PrefixCache, longest_match
+from deployments.decoder.sequence import TokenIds
 
 
 @dataclass(frozen=True)
 class Move:
-    """A copy of the first `blocks` blocks."""
+    """A copy of the first `blocks` blocks of slot `source` to slot `target`."""
 
     source: int
     target: int
@@ -23,39 +24,41 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """How many tokens a new owner's slot holds already, once `copy` was made."""
+class CachedPrefix:
+    """The first `length` tokens of a new owner need no prefill, once `copy` (None: no copy) has been made."""
 
-    cached: int = 0
+    length: int = 0
     copy: Move | None = None
 
 
 @dataclass
 class _Owner:
+    """A sequence that owns a slot."""
+
     slot: int
     blocks: int
-    """It needs so many."""
-    text: Callable[[], Ids]
-    """The ids whose keys and values are in the slot."""
+    """Blocks that it needs."""
+    computed_ids: Callable[[], TokenIds]
+    """Returns the token ids whose keys and values are in the slot."""
 
 
 @dataclass
 class SlotTable:
-    """Free, kept and owned slots; free + kept + owned = all."""
+    """All slots of a pool: each is owned, cached (free, with a reusable prefix) or empty."""
 
-    ladder: BlockLayout
+    layout: BlockLayout
     block_size: int
     """Tokens in a block."""
-    shares: bool = True
-    """Whether texts are kept and prompts looked up in them."""
+    caching: bool = True
+    """Whether released slots are cached, and prompts are looked up."""
     _owners: dict[str, _Owner] = field(default_factory=dict)
-    _kept: PrefixCache = field(default_factory=PrefixCache)
+    _cache: PrefixCache = field(default_factory=PrefixCache)
 
     def __contains__(self, owner: str) -> bool:
         return owner in self._owners
 
     def __len__(self) -> int:
-        """Slots that are owned."""
+        """Number of owned slots."""
         return len(self._owners)
 
     def __getitem__(self, owner: str) -> int:
@@ -63,111 +66,125 @@ class SlotTable:
 
     @property
     def rows(self) -> int:
-        """How many of the first slots a call must span to reach every owner."""
+        """How many slots, from the first on, a decode call must span to reach every owner."""
         return max((owner.slot for owner in self._owners.values()), default=-1) + 1
 
-    def take(self, owner: str, blocks: int, text: Callable[[], Ids], prompt: Ids = ()) -> Beginning:
-        """A slot for a new owner that needs `blocks`; a `prompt` is looked up in what slots hold."""
-        assert owner not in self._owners, f"{owner} has a slot"
-        match = longest(prompt, self._texts()) if self.shares and prompt else None
+    def take(
+        self, owner: str, blocks: int, computed_ids: Callable[[], TokenIds], prompt: TokenIds = ()
+    ) -> CachedPrefix:
+        """Gives a slot to a new owner that needs `blocks` blocks; looks up prefixes of `prompt`."""
+        assert owner not in self._owners, f"{owner} has a slot already"
+        match = longest_match(prompt, self._contents()) if self.caching and prompt else None
         slot = match.slot if match and self._may_take_over(match, blocks) else self._free_slot(blocks, match)
-        self._kept.forget(slot)
-        self._owners[owner] = _Owner(slot, blocks, text)
-        return self._beginning(match, slot)
+        self._cache.remove(slot)
+        self._owners[owner] = _Owner(slot, blocks, computed_ids)
+        return self._cached_prefix(match, slot)
 
-    def need(self, owner: str, blocks: int) -> None:
-        """From now on `owner` needs so many blocks."""
+    def require_blocks(self, owner: str, blocks: int) -> None:
+        """Records that `owner` needs `blocks` blocks from now on; `arrange` provides them."""
         self._owners[owner].blocks = blocks
 
     @property
-    def in_use(self) -> bool:
-        """Whether any owner has something in its slot."""
-        return any(owner.text() for owner in self._owners.values())
+    def has_computed(self) -> bool:
+        """Whether any owner has computed tokens in its slot."""
+        return any(owner.computed_ids() for owner in self._owners.values())
 
-    def release(self, owner: str, keep: bool = True) -> None:
-        """Free the owner's slot, if it has one; what it holds may be kept for a while."""
-        if (gone := self._owners.pop(owner, None)) and keep and self.shares:
-            self._kept.keep(gone.slot, gone.text())
+    def release(self, owner: str, cache: bool = True) -> None:
+        """Frees the slot of `owner`, if it has one, and caches its content if `cache`."""
+        if (released := self._owners.pop(owner, None)) and cache and self.caching:
+            self._cache.put(released.slot, released.computed_ids())
 
-    def forget_kept(self) -> None:
-        """Nothing is in slots that nobody owns."""
-        self._kept.clear()
+    def clear_cache(self) -> None:
+        """Empties the prefix cache, because the content of the free slots is lost."""
+        self._cache.clear()
 
     def clear(self) -> None:
-        """Nothing is in any slot, and nobody owns one."""
+        """Frees all slots and empties the prefix cache, because the content of the pool is lost."""
         self._owners.clear()
-        self._kept.clear()
+        self._cache.clear()
 
     def arrange(self) -> list[Move]:
-        """Give every owner a slot with enough blocks, and leave no holes; what to copy, all at once."""
-        deep = all(owner.blocks <= self.ladder.depths[owner.slot] for owner in self._owners.values())
-        return self._fill_holes() if deep else self._sort()
+        """Gives every owner a slot with enough blocks, and leaves no holes.
+
+        Returns the copies to make, all in one `move` call, since a source may also be a target.
+        """
+        enough = all(
+            owner.blocks <= self.layout.blocks_per_slot[owner.slot] for owner in self._owners.values()
+        )
+        return self._fill_holes() if enough else self._sort()
 
     def audit(self) -> None:
-        """Assert that no slot is held twice and none lies outside the pool."""
-        slots = [owner.slot for owner in self._owners.values()]
-        kept = [slot for slot, _ in self._kept.oldest_first()]
-        assert len({*slots, *kept}) == len(slots) + len(kept), f"a slot is held twice: {slots}, kept {kept}"
-        assert all(0 <= slot < self.ladder.total for slot in (*slots, *kept))
+        """Asserts that each slot is held once, and lies inside the pool."""
+        owned = [owner.slot for owner in self._owners.values()]
+        cached = [slot for slot, _ in self._cache.least_recent_first()]
+        held = (*owned, *cached)
+        assert len(set(held)) == len(held), f"a slot is held twice: owned {owned}, cached {cached}"
+        assert all(0 <= slot < self.layout.slot_count for slot in held)
 
-    def _texts(self) -> Iterator[tuple[int, Ids]]:
-        yield from ((owner.slot, owner.text()) for owner in self._owners.values())
-        yield from self._kept.oldest_first()
+    def _contents(self) -> Iterator[tuple[int, TokenIds]]:
+        """The token ids in all owned and cached slots."""
+        yield from ((owner.slot, owner.computed_ids()) for owner in self._owners.values())
+        yield from self._cache.least_recent_first()
 
     def _may_take_over(self, match: Match, blocks: int) -> bool:
-        """A kept text that the prompt goes on with, mostly; others are worth more as they are."""
-        if match.slot not in self._kept or blocks > self.ladder.depths[match.slot]:
+        """Whether the prompt shares at least half of a cached slot; else the slot is kept for others."""
+        if match.slot not in self._cache or blocks > self.layout.blocks_per_slot[match.slot]:
             return False
-        return 2 * match.count >= len(self._kept[match.slot])
+        return 2 * match.count >= len(self._cache[match.slot])
 
-    def _beginning(self, match: Match | None, slot: int) -> Beginning:
+    def _cached_prefix(self, match: Match | None, slot: int) -> CachedPrefix:
         if match is None:
-            return Beginning()
+            return CachedPrefix()
         if match.slot == slot:
-            return Beginning(match.count)
+            return CachedPrefix(match.count)
         blocks = self._blocks(match.count)
-        if blocks > self.ladder.depths[slot]:
-            # It will be exchanged for a deeper one before it is used.
-            return Beginning()
-        self._kept.touch(match.slot)
-        return Beginning(match.count, Move(match.slot, slot, blocks))
+        if blocks > self.layout.blocks_per_slot[slot]:
+            # The copy does not fit: `arrange` will exchange the slot for one with more blocks.
+            return CachedPrefix()
+        self._cache.touch(match.slot)
+        return CachedPrefix(match.count, Move(match.slot, slot, blocks))
 
     def _free_slot(self, blocks: int, match: Match | None) -> int:
-        """The lowest slot that holds nothing, else the least recently used; of those with enough blocks."""
+        """The lowest empty slot, else the least recently used cached one; with enough blocks if possible."""
         owned = {owner.slot for owner in self._owners.values()}
-        empty = [slot for slot in range(self.ladder.total) if slot not in owned and slot not in self._kept]
-        kept = [slot for slot, _ in self._kept.oldest_first()]
-        # The slot to copy from comes last: it would have to be its own source.
-        kept.sort(key=lambda slot: match is not None and slot == match.slot)
-        free = [*empty, *kept]
+        empty = [
+            slot for slot in range(self.layout.slot_count) if slot not in owned and slot not in self._cache
+        ]
+        cached = [slot for slot, _ in self._cache.least_recent_first()]
+        # The slot to copy from comes last, so that it stays cached while another one is free.
+        cached.sort(key=lambda slot: match is not None and slot == match.slot)
+        free = [*empty, *cached]
         assert free, "every slot has an owner"
-        return next((slot for slot in free if self.ladder.depths[slot] >= blocks), free[0])
+        return next((slot for slot in free if self.layout.blocks_per_slot[slot] >= blocks), free[0])
 
     def _fill_holes(self) -> list[Move]:
-        """Give the highest owners the lowest free slots; what was kept there changes places with them."""
+        """Moves the highest owners to the lowest free slots; a cached slot there is swapped."""
         moves = []
         while self.rows > len(self):
             owner = max(self._owners.values(), key=lambda owner: owner.slot)
-            hole = next(slot for slot in range(self.ladder.total) if not self._owned(slot))
-            moves += [Move(owner.slot, hole, owner.blocks), *self._exchanged(hole, owner.slot)]
+            hole = next(slot for slot in range(self.layout.slot_count) if not self._owned(slot))
+            moves += [Move(owner.slot, hole, owner.blocks), *self._swap_cached(hole, owner.slot)]
             owner.slot = hole
         return moves
 
-    def _exchanged(self, hole: int, slot: int) -> list[Move]:
-        ids = self._kept.forget(hole)
+    def _swap_cached(self, hole: int, slot: int) -> list[Move]:
+        """Moves the cached content of `hole` to `slot`, as far as it fits."""
+        ids = self._cache.remove(hole)
         if ids is None:
             return []
-        ids = ids[: self.ladder.depths[slot] * self.block_size]
-        self._kept.keep(slot, ids)
+        ids = ids[: self.layout.blocks_per_slot[slot] * self.block_size]
+        self._cache.put(slot, ids)
         return [Move(hole, slot, self._blocks(len(ids)))]
 
     def _sort(self) -> list[Move]:
-        """Slots in order of need; what was kept in those that are taken is lost."""
+        """Orders the owners by need; the cached content of slots that they take is lost."""
         owners = sorted(self._owners.values(), key=lambda owner: (-owner.blocks, owner.slot))
-        assert self.ladder.fits(owner.blocks for owner in owners), "more is needed than there is"
+        assert self.layout.fits(owner.blocks for owner in owners), (
+            "the owners need more blocks than there are"
+        )
         moves = []
         for slot, owner in enumerate(owners):
-            self._kept.forget(slot)
+            self._cache.remove(slot)
             if owner.slot != slot:
                 moves.append(Move(owner.slot, slot, owner.blocks))
                 owner.slot = slot

@@ -1,7 +1,6 @@
-"""Speculative decoding: which rows of a step get drafts, and whether one call that checks them pays.
+"""Speculative decoding: which rows of a step get drafts, and whether a call that verifies them pays off.
 
-A call over drafts takes longer than a step and gives more tokens where they are right; both are learned.
-Knows neither pools nor servers.
+Such a call takes longer than a decode step, and gives more tokens if drafts are accepted. Both are measured.
 """
 
 import time
@@ -10,97 +9,106 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from deployments.decoder.engine import Sampled
+from deployments.decoder.engine import SampledTokens
 from deployments.decoder.pace import Pace
 from deployments.decoder.resident.drafts import Drafter
 from deployments.decoder.sequence import TokenSequence, common_prefix_length
 
-MOST_TOKENS = 128
-"""In one call, padding included: each has logits over the whole vocabulary."""
+MAX_CALL_TOKENS = 128
+"""Tokens of one call, padding included: each has logits over the whole vocabulary."""
 MARGIN = 1.1
-"""How much faster drafts must be than steps."""
+"""Drafts are used if they are expected to be faster than steps by this factor."""
 _WEIGHT = 0.3
-"""Of the newest call in the running mean."""
-_FORGETS = 0.02
-"""Of what was learned, with every step that went without drafts: what did not pay is tried again."""
+"""Weight of the newest call in the running mean."""
+_DECAY = 0.02
+"""How far the slowdown returns to 1 with every step without drafts, so that drafts are tried again."""
 
 
 @dataclass(frozen=True)
 class Drafts:
-    """For each row of a step, tokens that may follow its last one; () for some."""
+    """For each sequence of a step, tokens that may follow its last one; () for a sequence without a draft."""
 
-    owners: tuple[str, ...]
+    sequence_ids: tuple[str, ...]
     rows: tuple[tuple[int, ...], ...]
 
     @property
     def width(self) -> int:
-        """Tokens of the longest row of a call that checks them, its last one included."""
+        """Tokens of the longest row of the call: its pending token and its draft."""
         return 1 + max(map(len, self.rows))
 
     @property
     def padded_tokens(self) -> int:
+        """Tokens of the call, padding included."""
         return len(self.rows) * self.width
 
-    def of(self, owners: list[str]) -> "Drafts":
-        """Those of these owners."""
-        rows = dict(zip(self.owners, self.rows, strict=True))
-        return Drafts(tuple(owners), tuple(rows[owner] for owner in owners))
+    def select(self, sequence_ids: list[str]) -> "Drafts":
+        """Returns the drafts of these sequences."""
+        rows = dict(zip(self.sequence_ids, self.rows, strict=True))
+        return Drafts(tuple(sequence_ids), tuple(rows[sequence_id] for sequence_id in sequence_ids))
 
 
 class Speculation:
-    """Of one engine; `most` tokens in a draft, 0 for none at all."""
+    """Plans the drafts of one engine, and learns whether they pay off."""
 
-    def __init__(self, most: int, steps: Pace, tokens: Pace) -> None:
-        self._most = most
-        self._steps = steps
-        self._tokens = tokens
+    def __init__(self, max_draft_tokens: int, step_pace: Pace, prefill_pace: Pace) -> None:
+        """`max_draft_tokens`: tokens in a draft, at most; 0 means no drafts."""
+        self._max_draft_tokens = max_draft_tokens
+        self._step_pace = step_pace
+        self._prefill_pace = prefill_pace
         self._drafters: WeakKeyDictionary[TokenSequence, Drafter] = WeakKeyDictionary()
-        self._slowness = 1.0
-        """How long such calls take, in terms of what steps and prompt tokens take."""
+        self._slowdown = 1.0
+        """Running mean of the time of a call with drafts, relative to `_expected_s`."""
 
     def plan(self, sequences: Sequence[TokenSequence]) -> Drafts | None:
-        """Drafts for sequences that all have one token pending; None where steps are faster."""
-        most = min(self._most, MOST_TOKENS // len(sequences) - 1)
-        if most < 1:
+        """Returns drafts for sequences that all have one pending token; None if steps are faster."""
+        limit = min(self._max_draft_tokens, MAX_CALL_TOKENS // len(sequences) - 1)
+        if limit < 1:
             return None
         drafts = Drafts(
             tuple(sequence.id for sequence in sequences),
-            tuple(self._draft(sequence, most) for sequence in sequences),
+            tuple(self._draft(sequence, limit) for sequence in sequences),
         )
         if drafts.width > 1 and self._pays(sequences, drafts):
             return drafts
-        self._slowness += _FORGETS * (1 - self._slowness)
+        self._slowdown += _DECAY * (1 - self._slowdown)
         return None
 
     @contextmanager
     def timed(self, drafts: Drafts) -> Iterator[None]:
-        """Measure the call in the `with` block; one that fails does not count."""
+        """Measures the call in the `with` block; a call that raises does not count."""
         start = time.perf_counter()
         yield
-        taken = (time.perf_counter() - start) / self._expected_s(drafts)
-        self._slowness += _WEIGHT * (taken - self._slowness)
+        slowdown = (time.perf_counter() - start) / self._expected_s(drafts)
+        self._slowdown += _WEIGHT * (slowdown - self._slowdown)
 
-    def agreed(self, sequence: TokenSequence, draft: tuple[int, ...], given: Sampled) -> Sampled:
-        """What of `given`, a token after each of the draft's, is what would have come without a draft."""
-        right = common_prefix_length(draft, given.ids)
+    def accept(
+        self, sequence: TokenSequence, draft: tuple[int, ...], sampled: SampledTokens
+    ) -> SampledTokens:
+        """Returns the accepted prefix of the draft, plus one sampled token.
+
+        `sampled` holds a token sampled after the pending token and after each token of the draft.
+        """
+        accepted = common_prefix_length(draft, sampled.ids)
         if draft:
-            self._drafters[sequence].checked(len(draft), right)
-        logprobs = None if given.logprobs is None else given.logprobs[: right + 1]
-        return Sampled(given.ids[: right + 1], logprobs)
+            self._drafters[sequence].record(len(draft), accepted)
+        logprobs = None if sampled.logprobs is None else sampled.logprobs[: accepted + 1]
+        return SampledTokens(sampled.ids[: accepted + 1], logprobs)
 
-    def _draft(self, sequence: TokenSequence, most: int) -> tuple[int, ...]:
-        drafter = self._drafters.setdefault(sequence, Drafter(self._most))
-        # One token comes without a draft.
-        return drafter.draft(sequence.ids, min(most, sequence.ahead - 1))
+    def _draft(self, sequence: TokenSequence, limit: int) -> tuple[int, ...]:
+        drafter = self._drafters.setdefault(sequence, Drafter(self._max_draft_tokens))
+        # One token of the budget is sampled after the draft.
+        return drafter.draft(sequence.ids, min(limit, sequence.token_budget - 1))
 
     def _pays(self, sequences: Sequence[TokenSequence], drafts: Drafts) -> bool:
-        right = sum(
-            self._drafters[sequence].rate * len(draft)
+        """Whether the tokens expected per row justify the time of the call."""
+        accepted = sum(
+            self._drafters[sequence].acceptance_rate * len(draft)
             for sequence, draft in zip(sequences, drafts.rows, strict=True)
         )
-        gained = (len(sequences) + right) / len(sequences)
-        return gained * self._steps.unit_s > MARGIN * self._slowness * self._expected_s(drafts)
+        tokens_per_row = (len(sequences) + accepted) / len(sequences)
+        return tokens_per_row * self._step_pace.unit_s > MARGIN * self._slowdown * self._expected_s(drafts)
 
     def _expected_s(self, drafts: Drafts) -> float:
+        """Seconds of a decode step, plus those of the drafted tokens and the padding at prefill speed."""
         more = drafts.padded_tokens - len(drafts.rows)
-        return self._steps.unit_s + more * self._tokens.unit_s
+        return self._step_pace.unit_s + more * self._prefill_pace.unit_s

@@ -1,1 +1,1 @@
-"""Sampling on the host, with arrays only: filters, random numbers, masks, log-probabilities."""
+"""Sampling on the host, over arrays only: filters, random numbers, token masks, log-probabilities."""

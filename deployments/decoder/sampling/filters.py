@@ -1,8 +1,9 @@
-"""The next token of every row of a batch, from its logits and one random number.
+"""Samples the next token of each batch row from its logits and one random number.
 
-Filters apply in this order, each to what the former left: temperature, top_k, top_p, min_p. All are
-thresholds: tokens as likely as the last one kept are kept too, so that no order among equals matters.
-The token is where the cumulative probability, in order of token id, passes the random number.
+Temperature, top_k, top_p and min_p apply in this order, each to the tokens that the one before has kept. Each
+filter is a threshold: tokens with the same probability as the last one kept are kept too, so that the order
+of equal tokens does not matter. The sampled token is the first, in order of token id, whose cumulative
+probability exceeds the random number.
 """
 
 from collections.abc import Sequence
@@ -11,41 +12,40 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from deployments.decoder.sampling.arrays import Float32, Float64, Int64, UInt64
 from deployments.decoder.sampling.philox import uniforms
 from deployments.messages import SamplingParams
 
-Float32 = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
-
 _HEAD = 512
-"""How many of the likeliest tokens are sorted first; they nearly always hold the mass that top_p asks for."""
+"""How many of the likeliest tokens top_p sorts first; these nearly always reach its probability mass."""
 
 
 @dataclass(frozen=True)
 class SamplingBatch:
-    """The parameters of a batch's rows as arrays of shape (batch,)."""
+    """The sampling parameters of batch rows, as arrays of shape (batch,)."""
 
     temperature: Float32
-    top_k: Ids
-    top_p: npt.NDArray[np.float64]
+    top_k: Int64
+    top_p: Float64
     min_p: Float32
-    seed: npt.NDArray[np.uint64]
-    position: npt.NDArray[np.uint64]
+    seed: UInt64
+    position: UInt64
 
     @staticmethod
     def of(params: Sequence[SamplingParams], positions: Sequence[int]) -> "SamplingBatch":
-        """`positions`: the index, in prompt and answer, of the token that each row is about to get."""
+        """`positions`: for each row the index of the next token, counted from the first of the prompt."""
         return SamplingBatch(
             temperature=np.array([p.temperature for p in params], np.float32),
             top_k=np.array([p.top_k for p in params], np.int64),
-            # Through float32, as it reaches a model server: both samplers then cut at the same mass.
+            # Rounded to float32, as a model server receives it, so that both samplers keep the same tokens.
             top_p=np.array([p.top_p for p in params], np.float32).astype(np.float64),
             min_p=np.array([p.min_p for p in params], np.float32),
             seed=np.array([p.seed for p in params], np.uint64),
             position=np.array(positions, np.uint64),
         )
 
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> "SamplingBatch":
+    def select(self, chosen: npt.NDArray[np.bool_]) -> "SamplingBatch":
+        """Returns the rows where `chosen` (batch,) is true."""
         return SamplingBatch(
             self.temperature[chosen],
             self.top_k[chosen],
@@ -56,19 +56,19 @@ class SamplingBatch:
         )
 
 
-def sample(logits: Float32, batch: SamplingBatch) -> Ids:
-    """Token ids (batch,) for finite `logits` (batch, vocabulary)."""
-    ids: Ids = np.argmax(logits, axis=1)
+def sample(logits: Float32, batch: SamplingBatch) -> Int64:
+    """Returns token ids (batch,) for `logits` (batch, vocabulary), whose row maxima must be finite."""
+    ids: Int64 = np.argmax(logits, axis=1)
     random = batch.temperature > 0
     if random.any():
-        rows = batch.rows(random)
+        rows = batch.select(random)
         ids[random] = _draw(_weights(logits[random], rows), uniforms(rows.seed, rows.position))
     return ids
 
 
 def _weights(logits: Float32, batch: SamplingBatch) -> Float32:
-    """Unnormalised probabilities (batch, vocabulary): the likeliest has 1, what is filtered out has 0."""
-    # The maximum goes before the division: a temperature near 0 then underflows to greedy, not to NaN.
+    """Unnormalised probabilities (batch, vocabulary): 1 for the likeliest token, 0 where filtered out."""
+    # The maximum is subtracted before the division, so that a temperature near 0 gives greedy, not NaN.
     shifted = logits - logits.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):
         weights: Float32 = np.exp(shifted / batch.temperature[:, None])
@@ -78,7 +78,7 @@ def _weights(logits: Float32, batch: SamplingBatch) -> Float32:
     return weights
 
 
-def _apply_top_k(weights: Float32, top_k: Ids) -> None:
+def _apply_top_k(weights: Float32, top_k: Int64) -> None:
     limited = np.flatnonzero((top_k > 0) & (top_k < weights.shape[1]))
     if not limited.size:
         return
@@ -88,33 +88,33 @@ def _apply_top_k(weights: Float32, top_k: Ids) -> None:
     weights[limited] = np.where(weights[limited] < least, 0, weights[limited])
 
 
-def _apply_top_p(weights: Float32, top_p: npt.NDArray[np.float64]) -> None:
+def _apply_top_p(weights: Float32, top_p: Float64) -> None:
     for row in np.flatnonzero(top_p < 1):
         wanted = top_p[row] * weights[row].sum(dtype=np.float64)
         weights[row][weights[row] < _least_kept(weights[row], wanted)] = 0
 
 
 def _least_kept(weights: Float32, wanted: float) -> np.float32:
-    """The smallest of the likeliest weights that reach the mass `wanted` together."""
+    """The smallest of the largest weights that together reach the mass `wanted`."""
     for count in (_HEAD, weights.shape[0]):
         largest = _descending(weights[None], count)[0]
         reached = int(np.searchsorted(np.cumsum(largest, dtype=np.float64), wanted))
         if reached < largest.shape[0]:
             return np.float32(largest[reached])
-    # Rounding alone kept the sum below `wanted`: everything stays.
+    # The sum stays below `wanted` only by rounding: all tokens are kept.
     return np.float32(0)
 
 
 def _descending(weights: Float32, count: int) -> Float32:
-    """The `count` largest of each row, largest first: (batch, count)."""
+    """The `count` largest weights of each row, largest first: (batch, count)."""
     count = min(count, weights.shape[1])
     largest = -np.partition(-weights, count - 1, axis=1)[:, :count]
     largest[:] = -np.sort(-largest, axis=1)
     return largest
 
 
-def _draw(weights: Float32, random: npt.NDArray[np.float64]) -> Ids:
-    """The first id at which the cumulative weight exceeds `random` (batch,) of the total."""
+def _draw(weights: Float32, random: Float64) -> Int64:
+    """The first id whose cumulative weight exceeds the fraction `random` (batch,) of the total."""
     cumulative = np.cumsum(weights, axis=1, dtype=np.float64)
     target = random * cumulative[:, -1]
     return np.asarray(np.argmax(cumulative > target[:, None], axis=1), np.int64)

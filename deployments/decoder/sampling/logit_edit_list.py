@@ -1,6 +1,6 @@
-"""Which logits one sequence's sampling changes, and how often its answer holds each of these tokens.
+"""The logit edits of one sequence: token ids with their bias and their count in the answer.
 
-Follows the text as it grows, at a constant cost for each token. Knows neither batches nor logits.
+Updated as the answer grows, at a constant cost per token. The arithmetic is in `calls/logit_edits.py`.
 """
 
 from collections.abc import Sequence
@@ -9,47 +9,47 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.names import UNSEEN
+from deployments.decoder.sampling.arrays import Float32, Int32
 from deployments.messages import SamplingParams
 
 BANNED = np.float32(-np.inf)
+"""The bias of a token that must not be sampled."""
 
 
 class LogitEditList:
-    """Of one sequence; `ends` are the tokens that are banned until the answer has its least length."""
+    """The tokens of one sequence whose logits its sampling parameters change."""
 
     def __init__(
-        self, params: SamplingParams, prompt: Sequence[int], ends: frozenset[int], most: int
+        self, params: SamplingParams, prompt: Sequence[int], eos: frozenset[int], max_tokens: int
     ) -> None:
+        """`eos`: the token ids that are banned until the answer has `min_tokens` tokens."""
         self._params = params
         biases = dict(params.logit_bias)
         self._columns: dict[int, int] = {}
-        # Only the repetition penalty looks at the prompt.
-        text = frozenset(prompt) if params.repetition_penalty != 1 else frozenset()
-        listed = (*biases, *(ends if params.min_tokens else ()), *text)
-        for token in listed:
+        # Only the repetition penalty applies to tokens of the prompt.
+        prompt_ids = frozenset(prompt) if params.repetition_penalty != 1 else frozenset()
+        for token in (*biases, *(eos if params.min_tokens else ()), *prompt_ids):
             self._columns.setdefault(token, len(self._columns))
-        size = len(self._columns) + (most if params.penalised else 0)
+        size = len(self._columns) + (max_tokens if params.penalised else 0)
         self._ids = np.zeros(size, np.int32)
         self._counts = np.full(size, UNSEEN, np.int32)
         self._bias = np.zeros(size, np.float32)
         self._ids[: self._used] = list(self._columns)
-        self._bias[self._of(biases)] = list(biases.values())
-        self._counts[self._of(text)] = 0
-        self._bans = self._of(ends) if params.min_tokens else self._of(())
-        self._seen = 0
+        self._bias[self._columns_of(biases)] = list(biases.values())
+        self._counts[self._columns_of(prompt_ids)] = 0
+        self._bans = self._columns_of(eos) if params.min_tokens else self._columns_of(())
+        self._answer_length = 0
 
-    def follow(self, answer: Sequence[int]) -> int:
-        """Count what is new in the answer so far; how many tokens are listed now."""
+    def update(self, answer: Sequence[int]) -> int:
+        """Counts the new tokens of the answer so far; returns how many logits must be changed now."""
         if self._params.penalised:
-            for token in answer[self._seen :]:
+            for token in answer[self._answer_length :]:
                 self._count(token)
-        self._seen = len(answer)
+        self._answer_length = len(answer)
         return self._used if self._changes else 0
 
-    def fill(
-        self, ids: npt.NDArray[np.int32], counts: npt.NDArray[np.int32], bias: npt.NDArray[np.float32]
-    ) -> None:
-        """Write what is listed to the beginnings of these (any,)."""
+    def write(self, ids: Int32, counts: Int32, bias: Float32) -> None:
+        """Writes the edits to the first elements of the three arrays (edits,)."""
         used = self._used
         ids[:used], counts[:used], bias[:used] = self._ids[:used], self._counts[:used], self._bias[:used]
         if self._banning:
@@ -61,7 +61,7 @@ class LogitEditList:
 
     @property
     def _banning(self) -> bool:
-        return self._seen < self._params.min_tokens
+        return self._answer_length < self._params.min_tokens
 
     @property
     def _changes(self) -> bool:
@@ -72,5 +72,7 @@ class LogitEditList:
         self._ids[column] = token
         self._counts[column] = max(self._counts[column], 0) + 1
 
-    def _of(self, tokens: "frozenset[int] | dict[int, float] | tuple[int, ...]") -> npt.NDArray[np.intp]:
+    def _columns_of(
+        self, tokens: "frozenset[int] | dict[int, float] | tuple[int, ...]"
+    ) -> npt.NDArray[np.intp]:
         return np.array([self._columns[token] for token in tokens], np.intp)

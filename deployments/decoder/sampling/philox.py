@@ -1,13 +1,12 @@
 """Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3").
 
-A number depends on its key and counter alone, so that one seed gives one text, alone or in any batch,
-before or after a replay. Checked against the paper's known answers.
+A number depends only on its key and counter. So a seed gives the same tokens alone or in any batch, and
+before or after a replay. The tests compare with the known answers of the paper.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-UInt64 = npt.NDArray[np.uint64]
+from deployments.decoder.sampling.arrays import Float64, UInt64
 
 _ROUNDS = 10
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -17,7 +16,7 @@ _HALF = np.uint64(32)
 
 
 def philox4x32(counter: tuple[UInt64, ...], key: tuple[UInt64, ...]) -> tuple[UInt64, ...]:
-    """Four words of 32 random bits per element, for four counter and two key words (32 bits in uint64)."""
+    """Returns four words of 32 random bits per element; all words are 32 bits in uint64."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
@@ -27,8 +26,8 @@ def philox4x32(counter: tuple[UInt64, ...], key: tuple[UInt64, ...]) -> tuple[UI
     return c0, c1, c2, c3
 
 
-def uniforms(seeds: UInt64, positions: UInt64) -> npt.NDArray[np.float64]:
-    """One number in [0, 1) for each (seed, position), both of shape (batch,): multiples of 2**-32."""
+def uniforms(seeds: UInt64, positions: UInt64) -> Float64:
+    """Returns a number in [0, 1), a multiple of 2**-32, for each pair of seed and position (any shape)."""
     zero = np.zeros_like(seeds)
     words = philox4x32((positions & _LOW, positions >> _HALF, zero, zero), (seeds & _LOW, seeds >> _HALF))
     return words[0].astype(np.float64) * 2.0**-32

@@ -1,7 +1,4 @@
-"""Which tokens a row may get, as bits: packed once for a sequence, stacked for a call, applied to logits.
-
-Does not know why a token is not allowed.
-"""
+"""Masks of allowed tokens, as bits: packed once per sequence, stacked for a call, applied to logits."""
 
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
@@ -10,20 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 Mask: TypeAlias = npt.NDArray[np.uint8]
-"""(bytes,): a bit for each token of the vocabulary, lowest bit first."""
+"""(bytes,), or (rows, bytes) for a call: a bit for each token id, lowest bit first; 1 is allowed."""
 
 ALL = 0xFF
+"""A byte that allows eight tokens."""
 
 
 def pack(allowed: Collection[int], vocabulary_size: int) -> Mask:
-    """The mask that leaves these tokens."""
+    """Returns the mask that allows only the token ids `allowed`."""
     bits = np.zeros(vocabulary_size, np.bool_)
     bits[list(allowed)] = True
     return np.packbits(bits, bitorder="little")
 
 
 def stack(masks: Sequence[Mask | None]) -> Mask:
-    """(rows, bytes); without bytes where no row has a mask, and all ones for a row that has none."""
+    """Stacks masks to (rows, bytes): all ones for a row without a mask, 0 bytes if no row has one."""
     size = next((mask.size for mask in masks if mask is not None), 0)
     stacked = np.full((len(masks), size), ALL, np.uint8)
     for row, mask in zip(stacked, masks, strict=True):
@@ -33,7 +31,7 @@ def stack(masks: Sequence[Mask | None]) -> Mask:
 
 
 def apply(logits: npt.NDArray[np.float32], mask: Mask) -> None:
-    """Make what `mask` (rows, bytes) does not allow impossible in `logits` (rows, vocabulary)."""
+    """Sets `logits` (rows, vocabulary) to -inf, in place, where `mask` (rows, bytes) has a 0."""
     if mask.shape[1]:
         allowed = np.unpackbits(mask, axis=1, count=logits.shape[1], bitorder="little")
         logits[allowed == 0] = -np.inf

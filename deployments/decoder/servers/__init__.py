@@ -1,1 +1,1 @@
-"""Model servers: how they are started, supervised, connected and called."""
+"""Model servers: starts, supervises, connects and calls them."""

@@ -1,4 +1,4 @@
-"""From a model's configuration to connected model servers: managed or external, with their manifest read."""
+"""Connects the model servers of a model's configuration, managed or external, and reads their manifest."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MANIFEST_TIMEOUT_S = 60.0
 
 @dataclass
 class ConnectedServers:
-    """Connected model servers, and the processes among them that are ours."""
+    """Connected model servers, and the supervisor of those that are managed (None for external ones)."""
 
     servable: ServableDescription
     servers: ReplicaSet
@@ -26,6 +26,7 @@ class ConnectedServers:
     supervisor: Supervisor | None
 
     async def close(self) -> None:
+        """Closes the channels, and ends managed servers."""
         await self.servers.close()
         for replica in self.replicas:
             await replica.close()
@@ -34,7 +35,11 @@ class ConnectedServers:
 
 
 async def connect(model: ModelArgs) -> ConnectedServers:
-    """Start what is managed, wait for every server, and read the manifest."""
+    """Starts managed servers, waits until all servers have a version in common, and reads its manifest.
+
+    Raises ManagedServerError if a managed server cannot be started, ModelServerUnavailable if not all servers
+    answer in time or they have no version in common, ContractError if the manifest is missing or invalid.
+    """
     if isinstance(model.server, ManagedServer):
         return await _connect_managed(model, model.server)
     return await _connect_external(model, model.server)
@@ -51,9 +56,9 @@ async def _connect_managed(model: ModelArgs, config: ManagedServer) -> Connected
         if not ready.done():
             raise ManagedServerError(
                 f"a model server of {model.name} ended with status {exited.result()} while it started; "
-                "its log says why"
+                "see its log for the reason"
             )
-        return await _backend(model, replicas, ready.result(), supervisor)
+        return await _connected(model, replicas, ready.result(), supervisor)
     except BaseException:
         await supervisor.close()
         raise
@@ -65,10 +70,10 @@ async def _connect_managed(model: ModelArgs, config: ManagedServer) -> Connected
 async def _connect_external(model: ModelArgs, config: ExternalServer) -> ConnectedServers:
     replicas = [Replica(address, config.model_name or model.name) for address in config.addresses]
     version = await _version(replicas, config.model_version, model.decoder.recovery_timeout_s)
-    return await _backend(model, replicas, version, None)
+    return await _connected(model, replicas, version, None)
 
 
-async def _backend(
+async def _connected(
     model: ModelArgs, replicas: list[Replica], version: int, supervisor: Supervisor | None
 ) -> ConnectedServers:
     servable = await _servable(replicas[0], version, model.name)
@@ -82,21 +87,21 @@ async def _servable(replica: Replica, version: int, name: str) -> ServableDescri
         return await replica.servable(version, name, _MANIFEST_TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
         raise ModelServerUnavailable(
-            f"{replica.target} does not hand over the manifest of {replica.model} version {version}: "
+            f"{replica.target} failed to return the manifest of {replica.model} version {version}: "
             f"{error.code().name}: {error.details()}"
         ) from error
 
 
 async def _version(replicas: list[Replica], wanted: int | None, timeout_s: float) -> int:
-    """The version that all replicas have loaded: `wanted`, or the highest."""
+    """Waits for all replicas; returns `wanted`, or the highest version that all have loaded."""
     try:
         async with asyncio.timeout(timeout_s):
             loaded = await asyncio.gather(*(_loaded(replica, wanted) for replica in replicas))
     except TimeoutError:
         targets = ", ".join(replica.target for replica in replicas)
-        what = f"version {wanted}" if wanted is not None else "a version"
+        version = f"version {wanted}" if wanted is not None else "a version"
         raise ModelServerUnavailable(
-            f"not all of {targets} serve {what} of {replicas[0].model} after {timeout_s:g} seconds"
+            f"not all of {targets} serve {version} of {replicas[0].model} after {timeout_s:g} seconds"
         ) from None
     common = set(loaded[0]).intersection(*loaded[1:])
     if not common:
@@ -105,7 +110,7 @@ async def _version(replicas: list[Replica], wanted: int | None, timeout_s: float
 
 
 async def _loaded(replica: Replica, wanted: int | None) -> list[int]:
-    """The replica's loaded versions once it has what is wanted."""
+    """Waits until the replica has loaded `wanted`, or any version; returns its loaded versions."""
     while True:
         versions = await loaded_versions(replica)
         if versions and (wanted is None or wanted in versions):

@@ -1,4 +1,4 @@
-"""One model server over gRPC: its status, its manifest, its Predict. Knows nothing of the others."""
+"""One model server over gRPC: its loaded versions, its manifest and its Predict method."""
 
 import grpc
 
@@ -13,9 +13,9 @@ from deployments.messages import ServableDescription, ServableId
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # A DNS name stands for all its addresses; they share the calls.
+    # Calls are spread over all addresses of a DNS name.
     ("grpc.lb_policy_name", "round_robin"),
-    # A restarted server is back within seconds; the default backoff grows to two minutes.
+    # A restarted server is back within seconds, but the default backoff grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -26,15 +26,15 @@ _AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 
 
 class Replica:
-    """A channel to one target; `model` is the model's name there."""
+    """A channel to one gRPC target; `model` is the name of the model there."""
 
     def __init__(self, target: str, model: str) -> None:
         self.target = target
         self.model = model
         self.calls = 0
-        """Steps that are under way."""
+        """Calls in flight."""
         self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
-        # As the stub's own, but for requests that are bytes already.
+        # Like the stub's method, but requests are serialized already.
         self._predict = self._channel.unary_unary(
             _PREDICT,
             request_serializer=None,
@@ -43,7 +43,10 @@ class Replica:
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     async def versions(self, timeout_s: float) -> list[int]:
-        """The versions that are loaded, highest first; waits for the server to listen."""
+        """Returns the loaded versions, highest first; waits until the server listens.
+
+        Raises grpc.aio.AioRpcError if the call fails or takes longer than `timeout_s` seconds.
+        """
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = self.model
         response = await self._models.GetModelStatus(request, timeout=timeout_s, wait_for_ready=True)
@@ -51,20 +54,31 @@ class Replica:
         return sorted(loaded, reverse=True)
 
     async def servable(self, version: int, name: str, timeout_s: float) -> ServableDescription:
-        """What version `version` says of itself; `name` is what the model is called here."""
+        """Fetches manifest and tokenizer of a version; `name` is the name of the model in this application.
+
+        Raises ContractError if either is missing or the manifest is invalid, grpc.aio.AioRpcError if the call
+        fails.
+        """
         request = predict_request(self.model, version, names.MANIFEST_SIGNATURE, {})
         response = await self.predict(request, timeout_s)
         manifest, tokenizer = (response.get(key) for key in (names.MANIFEST, names.TOKENIZER))
         if manifest is None or tokenizer is None:
-            raise ContractError(f"{self.model} version {version} hands over no manifest and tokenizer")
+            raise ContractError(
+                f"{self.model} version {version}: signature {names.MANIFEST_SIGNATURE!r} must return "
+                f"{names.MANIFEST!r} and {names.TOKENIZER!r}"
+            )
         return ServableDescription(
             ServableId(name, version), Manifest.from_json(manifest.item()), tokenizer.item()
         )
 
     async def predict(self, request: bytes, timeout_s: float) -> dict[str, Array]:
-        """The outputs of one call, a serialized PredictRequest; grpc.aio.AioRpcError where it fails."""
+        """Sends a serialized PredictRequest and returns the outputs.
+
+        Raises grpc.aio.AioRpcError if the call fails, TensorError if an output cannot be read.
+        """
         response = await self._predict(request, timeout=timeout_s)
         return {name: from_proto(proto) for name, proto in response.outputs.items()}
 
     async def close(self) -> None:
+        """Closes the channel; calls in flight fail."""
         await self._channel.close(grace=None)

@@ -1,6 +1,7 @@
-"""Several model servers as one: a call goes to the least busy healthy one; one that fails goes out of use.
+"""Several model servers used as one: a call goes to the least busy healthy replica.
 
-Knows no layout of state: whether a call that was lost may be sent again is for the engine to say.
+A replica that fails is not used until it answers again. Lost calls are not sent again here: whether that is
+safe depends on the state layout, so the engine decides.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _TRANSIENT = frozenset(
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        # Not loaded (yet) there, although it was: a restart is under way, or the version is gone.
+        # The version was loaded and is not now: the server is restarting, or has unloaded it.
         grpc.StatusCode.NOT_FOUND,
     }
 )
@@ -35,7 +36,7 @@ _STATUS_PAUSE_S = 0.2
 
 
 class ReplicaSet:
-    """Keeps `ModelServers`' promise over gRPC, for one version of one model."""
+    """Implements `ModelServers` over gRPC, for one version of one model."""
 
     def __init__(
         self,
@@ -44,7 +45,8 @@ class ReplicaSet:
         step_timeout_s: float,
         recovery_timeout_s: float,
     ) -> None:
-        assert replicas
+        """`step_timeout_s`: deadline of a call; `recovery_timeout_s`: how long a call waits for a replica."""
+        assert replicas, "at least one replica is needed"
         self._servable = servable
         self._replicas = tuple(replicas)
         self._step_timeout_s = step_timeout_s
@@ -58,23 +60,24 @@ class ReplicaSet:
         return len(self._healthy)
 
     async def superseded(self) -> bool:
-        """Whether the servers that answer have all moved on to other versions of the model."""
+        """Returns whether some replica answers, and none that answers has this version loaded any more."""
         loaded = [
             versions for versions in await asyncio.gather(*map(loaded_versions, self._replicas)) if versions
         ]
         return bool(loaded) and not any(self._servable.id.version in versions for versions in loaded)
 
     async def call(self, signature: str, inputs: Inputs) -> dict[str, Array]:
-        """As `ModelServers.call`. The version goes along: state must never meet another one's weights."""
+        """Implements `ModelServers.call`. Names the version, so that state never meets other weights."""
         replica = await self._least_busy()
         request = predict_request(replica.model, self._servable.id.version, signature, inputs)
         try:
             return await self._call(replica, request)
         except grpc.aio.AioRpcError as error:
-            self._judge(replica, error)
+            self._handle_failure(replica, error)
             raise ServerLostError(f"{replica.target}: {error.code().name}: {error.details()}") from error
 
     async def close(self) -> None:
+        """Stops waiting for failed replicas; the replicas themselves stay open."""
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
@@ -84,7 +87,7 @@ class ReplicaSet:
         try:
             return await replica.predict(request, self._step_timeout_s)
         except TensorError as error:
-            raise StepRejectedError(f"unreadable answer: {error}") from error
+            raise StepRejectedError(f"the output cannot be read: {error}") from error
         finally:
             replica.calls -= 1
 
@@ -98,19 +101,24 @@ class ReplicaSet:
                 f"no model server answered for {self._recovery_timeout_s:g} seconds"
             ) from None
 
-    def _judge(self, replica: Replica, error: grpc.aio.AioRpcError) -> None:
-        """Take a replica that failed out of use; StepRejectedError where the call was at fault."""
+    def _handle_failure(self, replica: Replica, error: grpc.aio.AioRpcError) -> None:
+        """Stops using a replica that failed; raises StepRejectedError if the call was at fault instead."""
         if error.code() not in _TRANSIENT:
             raise StepRejectedError(f"{error.code().name}: {error.details()}") from error
-        log.warning("%s failed a call: %s %s", replica.target, error.code().name, error.details())
+        log.warning(
+            "%s failed a call and is not used until it answers again: %s: %s",
+            replica.target,
+            error.code().name,
+            error.details(),
+        )
         if replica in self._healthy:
             self._healthy.remove(replica)
-            watch = asyncio.create_task(self._watch(replica))
+            watch = asyncio.create_task(self._await_recovery(replica))
             self._watches.add(watch)
             watch.add_done_callback(self._watches.discard)
 
-    async def _watch(self, replica: Replica) -> None:
-        """Wait until the replica serves our version again, then take it back into use."""
+    async def _await_recovery(self, replica: Replica) -> None:
+        """Waits until the replica serves the version again, then uses it again."""
         while self._servable.id.version not in await loaded_versions(replica):  # noqa: ASYNC110
             await asyncio.sleep(_STATUS_PAUSE_S)
         log.info("%s serves again", replica.target)
@@ -120,7 +128,7 @@ class ReplicaSet:
 
 
 async def loaded_versions(replica: Replica) -> list[int]:
-    """The versions that the replica has loaded; none where it does not answer."""
+    """Returns the versions that the replica has loaded; [] if it does not answer."""
     try:
         return await replica.versions(_STATUS_TIMEOUT_S)
     except grpc.aio.AioRpcError:

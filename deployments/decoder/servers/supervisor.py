@@ -1,4 +1,4 @@
-"""Model servers of our own: started, restarted when they die, ended with us. Knows processes, not models."""
+"""The processes of managed model servers: started, restarted when they end, and ended with this process."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,17 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _ENVIRONMENT = {
     **MALLOC_KEEPS_PAGES,
-    # Weights do not change while they are served: oneDNN packs each once, not on every call.
+    # Served weights do not change, so oneDNN may pack each once instead of in every call.
     "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 _OVERRIDES = {
-    # One arena, as Python processes have it here, would be one lock for TensorFlow's threads; 0: as many as
-    # glibc likes.
+    # With the single arena of our Python processes, TensorFlow's threads would share one lock. 0 is glibc's
+    # own default.
     "MALLOC_ARENA_MAX": "0",
 }
 _GRACE_S = 5.0
-"""For a server to end by itself before it is killed."""
+"""How long a server may take to end after SIGTERM before it is killed."""
 
 
 class ManagedServerError(RuntimeError):
@@ -37,10 +37,11 @@ class ManagedServerError(RuntimeError):
 
 
 class Supervisor:
-    """`config.replicas` model servers on Unix sockets, each kept alive by a task of its own."""
+    """Runs `config.replicas` model servers on Unix sockets, each kept alive by its own task."""
 
     def __init__(self, config: ManagedServer, model: str) -> None:
-        self._base_path = _checked(config.base_path)
+        """Raises ManagedServerError if the base path holds no version."""
+        self._base_path = _checked_base_path(config.base_path)
         self._config = config
         self._model = model
         self._sockets = Path(tempfile.mkdtemp(prefix="tensorloom-"))
@@ -49,20 +50,25 @@ class Supervisor:
 
     @property
     def targets(self) -> list[str]:
+        """The gRPC targets of all servers."""
         return [f"unix:{self._socket(i)}" for i in range(self._config.replicas)]
 
     @property
     def pids(self) -> list[int]:
-        """Of the servers that run now."""
+        """Process ids of the servers that run now."""
         return [process.pid for process in self._processes.values() if process.returncode is None]
 
     async def start(self) -> None:
+        """Starts all servers; raises ManagedServerError if the configured binary cannot be run."""
         for i in range(self._config.replicas):
             process = await self._launch(i)
             self._tasks.append(asyncio.create_task(self._keep_alive(i, process)))
 
     async def exited(self) -> int:
-        """Wait for any server to end; its exit status. For start-up, where an end means a bad setting."""
+        """Waits until any server has ended; returns its exit status.
+
+        Meant for the start: a server that ends then has a wrong setting.
+        """
         waits = [asyncio.create_task(process.wait()) for process in self._processes.values()]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -72,6 +78,7 @@ class Supervisor:
                 wait.cancel()
 
     async def close(self) -> None:
+        """Ends all servers and removes their sockets."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -120,7 +127,7 @@ def _program(binary: str | None) -> list[str]:
     return [sys.executable, "-m", "modelserver"]
 
 
-def _checked(base_path: Path) -> Path:
+def _checked_base_path(base_path: Path) -> Path:
     absolute = base_path.absolute()
     if not any(entry.name.isdigit() for entry in absolute.glob("*/")):
         raise ManagedServerError(f"base_path {absolute} holds no version directory such as {absolute}/1")

@@ -1,7 +1,7 @@
-"""Run a command that the kernel kills when this process's parent dies: `python tether.py PARENT COMMAND...`.
+"""Runs a command that the kernel kills when this process's parent dies: `python tether.py PARENT COMMAND...`.
 
-A program of its own, because what must happen between fork and exec is not safe to do in a process with
-threads. Needs nothing but the standard library.
+A separate program, because a process with threads must not run Python between fork and exec. Uses only the
+standard library.
 """
 
 import ctypes
@@ -13,12 +13,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(parent: int, command: list[str]) -> None:
+    """Replaces this process by `command`, tied to the life of the process id `parent`."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    # The parent may have died before the line above.
+    # The parent may have died before prctl took effect.
     if os.getppid() != parent:
-        sys.exit("the parent is gone")
+        sys.exit(f"the parent process {parent} has ended")
     os.execvp(command[0], command)
 
 

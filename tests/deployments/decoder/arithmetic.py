@@ -1,7 +1,8 @@
-"""A model that can be worked by hand, behind the loop's interface of model servers.
+"""A fake model whose answers can be computed by hand, behind the `ModelServers` interface.
 
-Vocabulary 16. State: `total`, the sum of all tokens fed so far, `count`, how many, and `history`, the tokens
-themselves, which grows. The likeliest next token is (total + count) mod 16, with logit 4; all others have 0.
+Vocabulary 16. State: `total`, the sum of all tokens fed so far; `count`, their number; and `history`, the
+tokens themselves, a growing tensor. The likeliest next token is (total + count) mod 16, with logit 4; all
+others have 0.
 
     prompt [1, 2]: total 3, 2 tokens -> 5
     then [5]:      total 8, 3 tokens -> 11
@@ -35,11 +36,11 @@ MANIFEST = Manifest(
     decode_steps=8,
 )
 STEP_BY_STEP = replace(MANIFEST, decode_steps=0)
-"""Without the signature for several steps."""
+"""Without the `decode` signature."""
 
 
 def continuation(prompt: Sequence[int], count: int) -> list[int]:
-    """What the greedy model says after `prompt`, worked without any batching."""
+    """Returns the `count` greedy tokens after `prompt`, computed without batching."""
     tokens = list(prompt)
     for _ in range(count):
         tokens.append((sum(tokens) + len(tokens)) % VOCABULARY)
@@ -47,13 +48,13 @@ def continuation(prompt: Sequence[int], count: int) -> list[int]:
 
 
 class ArithmeticServers:
-    """Answers calls; `poison` is a token that no call may carry, `gate` holds calls back when cleared."""
+    """Runs calls; rejects a call with the token `poison`, and holds calls back while `gate` is cleared."""
 
     def __init__(self, available: int = 1, poison: int | None = None) -> None:
         self.available = available
         self.poison = poison
         self.calls: list[tuple[int, int]] = []
-        """(batch, width) of each call; a call of several steps has as many."""
+        """(batch, width) of each call; the width of a `decode` call is its number of steps."""
         self.signatures: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -73,7 +74,7 @@ class ArithmeticServers:
 def step(inputs: Inputs) -> dict[str, Array]:
     tokens, lengths, history = inputs["tokens"], inputs["lengths"], np.asarray(inputs["history"])
     valid = np.arange(tokens.shape[1]) < lengths[:, None]
-    # A wrong row, a stale slice or padding that leaked shows here: the two states must agree.
+    # The two states agree unless a row is wrong, a slice is stale, or padding has leaked.
     assert (history.sum(axis=1) == inputs["total"]).all()
     total = inputs["total"] + (tokens * valid).sum(axis=1, dtype=np.int32)
     count = inputs["count"] + lengths
@@ -84,7 +85,7 @@ def step(inputs: Inputs) -> dict[str, Array]:
 
 
 def decode(inputs: Inputs) -> dict[str, Array]:
-    """Each row by itself, one step after the other."""
+    """Runs the rows one by one, each step by step."""
     rows, steps = inputs["uniforms"].shape
     answer = {
         "tokens": np.full((rows, steps), -1, np.int32),
@@ -116,7 +117,7 @@ def decode(inputs: Inputs) -> dict[str, Array]:
 
 
 def _next(logits: Array, temperature: float, uniform: float) -> int:
-    """Without any filter."""
+    """Samples without filters."""
     if temperature == 0:
         return int(logits.argmax())
     cumulative = np.exp((logits - logits.max()) / temperature).cumsum(dtype=np.float64)

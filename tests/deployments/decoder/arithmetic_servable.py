@@ -1,4 +1,4 @@
-"""The model of arithmetic.py as a servable: run as a module with BASE [VERSION]."""
+"""Exports the model of arithmetic.py as a servable: run as a module with BASE [VERSION]."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """The model of arithmetic.py with resident state: a slot holds its session's tokens.
 
-The next token is (sum of the slot's tokens + their number) mod 16, so whatever is wrong in a slot shows in
-the text. With a temperature it is the random number times 16 instead, moved on by that greedy token.
+The next token is (sum of the slot's tokens + their number) mod 16, so any wrong token in a slot changes the
+answer. With a temperature, the random number times 16 is added to that greedy token, mod 16.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ GARBAGE = 7
 
 
 class PoolServer:
-    """One model server with a pool of token rows; `lose` and `steal` do what restarts and other loops do."""
+    """One model server with a pool of token rows; `lose` and `steal` act like a restart and another loop."""
 
     def __init__(self) -> None:
         self.available = 1
         self.calls: list[tuple[str, int]] = []
         """(signature, rows) of each call."""
         self.fed = 0
-        """Tokens that were written."""
+        """How many tokens were computed."""
         self.fail_next: list[Exception] = []
         self.gate = asyncio.Event()
         self.gate.set()

@@ -1,4 +1,4 @@
-"""Sessions for tests of the loop: sequences, and what a client gets of them."""
+"""Helpers for tests of the loop: sequences, and the tokens that a client receives."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ def greedy(
 
 
 async def collect(loop: DecodeLoop, sequence: TokenSequence) -> tuple[list[int], FinishReason]:
-    """All tokens, and how they ended."""
+    """Returns all tokens and the finish reason."""
     outbox = loop.submit(sequence)
     tokens: list[int] = []
     while True:
@@ -32,7 +32,7 @@ async def tokens_of(loop: DecodeLoop, sequence: TokenSequence) -> list[int]:
 
 @asynccontextmanager
 async def running(loop: DecodeLoop) -> AsyncIterator[DecodeLoop]:
-    """The loop at work; everything must be free again at the end."""
+    """Runs the loop; at the end all state must be free again."""
     task = asyncio.create_task(loop.run())
     yield loop
     assert not task.done(), "the loop ended by itself"

@@ -1,4 +1,4 @@
-"""The loop over a model that can be worked by hand (arithmetic.py)."""
+"""The decode loop over a model whose answers can be computed by hand (arithmetic.py)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -94,7 +94,7 @@ async def test_only_the_row_at_fault_fails_when_the_server_rejects_a_call(loop, 
     assert "token 13 is poison" in failure.message
 
 
-async def test_logits_that_are_not_numbers_fail_their_sequence(loop, servers):
+async def test_logits_that_are_nan_fail_their_sequence(loop, servers):
     working = servers.call
 
     async def call(signature, inputs):
@@ -103,7 +103,7 @@ async def test_logits_that_are_not_numbers_fail_their_sequence(loop, servers):
         return outputs
 
     servers.call = call
-    with pytest.raises(TensorloomError, match="not numbers"):
+    with pytest.raises(TensorloomError, match="NaN"):
         await collect(loop, greedy("a", [1, 2], 4))
 
 

@@ -11,14 +11,14 @@ FOR_EVER = 3600.0
 
 async def test_probabilities_leave_with_their_tokens():
     outbox = Outbox()
-    told = [TokenLogprobs(-0.5 - i, ((i, -0.25),)) for i in range(3)]
-    outbox.put(1, told[0])
-    outbox.put(2, told[1])
-    assert await outbox.take() == TokenChunk((1, 2), None, (told[0], told[1]))
-    outbox.put(3, told[2])
+    logprobs = [TokenLogprobs(-0.5 - i, ((i, -0.25),)) for i in range(3)]
+    outbox.put(1, logprobs[0])
+    outbox.put(2, logprobs[1])
+    assert await outbox.take() == TokenChunk((1, 2), None, (logprobs[0], logprobs[1]))
+    outbox.put(3, logprobs[2])
     outbox.finish(FinishReason.STOP)
     chunk = await outbox.take()
-    assert chunk == TokenChunk((3,), FinishReason.STOP, (told[2],))
+    assert chunk == TokenChunk((3,), FinishReason.STOP, (logprobs[2],))
 
 
 async def test_tokens_that_gathered_leave_together_with_the_finish():

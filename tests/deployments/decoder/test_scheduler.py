@@ -1,4 +1,4 @@
-"""The scheduler as a state machine: whatever is submitted, stepped, cancelled or failed, in any order."""
+"""The scheduler as a state machine: sequences are submitted, stepped, cancelled and failed in any order."""
 
 import pytest
 from hypothesis import settings
@@ -32,13 +32,13 @@ class SchedulerMachine(RuleBasedStateMachine):
         super().__init__()
         self.scheduler = self.make()
         self.accepted: list[TokenSequence] = []
-        self.gave_way: list[TokenSequence] = []
+        self.preempted: list[TokenSequence] = []
         self.names = 0
 
     def make(self) -> Scheduler:
         return scheduler()
 
-    def make_room(self) -> None:
+    def preempt(self) -> None:
         assert not self.scheduler.preempt()
 
     @rule(target=sequences, prompt=st.integers(1, 30), max_tokens=st.integers(1, 10))
@@ -55,7 +55,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(servers=st.integers(1, 4), end=st.booleans())
     def step(self, servers: int, end: bool) -> None:
-        self.make_room()
+        self.preempt()
         for sequence in self.scheduler.admit():
             sequence.begin(0)
         batches = self.scheduler.plan(servers)
@@ -64,7 +64,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert len(set(map(id, planned))) == len(planned), "a sequence is in two calls"
         decoding = {id(s) for s in self.accepted if s.state is SequenceState.DECODING}
         assert decoding <= set(map(id, planned)), "a decoding sequence was left out"
-        assert bool(rows) == bool(self.scheduler.live), "work is there and none was planned"
+        assert bool(rows) == bool(self.scheduler.live), "there is work, but no call was planned"
         for batch in batches:
             assert 1 <= len(batch.rows) <= LIMITS.max_batch_size
             if batch.rows[0].sequence.state is SequenceState.PREFILLING:
@@ -82,13 +82,13 @@ class SchedulerMachine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         self.scheduler.audit()
         assert self.scheduler.running <= LIMITS.max_running
-        back_again = sum(s.state is SequenceState.WAITING for s in self.gave_way)
-        assert self.scheduler.waiting <= LIMITS.max_waiting + back_again
+        returned = sum(s.state is SequenceState.WAITING for s in self.preempted)
+        assert self.scheduler.waiting <= LIMITS.max_waiting + returned
         assert {id(s) for s in self.scheduler.live} == {id(s) for s in self.accepted if s.live}
 
     @invariant()
     def the_oldest_waiting_is_admitted_first(self) -> None:
-        states = [s.state for s in self.accepted if s.live and s not in self.gave_way]
+        states = [s.state for s in self.accepted if s.live and s not in self.preempted]
         first_waiting = (
             states.index(SequenceState.WAITING) if SequenceState.WAITING in states else len(states)
         )
@@ -96,34 +96,34 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         while self.scheduler.live:
-            self.make_room()
+            self.preempt()
             for sequence in self.scheduler.admit():
                 sequence.begin(0)
             for row in (row for batch in self.scheduler.plan() for row in batch.rows):
                 if row.sequence.feed(row.count) and row.sequence.append(5):
                     self.scheduler.retire(row.sequence)
         assert self.scheduler.state_bytes == 0
-        assert not any(s.live for s in self.accepted), "a sequence never came to its end"
+        assert not any(s.live for s in self.accepted), "a sequence never ended"
 
 
 class ScarceMachine(SchedulerMachine):
-    """The same where blocks run out: the youngest give way, and none is ever lost."""
+    """The same with too few blocks: the youngest sequences are preempted, and none is ever lost."""
 
     pool = Pool(bytes_per_block=1, block_size=4, blocks=10, max_steps=1)
-    ladder = BlockLayout((4, 3, 2, 2, 1, 1, 1, 1, 1, 1))
+    layout = BlockLayout((4, 3, 2, 2, 1, 1, 1, 1, 1, 1))
 
     def make(self) -> Scheduler:
-        return Scheduler(LIMITS, BlockAdmission(self.pool, self.ladder))
+        return Scheduler(LIMITS, BlockAdmission(self.pool, self.layout))
 
-    def make_room(self) -> None:
+    def preempt(self) -> None:
         running = [s for s in self.accepted if s.running]
         for gone in self.scheduler.preempt():
             assert gone.state is SequenceState.WAITING
-            if gone not in self.gave_way:
-                self.gave_way.append(gone)
-            assert len(running) > 1, "the only sequence gave way"
+            if gone not in self.preempted:
+                self.preempted.append(gone)
+            assert len(running) > 1, "the only running sequence was preempted"
         needs = [self.pool.blocks_for(s.length) for s in self.accepted if s.running]
-        assert self.ladder.fits(needs), "the next step has no room"
+        assert self.layout.fits(needs), "the next step does not fit"
 
 
 TestScarce = ScarceMachine.TestCase
@@ -171,8 +171,8 @@ def test_with_no_waiting_places_the_next_one_is_refused_at_once():
     assert [x.id for x in s.live] == ["a"]
 
 
-def test_a_prompt_waits_for_the_beginning_that_another_computes_just_now():
-    s = scheduler(Limits(4, 4, 4, prefill_token_budget=6, shared_from=4), budget=999)
+def test_a_prompt_waits_for_a_shared_prefix_that_another_is_prefilling():
+    s = scheduler(Limits(4, 4, 4, prefill_token_budget=6, min_shared_prefix=4), budget=999)
     leader, follower = sequence("leader", 12), sequence("follower", 12)
     other = TokenSequence(id="other", prompt=(9, 9, 9, 9, 9), max_tokens=4)
     for each in (leader, follower, other):
@@ -199,11 +199,11 @@ def test_prompts_hold_up_decoding_rows_no_longer_than_they_may():
     assert [(row.sequence.id, row.count) for row in prompts.rows] == [("long", 3)]
 
 
-def test_the_youngest_gives_way_and_goes_first_among_those_that_wait():
-    room = BlockAdmission(
+def test_the_youngest_is_preempted_and_is_first_in_the_waiting_queue():
+    admission = BlockAdmission(
         Pool(bytes_per_block=1, block_size=4, blocks=3, max_steps=1), BlockLayout((2, 2, 1))
     )
-    s = Scheduler(Limits(4, 4, 4, prefill_token_budget=64), room)
+    s = Scheduler(Limits(4, 4, 4, prefill_token_budget=64), admission)
     old, young, last = (sequence(name, 4, max_tokens=8) for name in ("old", "young", "last"))
     for each in (old, young, last):
         s.submit(each)

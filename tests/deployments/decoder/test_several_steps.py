@@ -1,4 +1,4 @@
-"""Several steps in one call with explicit state: the same tokens as step by step, whoever joins or leaves."""
+"""Several steps in one call with explicit state: the same tokens as step by step, in any batch."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -97,7 +97,7 @@ async def test_a_lost_call_is_sent_again_with_the_same_state(loop, servers):
 
 @pytest.mark.parametrize("token", [-1, 1])
 async def test_an_answer_of_no_tokens_or_of_too_many_is_rejected_and_its_rows_run_apart(loop, servers, token):
-    """Too many would not fit into the state; none would leave the sequence where it is."""
+    """Too many would not fit into the state; none would leave the sequence without progress."""
     working, wrong = servers.call, []
 
     async def call(signature, inputs):
@@ -109,8 +109,8 @@ async def test_an_answer_of_no_tokens_or_of_too_many_is_rejected_and_its_rows_ru
 
     servers.call = call
     sequences = [greedy("short", [1, 2], 15), greedy("long", [1, 3], 60)]
-    texts = await asyncio.gather(*(tokens_of(loop, sequence) for sequence in sequences))
-    assert texts == [continuation([1, 2], 15), continuation([1, 3], 60)]
+    answers = await asyncio.gather(*(tokens_of(loop, sequence) for sequence in sequences))
+    assert answers == [continuation([1, 2], 15), continuation([1, 3], 60)]
     assert wrong
 
 
@@ -136,7 +136,7 @@ async def test_an_answer_without_tokens_fails_its_sequence(loop, servers):
     leaving=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 8)), max_size=4),
     available=st.integers(1, 3),
 )
-def test_whoever_leaves_every_other_text_is_right(sessions, leaving, available):
+def test_whoever_leaves_every_other_answer_is_right(sessions, leaving, available):
     async def run() -> dict[int, list[int]]:
         servers = ArithmeticServers(available)
         async with running(make_loop(servers, MANIFEST)) as loop:
@@ -152,5 +152,5 @@ def test_whoever_leaves_every_other_text_is_right(sessions, leaving, available):
                     tasks.pop(leaver).cancel()
             return {i: await task for i, task in tasks.items()}
 
-    texts = asyncio.run(run())
-    assert texts == {i: continuation(*sessions[i]) for i in texts}
+    answers = asyncio.run(run())
+    assert answers == {i: continuation(*sessions[i]) for i in answers}

@@ -10,7 +10,7 @@ from contract import names
 from contract.tensors import Array
 from deployments.decoder.calls import sampling_inputs
 from deployments.decoder.calls.host_sampler import next_tokens
-from deployments.decoder.engine import NoTokenError, Sampled
+from deployments.decoder.engine import NoTokenError, SampledTokens
 from deployments.decoder.sampling import token_mask
 from deployments.decoder.sequence import Event, TokenSequence
 from deployments.messages import SamplingParams
@@ -37,24 +37,28 @@ def loop(first: tf.Tensor, matrix: tf.Tensor, inputs: dict[str, tf.Tensor]) -> d
 
 def in_graph(
     sequences: Sequence[TokenSequence], first: Array, matrix: Array, steps: int
-) -> tuple[list[Sampled], dict[str, Array]]:
-    inputs = sampling_inputs.of_rows(sequences, steps) | sampling_inputs.of_call(sequences)
+) -> tuple[list[SampledTokens], dict[str, Array]]:
+    inputs = sampling_inputs.row_inputs(sequences, steps) | sampling_inputs.call_inputs(sequences)
     assert inputs.keys() == INPUTS.keys()
     feeds = {name: tf.constant(value) for name, value in inputs.items()}
     answer = loop(tf.constant(first), tf.constant(matrix), feeds)
     arrays = {name: value.numpy() for name, value in answer.items()}
-    return sampling_inputs.read(arrays, sequences, range(len(sequences)), (len(sequences), steps)), arrays
+    return sampling_inputs.parse_outputs(
+        arrays, sequences, range(len(sequences)), (len(sequences), steps)
+    ), arrays
 
 
-def by_hand(sequences: Sequence[TokenSequence], first: Array, matrix: Array, steps: int) -> list[Sampled]:
+def by_hand(
+    sequences: Sequence[TokenSequence], first: Array, matrix: Array, steps: int
+) -> list[SampledTokens]:
     """Step by step, each as a call of its own."""
-    logits, given = first, [Sampled((), ()) for _ in sequences]
+    logits, given = first, [SampledTokens((), ()) for _ in sequences]
     for _ in range(steps):
         new = next_tokens(sequences, logits)
         for i, (sequence, row) in enumerate(zip(sequences, new, strict=True)):
             append(sequence, row.ids[0])
             told = None if row.logprobs is None else (*(given[i].logprobs or ()), *row.logprobs)
-            given[i] = Sampled(given[i].ids + row.ids, told)
+            given[i] = SampledTokens(given[i].ids + row.ids, told)
         logits = matrix[[row.ids[0] for row in new]]
     return given
 
@@ -86,7 +90,7 @@ def sequences_of(params: Sequence[SamplingParams], seed: int, steps: int) -> lis
 
 def assert_same(
     params: Sequence[SamplingParams], seed: int, steps: int = 1, spread: float = 2.0
-) -> list[Sampled]:
+) -> list[SampledTokens]:
     """The graph's tokens in one call and the loop's own, one by one; returns them."""
     rng = np.random.default_rng(seed)
     first = rng.normal(0, spread, (len(params), VOCABULARY)).astype(np.float32)
@@ -183,7 +187,7 @@ def test_probabilities_are_those_of_the_logits_before_everything_else() -> None:
 
 def test_answers_have_no_width_where_nobody_asks() -> None:
     sequences = [TokenSequence(str(i), (1,), 9) for i in range(3)]
-    inputs = sampling_inputs.of_rows(sequences, 4)
+    inputs = sampling_inputs.row_inputs(sequences, 4)
     _, answer = in_graph(sequences, np.zeros((3, 300), np.float32), np.zeros((300, 300), np.float32), 4)
     assert inputs[names.EDIT_IDS].shape == inputs[names.MASK].shape == (3, 0)
     assert answer[names.LOGPROBS].shape == (3, 0)
@@ -202,12 +206,12 @@ def test_a_row_whose_logits_are_no_numbers_fails_and_the_others_do_not(
     sequences = [TokenSequence(str(i), (1,), 9, params) for i in range(3)]
     whole, _ = in_graph([sequences[0], sequences[2]], logits[[0, 2]], np.zeros((300, 300), np.float32), 1)
     logits[1, place] = number
-    inputs = sampling_inputs.of_rows(sequences, 1) | sampling_inputs.of_call(sequences)
+    inputs = sampling_inputs.row_inputs(sequences, 1) | sampling_inputs.call_inputs(sequences)
     feeds = {name: tf.constant(value) for name, value in inputs.items()}
     tokens = loop(tf.constant(logits), tf.zeros([300, 300]), feeds)[names.TOKENS].numpy()
     assert tokens[:, 0].tolist() == [whole[0].ids[0], names.FAILED, whole[1].ids[0]]
     with pytest.raises(NoTokenError):
-        sampling_inputs.read({names.TOKENS: tokens}, sequences, range(3), (3, 1))
+        sampling_inputs.parse_outputs({names.TOKENS: tokens}, sequences, range(3), (3, 1))
 
 
 def test_a_row_that_allows_no_token_fails() -> None:

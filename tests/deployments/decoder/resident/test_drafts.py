@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.decoder.resident.drafts import FIRST, NGRAM, Drafter
+from deployments.decoder.resident.drafts import INITIAL_LENGTH, NGRAM, Drafter
 
 
 def test_a_draft_is_what_followed_the_last_tokens_before():
@@ -12,7 +12,7 @@ def test_the_latest_place_counts():
     assert Drafter(8).draft([1, 2, 3, 4, 9, 1, 2, 3, 5, 9, 1, 2, 3], 2) == (5, 9)
 
 
-def test_a_text_that_repeats_itself_is_drafted_beyond_its_end():
+def test_a_sequence_that_repeats_itself_is_drafted_beyond_its_end():
     assert Drafter(8).draft([7, 1, 2, 1, 2, 1, 2], 4) == (1, 2, 1, 2)
 
 
@@ -24,9 +24,9 @@ def test_where_the_last_tokens_are_new_there_is_no_draft():
 def test_drafts_grow_while_they_are_right_and_shrink_when_not():
     drafter, ids = Drafter(10), [1] * 50
     lengths = []
-    for right in (FIRST, 2 * FIRST, 10, 3, 0):
+    for accepted in (INITIAL_LENGTH, 2 * INITIAL_LENGTH, 10, 3, 0):
         lengths.append(len(drafter.draft(ids, 99)))
-        drafter.checked(lengths[-1], right)
+        drafter.record(lengths[-1], accepted)
     assert [*lengths, len(drafter.draft(ids, 99))] == [4, 8, 10, 10, 4, 1]
     assert len(drafter.draft(ids, 0)) == 0
 
@@ -35,12 +35,12 @@ def test_drafts_grow_while_they_are_right_and_shrink_when_not():
 def test_what_is_drafted_stood_after_the_same_tokens(ids, most):
     drafter = Drafter(9)
     for length in range(len(ids) + 1):
-        text = ids[:length]
-        draft = drafter.draft(text, most)
-        followed = [*text, *draft]
-        end = text[-NGRAM:]
-        places = [i for i in range(NGRAM, length) if text[i - NGRAM : i] == end]
+        known = ids[:length]
+        draft = drafter.draft(known, most)
+        followed = [*known, *draft]
+        end = known[-NGRAM:]
+        places = [i for i in range(NGRAM, length) if known[i - NGRAM : i] == end]
         assert bool(draft) == bool(places)
         if draft:
-            again = (text[places[-1] :] * 9)[: len(draft)]
-            assert followed[length:] == again
+            repeated = (known[places[-1] :] * 9)[: len(draft)]
+            assert followed[length:] == repeated

@@ -1,4 +1,4 @@
-"""The loop over a pool that can be worked by hand (pool_arithmetic.py)."""
+"""The decode loop over a pool whose answers can be computed by hand (pool_arithmetic.py)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from deployments.decoder.outbox import Outbox
 from deployments.decoder.resident.admission import BlockAdmission
 from deployments.decoder.resident.block_layout import BlockLayout
 from deployments.decoder.resident.engine import ResidentEngine
-from deployments.decoder.resident.lease import LOSSES, Lease
+from deployments.decoder.resident.lease import MAX_LOSSES, Lease
 from deployments.decoder.resident.slots import SlotTable
 from deployments.decoder.resident.speculation import Speculation
 from deployments.decoder.scheduler import Limits, Scheduler
@@ -26,7 +26,7 @@ from tests.deployments.decoder.sessions import greedy, running, tokens_of
 
 SLOTS = 6
 LIMITS = Limits(
-    max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24, shared_from=20
+    max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24, min_shared_prefix=20
 )
 
 
@@ -34,13 +34,13 @@ WHOLE = BlockLayout((SLOTS,) * POOL.blocks)
 SCARCE = BlockLayout((SLOTS, 2, 1, 1))
 
 
-def make_loop(server: PoolServer, ladder: BlockLayout = WHOLE, draft_tokens: int = 0) -> DecodeLoop:
-    slots = SlotTable(ladder, POOL.block_size)
+def make_loop(server: PoolServer, layout: BlockLayout = WHOLE, draft_tokens: int = 0) -> DecodeLoop:
+    slots = SlotTable(layout, POOL.block_size)
     # An hour: as many steps as the pool allows, whenever the batch is stable.
     engine = ResidentEngine(
-        POOL, slots, Lease(server, ladder.slots), interval_s=3600, draft_tokens=draft_tokens
+        POOL, slots, Lease(server, layout.slots), interval_s=3600, draft_tokens=draft_tokens
     )
-    return DecodeLoop(Scheduler(LIMITS, BlockAdmission(POOL, ladder)), engine)
+    return DecodeLoop(Scheduler(LIMITS, BlockAdmission(POOL, layout)), engine)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_a_later_turn_pays_only_for_its_new_tokens(loop, server):
     assert server.fed - before == 3 + 4
 
 
-async def test_prompts_that_begin_the_same_pay_once_however_they_arrive(loop, server):
+async def test_a_shared_prefix_is_computed_once_however_prompts_arrive(loop, server):
     common = list(range(1, 16)) * 2
     sessions = [greedy(str(i), [*common, i + 1], 6) for i in range(4)]
     results = await asyncio.gather(*(tokens_of(loop, session) for session in sessions))
@@ -121,7 +121,7 @@ async def test_prompts_that_begin_the_same_pay_once_however_they_arrive(loop, se
     assert server.fed == len(common) + 4 + 4 * 5
 
 
-async def test_a_text_whose_session_failed_is_no_beginning_for_another(loop, server):
+async def test_the_state_of_a_failed_session_is_not_cached(loop, server):
     prompt = [1, 2, 3] * 10
     fails = greedy("fails", prompt, 60)
     outbox = loop.submit(fails)
@@ -140,7 +140,7 @@ def drafts_always_pay(monkeypatch):
 
 
 @pytest.mark.usefixtures("drafts_always_pay")
-async def test_drafts_save_calls_and_change_no_text(server):
+async def test_drafts_save_calls_and_change_no_token(server):
     prompt = [1, 2, 3, 4] * 8
     async with running(make_loop(server, draft_tokens=7)) as loop:
         results = await asyncio.gather(
@@ -150,8 +150,8 @@ async def test_drafts_save_calls_and_change_no_text(server):
         expected = [await tokens_of(loop, greedy("a", prompt, 90))]
         expected.append(await tokens_of(loop, seeded("b", prompt, seed=3)))
     assert results == expected
-    given = sum(len(text) for text in results)
-    assert len(server.calls) < given / 2, "most tokens came with a draft"
+    tokens = sum(len(ids) for ids in results)
+    assert len(server.calls) < tokens / 2, "most tokens came with a draft"
     assert not any(signature == "decode" for signature, _ in server.calls[:4])
 
 
@@ -160,19 +160,19 @@ async def test_an_end_token_within_a_draft_ends_the_sequence(server):
     expected = continuation([1, 2] * 8, 60)
     eos = expected[40]
     async with running(make_loop(server, draft_tokens=7)) as loop:
-        text = await tokens_of(loop, greedy("a", [1, 2] * 8, 60, eos=frozenset({eos})))
-    assert text == expected[: expected.index(eos)]
+        answer = await tokens_of(loop, greedy("a", [1, 2] * 8, 60, eos=frozenset({eos})))
+    assert answer == expected[: expected.index(eos)]
 
 
-async def test_where_blocks_run_out_the_youngest_goes_on_later(server):
+async def test_where_blocks_run_out_the_youngest_is_preempted_and_goes_on_later(server):
     sessions = [greedy(str(i), [i + 1] * 20, 90) for i in range(4)]
     async with running(make_loop(server, SCARCE)) as loop:
-        gave_way, preempt = [], loop.scheduler.preempt
-        loop.scheduler.preempt = lambda: [gave_way.append(gone) or gone for gone in preempt()]
+        preempted, preempt = [], loop.scheduler.preempt
+        loop.scheduler.preempt = lambda: [preempted.append(gone) or gone for gone in preempt()]
         results = await asyncio.gather(*(tokens_of(loop, session) for session in sessions))
     assert results == [continuation([i + 1] * 20, 90) for i in range(4)]
-    assert gave_way
-    assert sessions[0] not in gave_way, "the oldest gave way"
+    assert preempted
+    assert sessions[0] not in preempted, "the oldest was preempted"
 
 
 async def _until_end(outbox: Outbox) -> None:
@@ -230,13 +230,13 @@ async def test_a_sequence_cancelled_while_slots_are_moved_is_left_out(loop, serv
 
 
 async def test_calls_that_fail_every_time_end_with_503_and_the_next_request_is_served(loop, server):
-    server.fail_next = [lost() for _ in range(LOSSES)]
+    server.fail_next = [lost() for _ in range(MAX_LOSSES)]
     with pytest.raises(ModelServerUnavailable, match="times in a row"):
         await tokens_of(loop, greedy("a", [1, 2]))
     assert await tokens_of(loop, greedy("b", [1, 2])) == continuation([1, 2], 20)
 
 
-async def test_sequences_that_go_on_after_a_failure_of_others_are_fed_again(loop, server):
+async def test_sequences_that_go_on_after_a_failure_of_others_are_prefilled_again(loop, server):
     """A failed claim once left the others' slots to a pool that did not hold them."""
     stays = asyncio.create_task(tokens_of(loop, greedy("stays", [1, 2], 60)))
     while sum(signature.startswith("decode") for signature, _ in server.calls) < 2:
@@ -246,8 +246,8 @@ async def test_sequences_that_go_on_after_a_failure_of_others_are_fed_again(loop
     done = await asyncio.gather(stays, joins, return_exceptions=True)
     expected = [continuation([1, 2], 60), continuation([4], 10)]
     assert all(
-        result == text or isinstance(result, TensorloomError)
-        for result, text in zip(done, expected, strict=True)
+        result == answer or isinstance(result, TensorloomError)
+        for result, answer in zip(done, expected, strict=True)
     )
 
 
@@ -270,7 +270,7 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
         min_size=1,
         max_size=9,
     ),
-    ladder=st.sampled_from([WHOLE, SCARCE]),
+    layout=st.sampled_from([WHOLE, SCARCE]),
     draft_tokens=st.sampled_from([0, 5]),
     shared=st.integers(0, 40),
     troubles=st.lists(
@@ -279,22 +279,22 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
     ),
 )
 @example(
-    # A session left while another's beginning was copied, and the step looked for its slot.
+    # A session was cancelled while a prefix was copied for another, and the step looked for its slot.
     sessions=[([1], 4), ([1], 3), ([1], 1), ([1], 1)],
-    ladder=WHOLE,
+    layout=WHOLE,
     draft_tokens=0,
     shared=19,
     troubles=[(9, 0)],
 )
-def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(
-    sessions, ladder, draft_tokens, shared, troubles
+def test_whatever_happens_to_the_pool_and_whoever_leaves_every_answer_is_right(
+    sessions, layout, draft_tokens, shared, troubles
 ):
-    """A number is the session whose client leaves; losses stay below what counts as our own fault."""
+    """A number is the session whose client leaves; there are fewer losses than MAX_LOSSES."""
     sessions = [([3] * shared + prompt, count) for prompt, count in sessions]
 
     async def run() -> dict[int, list[int]]:
         server = PoolServer()
-        loop = make_loop(server, ladder, draft_tokens)
+        loop = make_loop(server, layout, draft_tokens)
         running = asyncio.create_task(loop.run())
         sequences = [greedy(str(i), prompt, count) for i, (prompt, count) in enumerate(sessions)]
         tasks = {i: asyncio.create_task(tokens_of(loop, sequence)) for i, sequence in enumerate(sequences)}
@@ -311,11 +311,11 @@ def test_whatever_happens_to_the_pool_and_whoever_leaves_every_text_is_right(
                 server.fail_next = [lost()]
             else:
                 getattr(server, trouble)()
-        texts = {i: await task for i, task in tasks.items()}
+        answers = {i: await task for i, task in tasks.items()}
         assert not running.done()
         running.cancel()
         assert loop.engine.held == 0
-        return texts
+        return answers
 
-    texts = asyncio.run(run())
-    assert texts == {i: continuation(*sessions[i]) for i in texts}
+    answers = asyncio.run(run())
+    assert answers == {i: continuation(*sessions[i]) for i in answers}

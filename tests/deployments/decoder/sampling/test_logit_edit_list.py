@@ -1,4 +1,4 @@
-"""What a sequence's sampling changes in the logits, as its text grows."""
+"""The logit edits of a sequence's sampling parameters, as its answer grows."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def sequence(params: SamplingParams, answer: tuple[int, ...] = ()) -> TokenSeque
 
 
 def listed(of: TokenSequence, steps: int = 1) -> dict[int, tuple[int, float]]:
-    """By token id, its count and its bias."""
+    """(count, bias) by token id."""
     edits = LogitEdits.of([of], steps)
     columns = zip(edits.ids[0].tolist(), edits.counts[0].tolist(), edits.bias[0].tolist(), strict=True)
     return {token: (count, bias) for token, count, bias in columns if token != NO_EDIT}
@@ -103,5 +103,7 @@ def test_only_listed_logits_change_and_as_each_parameter_says(params, expected):
 
 def test_a_call_gives_no_more_tokens_than_until_end_tokens_are_allowed():
     params = SamplingParams(min_tokens=3)
-    ahead = [sequence(params, answer).ahead for answer in [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)]]
-    assert ahead == [3, 2, 1, 17, 16]
+    budgets = [
+        sequence(params, answer).token_budget for answer in [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)]
+    ]
+    assert budgets == [3, 2, 1, 17, 16]

@@ -1,4 +1,4 @@
-"""The loop on real model servers: started, killed, stopped, gone."""
+"""The decode loop on real model servers that are started, stopped and killed."""
 
 import asyncio
 import json
@@ -55,15 +55,15 @@ def managed(base_path: Path, replicas: int = 1, **decoder: float) -> ModelArgs:
 async def running(
     model: ModelArgs, manifest: Manifest = MANIFEST
 ) -> AsyncIterator[tuple[DecodeLoop, ConnectedServers]]:
-    backend = await connect(model)
+    connected = await connect(model)
     scheduler = Scheduler(Limits(8, 16, 64, 32), ReservedAdmission(1 << 20, MANIFEST.state_bytes))
-    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), backend.servers, Pace(0.05)))
+    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), connected.servers, Pace(0.05)))
     task = asyncio.create_task(loop.run())
     try:
-        yield loop, backend
+        yield loop, connected
     finally:
         task.cancel()
-        await backend.close()
+        await connected.close()
 
 
 async def tokens_of(loop: DecodeLoop, count: int, name: str = "a") -> AsyncIterator[int]:
@@ -92,7 +92,7 @@ ASKING = SamplingParams(
 
 
 async def answer_of(loop: DecodeLoop, sampling: SamplingParams) -> list[TokenChunk]:
-    """All that a client gets."""
+    """Returns all chunks that a client receives."""
     mask = None if sampling.allowed_token_ids is None else pack(sampling.allowed_token_ids, VOCABULARY)
     outbox = loop.submit(TokenSequence("a", tuple(PROMPT), 60, sampling, frozenset({0}), mask))
     chunks = [await outbox.take()]
@@ -113,38 +113,42 @@ async def test_text_and_log_probabilities_are_the_same_with_one_step_or_several_
     assert several == single
     assert len(several) > (30 if sampling is ASKING else 0)
     assert answers[0][-1].finish == answers[1][-1].finish
-    told = [[each for chunk in answer for each in chunk.logprobs or ()] for answer in answers]
-    assert [[i for i, _ in each.top] for each in told[0]] == [[i for i, _ in each.top] for each in told[1]]
-    assert [each.logprob for each in told[0]] == pytest.approx([each.logprob for each in told[1]], abs=1e-5)
+    logprobs = [[each for chunk in answer for each in chunk.logprobs or ()] for answer in answers]
+    assert [[i for i, _ in each.top] for each in logprobs[0]] == [
+        [i for i, _ in each.top] for each in logprobs[1]
+    ]
+    assert [each.logprob for each in logprobs[0]] == pytest.approx(
+        [each.logprob for each in logprobs[1]], abs=1e-5
+    )
 
 
-def pids_of(backend: ConnectedServers) -> list[int]:
-    assert backend.supervisor is not None
-    return backend.supervisor.pids
+def pids_of(connected: ConnectedServers) -> list[int]:
+    assert connected.supervisor is not None
+    return connected.supervisor.pids
 
 
 async def test_a_managed_server_hands_over_its_manifest_and_runs_steps(base_path):
-    async with running(managed(base_path)) as (loop, backend):
-        assert backend.servable.manifest == MANIFEST
+    async with running(managed(base_path)) as (loop, connected):
+        assert connected.servable.manifest == MANIFEST
         assert [t async for t in tokens_of(loop, 20)] == continuation(PROMPT, 20)
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
 async def test_killing_servers_in_mid_stream_neither_loses_nor_changes_a_token(base_path, replicas):
-    async with running(managed(base_path, replicas)) as (loop, backend):
+    async with running(managed(base_path, replicas)) as (loop, connected):
         tokens = []
         async for token in tokens_of(loop, LONG):
             tokens.append(token)
             if len(tokens) in (10, 200):
-                os.kill(pids_of(backend)[0], signal.SIGKILL)
+                os.kill(pids_of(connected)[0], signal.SIGKILL)
         assert tokens == continuation(PROMPT, LONG)
-        while backend.servers.available < replicas:
+        while connected.servers.available < replicas:
             await asyncio.sleep(0.01)
 
 
 async def test_a_server_that_hangs_costs_a_deadline_and_a_resend(base_path):
-    async with running(managed(base_path, replicas=2, step_timeout_s=0.5)) as (loop, backend):
-        stopped = pids_of(backend)[0]
+    async with running(managed(base_path, replicas=2, step_timeout_s=0.5)) as (loop, connected):
+        stopped = pids_of(connected)[0]
         os.kill(stopped, signal.SIGSTOP)
         try:
             assert [t async for t in tokens_of(loop, 20)] == continuation(PROMPT, 20)
@@ -160,8 +164,8 @@ async def test_sequences_fail_with_503_when_no_server_comes_back_in_time(base_pa
             external=external.model_copy(update={"model_name": "arithmetic"}),
             decoder=DecoderArgs(recovery_timeout_s=0.5),
         )
-        async with running(model) as (loop, backend):
-            assert backend.servable.id.model == "mine"
+        async with running(model) as (loop, connected):
+            assert connected.servable.id.model == "mine"
             assert [t async for t in tokens_of(loop, 5)] == continuation(PROMPT, 5)
             server.kill()
             with pytest.raises(ModelServerUnavailable, match=r"no model server answered for 0\.5 seconds"):
