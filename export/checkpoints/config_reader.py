@@ -35,30 +35,30 @@ class ConfigReader:
         self._path = path
         self._known = set(HARMLESS) | set(ignored)
 
-    def size(self, key: str, absent: int | None = None, null: int | None = None) -> int:
-        """A positive whole number; `absent` where there is no key, `null` (or `absent`) where it is null."""
-        value = self._get(key, absent, absent if null is None else null)
+    def size(self, key: str, default: int | None = None, null: int | None = None) -> int:
+        """A positive whole number; `default` where there is no key, `null` (or `default`) where it is null."""
+        value = self._get(key, default, default if null is None else null)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise SourceError(f"{self._path}: {key} must be a positive integer, not {value!r}")
         return value
 
-    def optional_size(self, key: str, absent: int | None = None) -> int | None:
+    def optional_size(self, key: str, default: int | None = None) -> int | None:
         """As `size`; null is None."""
-        return None if self._get(key, absent, None) is None else self.size(key, absent)
+        return None if self._get(key, default, None) is None else self.size(key, default)
 
-    def number(self, key: str, absent: float | None = None) -> float:
-        """A finite number; `absent` where there is none."""
-        value = self._get(key, absent, absent)
+    def number(self, key: str, default: float | None = None) -> float:
+        """A finite number; `default` where there is none."""
+        value = self._get(key, default, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise SourceError(f"{self._path}: {key} must be a number, not {value!r}")
         return float(value)
 
-    def optional_number(self, key: str, absent: float | None = None) -> float | None:
+    def optional_number(self, key: str, default: float | None = None) -> float | None:
         """As `number`; null is None."""
-        return None if self._get(key, absent, None) is None else self.number(key, absent)
+        return None if self._get(key, default, None) is None else self.number(key, default)
 
-    def flag(self, key: str, absent: bool) -> bool:
-        value = self._get(key, absent, absent)
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._get(key, default, default)
         if not isinstance(value, bool):
             raise SourceError(f"{self._path}: {key} must be true or false, not {value!r}")
         return value
@@ -91,8 +91,10 @@ class ConfigReader:
             raise SourceError(f"{self._path}: {key} must be a list of integers, not {value!r}")
         return tuple(value)
 
-    def activation(self, key: str, absent: str | None = None) -> Literal["gelu", "gelu_tanh", "relu", "silu"]:
-        value = self._get(key, absent, absent)
+    def activation(
+        self, key: str, default: str | None = None
+    ) -> Literal["gelu", "gelu_tanh", "relu", "silu"]:
+        value = self._get(key, default, default)
         if value not in ACTIVATIONS:
             raise UnsupportedError(
                 f"{key} = {value!r} is not implemented; supported: {', '.join(ACTIVATIONS)}"
@@ -138,7 +140,7 @@ class ConfigReader:
                 f"if it does not change the model's results, export with --ignore {unknown[0]}"
             )
 
-    def _get(self, key: str, absent: Any, null: Any) -> Any:
+    def _get(self, key: str, default: Any, null: Any) -> Any:
         self._known.add(key)
-        value = self.raw.get(key, absent)
+        value = self.raw.get(key, default)
         return null if value is None else value

@@ -39,11 +39,11 @@ def describe_checkpoint(
     """Describes the model in `checkpoint`, with the sources of its weights."""
     family = FAMILIES[checkpoint.model_type(FAMILIES)]
     _refuse_quantized(checkpoint)
-    settings = ConfigReader(checkpoint.config, checkpoint.directory / CONFIG, ignored)
-    model: Transformer = family.describe(settings, _context(family, settings, context))
+    config = ConfigReader(checkpoint.config, checkpoint.directory / CONFIG, ignored)
+    model: Transformer = family.describe(config, _context(family, config, context))
     _check_heads(model)
-    sources: WeightSources = family.sources(model, settings)
-    settings.finish()
+    sources: WeightSources = family.sources(model, config)
+    config.finish()
     needs = {name: shape for source in sources.values() for name, shape in source.needs.items()}
     not_weights = (*family.NOT_WEIGHTS, *(("lm_head.weight",) if model.tied else ()))
     return DescribedModel(model, sources, checkpoint.tensors(needs, family.PREFIX, not_weights).read)
@@ -64,9 +64,9 @@ def _check_heads(model: Transformer) -> None:
             raise SourceError(f"{heads} query heads cannot share {kv_heads} key heads evenly")
 
 
-def _context(family: ModuleType, settings: ConfigReader, asked: int | None) -> int:
+def _context(family: ModuleType, config: ConfigReader, asked: int | None) -> int:
     """As asked for; UnsupportedError where that is more than the checkpoint was made for."""
-    most: int = family.context(settings)
+    most: int = family.context(config)
     if asked is not None and not 1 <= asked <= most:
         raise UnsupportedError(f"context {asked} is not between 1 and the {most} tokens of the checkpoint")
     return asked or most

@@ -23,9 +23,9 @@ QWEN = _WORDS.format(digits=r"\p{N}") + _SPACES
 """How words are found; GPT-2's way has no name here, since it is the library's own."""
 
 
-def read(preset: Checkpoint, settings: ConfigReader, pattern: str | None) -> Tokenizer:
+def read(preset: Checkpoint, config: ConfigReader, pattern: str | None) -> Tokenizer:
     """`pattern` finds words; None: GPT-2's does. The settings are the tokenizer's."""
-    prefixed = settings.flag("add_prefix_space", False)
+    prefixed = config.flag("add_prefix_space", False)
     vocabulary = preset.json(VOCABULARY)
     try:
         tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=_merges(preset)))

@@ -36,61 +36,59 @@ OPTIONAL = {
 EPSILON = 1e-6
 
 
-def context(settings: ConfigReader) -> None:  # noqa: ARG001
+def context(config: ConfigReader) -> None:  # noqa: ARG001
     return None
 
 
-def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
-    rope = tensors.rope(10_000, 1.0, settings.size("head_dim"), context)
-    window = settings.size("sliding_window_size", 4096)
-    windows = (window, None) if settings.flag("use_sliding_window_attention", False) else (None, None)
+def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    rope = tensors.rope(10_000, 1.0, config.size("head_dim"), context)
+    window = config.size("sliding_window_size", 4096)
+    windows = (window, None) if config.flag("use_sliding_window_attention", False) else (None, None)
     # The setting is twice the width.
-    inner = settings.size("intermediate_dim") // 2
-    each = [layer(settings, attention(settings, rope, w, None), inner) for w in windows]
-    return transformer(settings, context, tuple(each[i % 2] for i in range(settings.size("num_layers"))))
+    inner = config.size("intermediate_dim") // 2
+    each = [layer(config, attention(config, rope, w, None), inner) for w in windows]
+    return transformer(config, context, tuple(each[i % 2] for i in range(config.size("num_layers"))))
 
 
-def attention(
-    settings: ConfigReader, rope: Rope, window: int | None, query_key_norm: Norm | None
-) -> Attention:
+def attention(config: ConfigReader, rope: Rope, window: int | None, query_key_norm: Norm | None) -> Attention:
     # Its layers do not look at it: they scale by the head's width.
-    settings.only("query_head_dim_normalize", True)
-    head_dim = settings.size("head_dim")
+    config.only("query_head_dim_normalize", True)
+    head_dim = config.size("head_dim")
     return Attention(
-        settings.size("num_query_heads"),
-        settings.size("num_key_value_heads"),
+        config.size("num_query_heads"),
+        config.size("num_key_value_heads"),
         head_dim,
         scale=head_dim**-0.5,
         rope=rope,
         window=window,
-        soft_cap=settings.optional_number("attention_logit_soft_cap"),
+        soft_cap=config.optional_number("attention_logit_soft_cap"),
         query_key_norm=query_key_norm,
     )
 
 
-def layer(settings: ConfigReader, attention: Attention, inner: int) -> Layer:
-    absent = [name for name, key in OPTIONAL.items() if not settings.flag(key, False)]
+def layer(config: ConfigReader, attention: Attention, inner: int) -> Layer:
+    absent = [name for name, key in OPTIONAL.items() if not config.flag(key, False)]
     norms = tuple(name for name in NORMS if name not in absent)
     return Layer(attention, FeedForward(inner, "gelu_tanh", gated=True), norms)
 
 
-def transformer(settings: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
+def transformer(config: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
     # The last norm alone would have another.
-    settings.only("layer_norm_epsilon", EPSILON)
-    width = settings.size("hidden_dim")
+    config.only("layer_norm_epsilon", EPSILON)
+    width = config.size("hidden_dim")
     return Transformer(
-        vocabulary_size=settings.size("vocabulary_size"),
+        vocabulary_size=config.size("vocabulary_size"),
         context_length=context,
         width=width,
         norm=Norm("rms", EPSILON),
         layers=layers,
         tied=True,
         embedding_scale=width**0.5,
-        logit_soft_cap=settings.optional_number("final_logit_soft_cap"),
+        logit_soft_cap=config.optional_number("final_logit_soft_cap"),
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:  # noqa: ARG001
     return decoder(model, "gemma_decoder_block")
 
 

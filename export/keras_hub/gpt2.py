@@ -8,30 +8,30 @@ from export.transformer_model.weight_source import WeightSources, tensor
 NORMS = {"attention_norm": "self_attention_layer_norm", "feed_forward_norm": "feedforward_layer_norm"}
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_sequence_length", 1024)
+def context(config: ConfigReader) -> int:
+    return config.size("max_sequence_length", 1024)
 
 
-def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
-    heads, head_dim = settings.size("num_heads"), settings.divided("hidden_dim", "num_heads")
+def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    heads, head_dim = config.size("num_heads"), config.divided("hidden_dim", "num_heads")
     layer = Layer(
         Attention(heads, heads, head_dim, scale=head_dim**-0.5),
-        FeedForward(settings.size("intermediate_dim"), "gelu_tanh", gated=False),
+        FeedForward(config.size("intermediate_dim"), "gelu_tanh", gated=False),
     )
     return Transformer(
-        vocabulary_size=settings.size("vocabulary_size"),
+        vocabulary_size=config.size("vocabulary_size"),
         context_length=context,
-        width=settings.size("hidden_dim"),
+        width=config.size("hidden_dim"),
         norm=Norm("layer", 1e-5),
-        layers=(layer,) * settings.size("num_layers"),
+        layers=(layer,) * config.size("num_layers"),
         tied=True,
         learned_positions=True,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
     width = model.width
-    positions = tensor("layers/position_embedding/vars/0", context(settings), width)
+    positions = tensor("layers/position_embedding/vars/0", context(config), width)
     found = tensors.ends(model) | {
         "positions": positions.rows(0, model.context_length),
         "final_norm.scale": tensors.scale("layers/layer_normalization", width),

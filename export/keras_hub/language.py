@@ -69,7 +69,7 @@ def read(
         kind, data = KINDS[backbone.replace("Backbone", "Tokenizer")], _bytes(given)
     elif path.exists():
         kind = KINDS[serialized.class_name(preset, CONFIG, KINDS, HINT)]
-        data = _built(preset, kind, serialized.settings(preset, CONFIG, ignored)).to_str().encode()
+        data = _built(preset, kind, serialized.read_config(preset, CONFIG, ignored)).to_str().encode()
     else:
         raise SourceError(f"{path} is missing{HINT}")
     parsed = tokenizers.parse(data, path)
@@ -78,29 +78,29 @@ def read(
     return Language(tokenizers.prepare(parsed, data), special, GenerationDefaults(), None)
 
 
-def _built(preset: Checkpoint, kind: TokenizerKind, settings: ConfigReader) -> Tokenizer:
-    settings.only("config_file", CONFIG)
-    settings.only("sequence_length", None)
+def _built(preset: Checkpoint, kind: TokenizerKind, config: ConfigReader) -> Tokenizer:
+    config.only("config_file", CONFIG)
+    config.only("sequence_length", None)
     if kind.pieces:
         # Never in the file: the model has a file of its own. For pictures' tokens, which no text has.
-        settings.unused("proto", "has_vision_tokens")
-        settings.only("add_bos", False)
-        settings.only("add_eos", False)
+        config.unused("proto", "has_vision_tokens")
+        config.only("add_bos", False)
+        config.only("add_eos", False)
         tokenizer = sentence_piece.read(preset)
     else:
-        tokenizer = byte_pair.read(preset, settings, kind.pattern)
-        tokenizer.add_special_tokens(_unsplittable(kind, settings, tokenizer))
-    settings.finish()
+        tokenizer = byte_pair.read(preset, config, kind.pattern)
+        tokenizer.add_special_tokens(_unsplittable(kind, config, tokenizer))
+    config.finish()
     if kind.start is not None:
         start = (kind.start, _id_of(kind.start, tokenizer, preset.directory / CONFIG))
         tokenizer.post_processor = processors.TemplateProcessing(f"{kind.start} $A", special_tokens=[start])
     return tokenizer
 
 
-def _unsplittable(kind: TokenizerKind, settings: ConfigReader, tokenizer: Tokenizer) -> list[str]:
+def _unsplittable(kind: TokenizerKind, config: ConfigReader, tokenizer: Tokenizer) -> list[str]:
     """What KerasHub keeps whole; SourceError for what the vocabulary lacks."""
-    settings.unused("unsplittable_tokens")
-    listed = settings.raw.get("unsplittable_tokens") or ()
+    config.unused("unsplittable_tokens")
+    listed = config.raw.get("unsplittable_tokens") or ()
     tokens = dict.fromkeys(
         token for token in (kind.start, *kind.ends, kind.pad, *listed) if token is not None
     )

@@ -22,29 +22,29 @@ FREQUENCIES = {
 }
 
 
-def context(settings: ConfigReader) -> None:  # noqa: ARG001
+def context(config: ConfigReader) -> None:  # noqa: ARG001
     return None
 
 
-def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:
-    heads, head_dim = settings.size("num_query_heads"), settings.divided("hidden_dim", "num_query_heads")
+def describe(config: ConfigReader, context: int, head: bool) -> Transformer:
+    heads, head_dim = config.size("num_query_heads"), config.divided("hidden_dim", "num_query_heads")
     # Its layers do not look at it.
-    settings.only("rope_position_scaling_factor", 1.0)
+    config.only("rope_position_scaling_factor", 1.0)
     attention = Attention(
         heads,
-        settings.size("num_key_value_heads"),
+        config.size("num_key_value_heads"),
         head_dim,
         scale=head_dim**-0.5,
-        rope=_rope(settings, head_dim, context),
+        rope=_rope(config, head_dim, context),
     )
     # KerasHub does not save the setting.
-    return transformer(settings, context, attention, tied=settings.flag("tie_word_embeddings", not head))
+    return transformer(config, context, attention, tied=config.flag("tie_word_embeddings", not head))
 
 
-def _rope(settings: ConfigReader, head_dim: int, context: int) -> Rope:
+def _rope(config: ConfigReader, head_dim: int, context: int) -> Rope:
     """Slowed as for Llama 3.1 where the settings say how; they come together."""
-    given = {name: settings.optional_number(own) for name, own in FREQUENCIES.items()}
-    theta = settings.number("rope_max_wavelength", 10_000)
+    given = {name: config.optional_number(own) for name, own in FREQUENCIES.items()}
+    theta = config.number("rope_max_wavelength", 10_000)
     if all(value is None for value in given.values()):
         return tensors.rope(theta, 1.0, head_dim, context)
     if missing := [FREQUENCIES[name] for name, value in given.items() if value is None]:
@@ -53,20 +53,20 @@ def _rope(settings: ConfigReader, head_dim: int, context: int) -> Rope:
     return rope.read({"rope_theta": theta, "rope_scaling": scaling}, head_dim, context)
 
 
-def transformer(settings: ConfigReader, context: int, attention: Attention, tied: bool) -> Transformer:
+def transformer(config: ConfigReader, context: int, attention: Attention, tied: bool) -> Transformer:
     """With one attention for all layers."""
-    feed_forward = FeedForward(settings.size("intermediate_dim"), "silu", gated=True)
+    feed_forward = FeedForward(config.size("intermediate_dim"), "silu", gated=True)
     return Transformer(
-        vocabulary_size=settings.size("vocabulary_size"),
+        vocabulary_size=config.size("vocabulary_size"),
         context_length=context,
-        width=settings.size("hidden_dim"),
-        norm=Norm("rms", settings.number("layer_norm_epsilon", 1e-6)),
-        layers=(Layer(attention, feed_forward),) * settings.size("num_layers"),
+        width=config.size("hidden_dim"),
+        norm=Norm("rms", config.number("layer_norm_epsilon", 1e-6)),
+        layers=(Layer(attention, feed_forward),) * config.size("num_layers"),
         tied=tied,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:  # noqa: ARG001
     return decoder(model, "llama_transformer_decoder", "llama_layer_norm")
 
 

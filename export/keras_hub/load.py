@@ -46,19 +46,19 @@ def describe_preset(
 ) -> DescribedModel:
     """Describes the model in `preset`, with the sources of its weights."""
     backbone = BACKBONES[serialized.class_name(preset, CONFIG, BACKBONES)]
-    settings = serialized.settings(preset, CONFIG, ignored)
+    config = serialized.read_config(preset, CONFIG, ignored)
     files = WeightFiles(preset)
-    context = _context(preset, backbone, settings, context)
-    model: Transformer = backbone.describe(settings, context, HEAD in files)
-    sources: WeightSources = backbone.sources(model, settings)
-    settings.finish()
+    context = _context(preset, backbone, config, context)
+    model: Transformer = backbone.describe(config, context, HEAD in files)
+    sources: WeightSources = backbone.sources(model, config)
+    config.finish()
     files.require({path: shape for source in sources.values() for path, shape in source.needs.items()})
     return DescribedModel(model, sources, files.read)
 
 
-def _context(preset: Checkpoint, backbone: ModuleType, settings: ConfigReader, asked: int | None) -> int:
+def _context(preset: Checkpoint, backbone: ModuleType, config: ConfigReader, asked: int | None) -> int:
     """As asked for; else what the backbone is made for, or, where that has no end, what its makers pack."""
-    most: int | None = backbone.context(settings)
+    most: int | None = backbone.context(config)
     if asked is not None and (asked < 1 or (most is not None and asked > most)):
         limit = "at least 1" if most is None else f"between 1 and the {most} tokens of the preset"
         raise UnsupportedError(f"context {asked} is not {limit}")
@@ -69,7 +69,9 @@ def _packed(preset: Checkpoint) -> int:
     """Tokens of the texts that KerasHub packs, and generates, unless it is told otherwise."""
     path = preset.directory / PREPROCESSOR
     length = (
-        serialized.settings(preset, PREPROCESSOR).size("sequence_length", PACKED) if path.exists() else PACKED
+        serialized.read_config(preset, PREPROCESSOR).size("sequence_length", PACKED)
+        if path.exists()
+        else PACKED
     )
     logger.info("context: %d tokens, the preset's sequence_length; --context allows for more", length)
     return length

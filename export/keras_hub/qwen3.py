@@ -11,25 +11,25 @@ HEAD_EPSILON = 1e-5
 context = llama.context
 
 
-def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
-    heads = settings.size("num_query_heads")
-    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_dim", "num_query_heads")
+def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    heads = config.size("num_query_heads")
+    head_dim = config.optional_size("head_dim") or config.divided("hidden_dim", "num_query_heads")
     theta, factor = (
-        settings.number("rope_max_wavelength", 10_000),
-        settings.number("rope_scaling_factor", 1.0),
+        config.number("rope_max_wavelength", 10_000),
+        config.number("rope_scaling_factor", 1.0),
     )
     attention = Attention(
         heads,
-        settings.size("num_key_value_heads"),
+        config.size("num_key_value_heads"),
         head_dim,
         scale=head_dim**-0.5,
         rope=tensors.rope(theta, factor, head_dim, context),
-        window=settings.optional_size("sliding_window_size", 32768),
+        window=config.optional_size("sliding_window_size", 32768),
         query_key_norm=Norm("rms", HEAD_EPSILON),
     )
-    tied = settings.flag("tie_word_embeddings", True)
-    return llama.transformer(settings, context, attention, tied)
+    tied = config.flag("tie_word_embeddings", True)
+    return llama.transformer(config, context, attention, tied)
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:  # noqa: ARG001
     return llama.decoder(model, "qwen3_transformer_decoder", "qwen3_layer_norm")

@@ -1,4 +1,4 @@
-"""What Keras wrote of an object into a JSON file: the name of its class, and its settings."""
+"""What Keras wrote of an object into a JSON file: the name of its class, and its config."""
 
 from collections.abc import Collection
 
@@ -18,7 +18,7 @@ def class_name(preset: Checkpoint, file: str, supported: Collection[str], hint: 
     return str(name)
 
 
-def settings(preset: Checkpoint, file: str, ignored: Collection[str] = ()) -> ConfigReader:
+def read_config(preset: Checkpoint, file: str, ignored: Collection[str] = ()) -> ConfigReader:
     """Those that say nothing of results are taken for known."""
     config = preset.json(file).get("config")
     if not isinstance(config, dict):

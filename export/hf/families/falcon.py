@@ -23,55 +23,55 @@ PREFIX = "transformer."
 NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("apply_residual_connection_post_layernorm", False)
-    settings.unused("ff_factor")
-    width = settings.size("hidden_size")
-    settings.only("n_embed", width)
-    inner = settings.size("ffn_hidden_size", 4 * width)
-    norms, parallel = _order(settings)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.only("apply_residual_connection_post_layernorm", False)
+    config.unused("ff_factor")
+    width = config.size("hidden_size")
+    config.only("n_embed", width)
+    inner = config.size("ffn_hidden_size", 4 * width)
+    norms, parallel = _order(config)
     layer = Layer(
-        _attention(settings, context),
-        FeedForward(inner, settings.activation("activation", "gelu"), gated=False),
+        _attention(config, context),
+        FeedForward(inner, config.activation("activation", "gelu"), gated=False),
         norms,
         parallel,
     )
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
         width=width,
-        norm=Norm("layer", settings.number("layer_norm_epsilon", 1e-5)),
-        layers=(layer,) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", True),
+        norm=Norm("layer", config.number("layer_norm_epsilon", 1e-5)),
+        layers=(layer,) * config.size("num_hidden_layers"),
+        tied=config.flag("tie_word_embeddings", True),
     )
 
 
-def _order(settings: ConfigReader) -> tuple[tuple[str, ...], bool]:
+def _order(config: ConfigReader) -> tuple[tuple[str, ...], bool]:
     """A layer's norms, and whether it is parallel."""
-    if not settings.flag("new_decoder_architecture", False):
-        settings.only("num_ln_in_parallel_attn", 1)
-        parallel = settings.flag("parallel_attn", True)
+    if not config.flag("new_decoder_architecture", False):
+        config.only("num_ln_in_parallel_attn", 1)
+        parallel = config.flag("parallel_attn", True)
         return (SHARED if parallel else BEFORE), parallel
-    settings.only("parallel_attn", True)
-    if settings.size("num_ln_in_parallel_attn", 2) == 1:
+    config.only("parallel_attn", True)
+    if config.size("num_ln_in_parallel_attn", 2) == 1:
         return SHARED, True
-    settings.only("num_ln_in_parallel_attn", 2)
+    config.only("num_ln_in_parallel_attn", 2)
     return BEFORE, True
 
 
-def _attention(settings: ConfigReader, context: int) -> Attention:
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.divided("hidden_size", "num_attention_heads")
-    settings.only("head_dim", head_dim)
-    scale, alibi = head_dim**-0.5, settings.flag("alibi", False)
-    rope = settings.rope(head_dim, context)
+def _attention(config: ConfigReader, context: int) -> Attention:
+    heads = config.size("num_attention_heads")
+    head_dim = config.divided("hidden_size", "num_attention_heads")
+    config.only("head_dim", head_dim)
+    scale, alibi = head_dim**-0.5, config.flag("alibi", False)
+    rope = config.rope(head_dim, context)
     return Attention(
         heads,
-        _kv_heads(settings, heads),
+        _kv_heads(config, heads),
         head_dim,
         scale,
         rope=None if alibi else rope,
@@ -79,14 +79,14 @@ def _attention(settings: ConfigReader, context: int) -> Attention:
     )
 
 
-def _kv_heads(settings: ConfigReader, heads: int) -> int:
-    grouped, single = settings.flag("new_decoder_architecture", False), settings.flag("multi_query", True)
+def _kv_heads(config: ConfigReader, heads: int) -> int:
+    grouped, single = config.flag("new_decoder_architecture", False), config.flag("multi_query", True)
     if grouped:
-        return settings.size("num_kv_heads", heads)
+        return config.size("num_kv_heads", heads)
     if single:
-        settings.unused("num_kv_heads")
+        config.unused("num_kv_heads")
         return 1
-    settings.only("num_kv_heads", heads)
+    config.only("num_kv_heads", heads)
     return heads
 
 
@@ -102,8 +102,8 @@ def _series(heads: int) -> float:
     return float(np.float32(2 ** (-8 / heads)))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    bias = settings.flag("bias", False)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    bias = config.flag("bias", False)
     found = {"embedding": tensor("word_embeddings.weight", model.vocabulary_size, model.width)}
     found |= layer_norm("final_norm", "ln_f", model.width)
     if not model.tied:

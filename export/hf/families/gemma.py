@@ -18,36 +18,36 @@ PREFIX = llama.PREFIX
 NOT_WEIGHTS = llama.NOT_WEIGHTS
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 8192)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 8192)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("use_bidirectional_attention", False)
-    settings.unused("hidden_activation")
-    layer = Layer(llama.attention(settings, context, kv_heads=16, head_dim=256), _feed_forward(settings))
-    return transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.only("use_bidirectional_attention", False)
+    config.unused("hidden_activation")
+    layer = Layer(llama.attention(config, context, kv_heads=16, head_dim=256), _feed_forward(config))
+    return transformer(config, context, (layer,) * config.size("num_hidden_layers"))
 
 
-def _feed_forward(settings: ConfigReader) -> FeedForward:
+def _feed_forward(config: ConfigReader) -> FeedForward:
     # The first published files say "gelu" and mean its approximation.
-    given = settings.activation("hidden_act", "gelu_pytorch_tanh")
+    given = config.activation("hidden_act", "gelu_pytorch_tanh")
     activation = "gelu_tanh" if given == "gelu" else given
-    return FeedForward(settings.size("intermediate_size"), activation, gated=True)
+    return FeedForward(config.size("intermediate_size"), activation, gated=True)
 
 
-def transformer(settings: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
-    model = llama.transformer(settings, context, layers, tied=True)
+def transformer(config: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
+    model = llama.transformer(config, context, layers, tied=True)
     return replace(model, embedding_scale=model.width**0.5)
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return all_sources(model, settings, llama.NORMS)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    return all_sources(model, config, llama.NORMS)
 
 
-def all_sources(model: Transformer, settings: ConfigReader, norms: Mapping[str, str]) -> WeightSources:
+def all_sources(model: Transformer, config: ConfigReader, norms: Mapping[str, str]) -> WeightSources:
     """Every weight; `norms` has their own names."""
-    biases = llama.ATTENTION if settings.flag("attention_bias", False) else ()
+    biases = llama.ATTENTION if config.flag("attention_bias", False) else ()
     found = llama.all_sources(model, biases, norms)
     scales = {name: source.then(_one_more) for name, source in found.items() if name.endswith(".scale")}
     return found | scales

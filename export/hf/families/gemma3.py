@@ -12,19 +12,18 @@ NOT_WEIGHTS = gemma2.NOT_WEIGHTS
 sources = gemma2.sources
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 131_072)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 131_072)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
+def describe(config: ConfigReader, context: int) -> Transformer:
     # The library reads it and does not apply it.
-    settings.only("attn_logit_softcapping", None)
+    config.only("attn_logit_softcapping", None)
     # Stands beside the layer types that came of it.
-    settings.unused("_sliding_window_pattern")
+    config.unused("_sliding_window_pattern")
     full, sliding = (
-        qwen3.normed(settings, gemma2.attention(settings, context, layer_type))
-        for layer_type in (FULL, SLIDING)
+        qwen3.normed(config, gemma2.attention(config, context, layer_type)) for layer_type in (FULL, SLIDING)
     )
-    attentions = {FULL: full, SLIDING: replace(sliding, window=gemma2.window(settings))}
-    full_every = settings.size("sliding_window_pattern", 6)
-    return gemma2.transformer(settings, context, attentions, full_every, logit_soft_cap=None)
+    attentions = {FULL: full, SLIDING: replace(sliding, window=gemma2.window(config))}
+    full_every = config.size("sliding_window_pattern", 6)
+    return gemma2.transformer(config, context, attentions, full_every, logit_soft_cap=None)

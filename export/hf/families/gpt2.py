@@ -10,36 +10,36 @@ PREFIX = "transformer."
 NOT_WEIGHTS = (".attn.bias", ".attn.masked_bias")
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("n_positions", 1024)
+def context(config: ConfigReader) -> int:
+    return config.size("n_positions", 1024)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    width, heads = settings.size("n_embd"), settings.size("n_head")
-    settings.only("add_cross_attention", False)
-    settings.unused("n_ctx", "reorder_and_upcast_attn")
-    head_dim = settings.divided("n_embd", "n_head")
-    inner = settings.size("n_inner", 4 * width)
-    feed_forward = FeedForward(inner, settings.activation("activation_function", "gelu_new"), gated=False)
-    scale = head_dim**-0.5 if settings.flag("scale_attn_weights", True) else 1.0
-    by_layer = settings.flag("scale_attn_by_inverse_layer_idx", False)
-    scales = [scale / (i + 1 if by_layer else 1) for i in range(settings.size("n_layer"))]
+def describe(config: ConfigReader, context: int) -> Transformer:
+    width, heads = config.size("n_embd"), config.size("n_head")
+    config.only("add_cross_attention", False)
+    config.unused("n_ctx", "reorder_and_upcast_attn")
+    head_dim = config.divided("n_embd", "n_head")
+    inner = config.size("n_inner", 4 * width)
+    feed_forward = FeedForward(inner, config.activation("activation_function", "gelu_new"), gated=False)
+    scale = head_dim**-0.5 if config.flag("scale_attn_weights", True) else 1.0
+    by_layer = config.flag("scale_attn_by_inverse_layer_idx", False)
+    scales = [scale / (i + 1 if by_layer else 1) for i in range(config.size("n_layer"))]
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
         width=width,
-        norm=Norm("layer", settings.number("layer_norm_epsilon", 1e-5)),
+        norm=Norm("layer", config.number("layer_norm_epsilon", 1e-5)),
         layers=tuple(Layer(Attention(heads, heads, head_dim, each), feed_forward) for each in scales),
-        tied=settings.flag("tie_word_embeddings", True),
+        tied=config.flag("tie_word_embeddings", True),
         learned_positions=True,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
     width = model.width
     found = {
         "embedding": tensor("wte.weight", model.vocabulary_size, width),
-        "positions": tensor("wpe.weight", context(settings), width).rows(0, model.context_length),
+        "positions": tensor("wpe.weight", context(config), width).rows(0, model.context_length),
         "final_norm.scale": tensor("ln_f.weight", width),
         "final_norm.offset": tensor("ln_f.bias", width),
     }

@@ -16,33 +16,33 @@ NOT_WEIGHTS = (
 )
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.divided("hidden_size", "num_attention_heads")
-    settings.only("head_dim", head_dim)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    heads = config.size("num_attention_heads")
+    head_dim = config.divided("hidden_size", "num_attention_heads")
+    config.only("head_dim", head_dim)
     layer = Layer(
-        Attention(heads, heads, head_dim, scale=head_dim**-0.5, rope=settings.rope(head_dim, context)),
+        Attention(heads, heads, head_dim, scale=head_dim**-0.5, rope=config.rope(head_dim, context)),
         FeedForward(
-            settings.size("intermediate_size", 24576), settings.activation("hidden_act", "gelu"), gated=False
+            config.size("intermediate_size", 24576), config.activation("hidden_act", "gelu"), gated=False
         ),
-        parallel=settings.flag("use_parallel_residual", True),
+        parallel=config.flag("use_parallel_residual", True),
     )
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
-        width=settings.size("hidden_size"),
-        norm=Norm("layer", settings.number("layer_norm_eps", 1e-5)),
-        layers=(layer,) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", False),
+        width=config.size("hidden_size"),
+        norm=Norm("layer", config.number("layer_norm_eps", 1e-5)),
+        layers=(layer,) * config.size("num_hidden_layers"),
+        tied=config.flag("tie_word_embeddings", False),
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    bias = settings.flag("attention_bias", True)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    bias = config.flag("attention_bias", True)
     found = {"embedding": tensor("embed_in.weight", model.vocabulary_size, model.width)}
     found |= layer_norm("final_norm", "final_layer_norm", model.width)
     if not model.tied:

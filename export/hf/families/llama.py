@@ -1,6 +1,6 @@
 """Llama 2 and 3: RMS norms, rotary positions, gated feed-forward; grouped heads.
 
-Mistral, Qwen, Granite and others are this with other settings: they use what is below `sources`.
+Mistral, Qwen, Granite and others are this with other config: they use what is below `sources`.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,49 +27,47 @@ ATTENTION = ("qkv", "attention_output")
 FEED_FORWARD = ("inner", "outer")
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("rope_interleaved", False)
-    settings.unused("is_llama_config")
-    layer = Layer(attention(settings, context), feed_forward(settings))
-    return transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.only("rope_interleaved", False)
+    config.unused("is_llama_config")
+    layer = Layer(attention(config, context), feed_forward(config))
+    return transformer(config, context, (layer,) * config.size("num_hidden_layers"))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return all_sources(model, biases(settings))
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    return all_sources(model, biases(config))
 
 
 def attention(
-    settings: ConfigReader,
+    config: ConfigReader,
     context: int,
     kv_heads: int | None = None,
     head_dim: int | None = None,
     layer_type: str | None = None,
 ) -> Attention:
     """`kv_heads` and `head_dim` are those of configurations without the keys; `layer_type` chooses a rope."""
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.optional_size("head_dim", head_dim)
-    head_dim = head_dim or settings.divided("hidden_size", "num_attention_heads")
+    heads = config.size("num_attention_heads")
+    head_dim = config.optional_size("head_dim", head_dim)
+    head_dim = head_dim or config.divided("hidden_size", "num_attention_heads")
     return Attention(
         heads,
-        settings.size("num_key_value_heads", kv_heads or heads, null=heads),
+        config.size("num_key_value_heads", kv_heads or heads, null=heads),
         head_dim,
         scale=head_dim**-0.5,
-        rope=settings.rope(head_dim, context, layer_type),
+        rope=config.rope(head_dim, context, layer_type),
     )
 
 
-def feed_forward(settings: ConfigReader) -> FeedForward:
-    return FeedForward(
-        settings.size("intermediate_size"), settings.activation("hidden_act", "silu"), gated=True
-    )
+def feed_forward(config: ConfigReader) -> FeedForward:
+    return FeedForward(config.size("intermediate_size"), config.activation("hidden_act", "silu"), gated=True)
 
 
 def transformer(
-    settings: ConfigReader,
+    config: ConfigReader,
     context: int,
     layers: tuple[Layer, ...],
     epsilon: float = 1e-6,
@@ -77,23 +75,23 @@ def transformer(
 ) -> Transformer:
     """`epsilon` and `tied` are those of configurations without the keys."""
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
-        width=settings.size("hidden_size"),
-        norm=norm(settings, epsilon),
+        width=config.size("hidden_size"),
+        norm=norm(config, epsilon),
         layers=layers,
-        tied=settings.flag("tie_word_embeddings", tied),
+        tied=config.flag("tie_word_embeddings", tied),
     )
 
 
-def norm(settings: ConfigReader, epsilon: float = 1e-6) -> Norm:
-    return Norm("rms", settings.number("rms_norm_eps", epsilon))
+def norm(config: ConfigReader, epsilon: float = 1e-6) -> Norm:
+    return Norm("rms", config.number("rms_norm_eps", epsilon))
 
 
-def biases(settings: ConfigReader) -> tuple[str, ...]:
+def biases(config: ConfigReader) -> tuple[str, ...]:
     """The products that have some."""
     groups = {"attention_bias": ATTENTION, "mlp_bias": FEED_FORWARD}
-    return tuple(name for key, names in groups.items() if settings.flag(key, False) for name in names)
+    return tuple(name for key, names in groups.items() if config.flag(key, False) for name in names)
 
 
 def all_sources(

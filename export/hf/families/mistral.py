@@ -12,17 +12,17 @@ PREFIX = llama.PREFIX
 NOT_WEIGHTS = llama.NOT_WEIGHTS
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 131072)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 131072)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("attention_bias", False)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.only("attention_bias", False)
     # Without the key there is a window; null is none.
-    window = settings.optional_size("sliding_window", 4096)
-    attention = replace(llama.attention(settings, context, kv_heads=8), window=window)
-    layer = Layer(attention, llama.feed_forward(settings))
-    return llama.transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+    window = config.optional_size("sliding_window", 4096)
+    attention = replace(llama.attention(config, context, kv_heads=8), window=window)
+    layer = Layer(attention, llama.feed_forward(config))
+    return llama.transformer(config, context, (layer,) * config.size("num_hidden_layers"))
 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:

@@ -16,14 +16,14 @@ context = mistral.context
 GATE_UP_DOWN = ("w1", "w3", "w2")
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("attention_bias", False)
-    window = settings.optional_size("sliding_window")
-    attention = replace(llama.attention(settings, context, kv_heads=8), window=window)
-    width = settings.size("intermediate_size")
-    layer = Layer(attention, experts(settings, 8, 2, width, renormalized=True))
-    layers = (layer,) * settings.size("num_hidden_layers")
-    return llama.transformer(settings, context, layers, epsilon=1e-5)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.only("attention_bias", False)
+    window = config.optional_size("sliding_window")
+    attention = replace(llama.attention(config, context, kv_heads=8), window=window)
+    width = config.size("intermediate_size")
+    layer = Layer(attention, experts(config, 8, 2, width, renormalized=True))
+    layers = (layer,) * config.size("num_hidden_layers")
+    return llama.transformer(config, context, layers, epsilon=1e-5)
 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
@@ -33,15 +33,15 @@ def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     return found
 
 
-def experts(settings: ConfigReader, count: int, chosen: int, width: int, renormalized: bool) -> Experts:
+def experts(config: ConfigReader, count: int, chosen: int, width: int, renormalized: bool) -> Experts:
     """`count` and `chosen` are those of configurations without the keys."""
     # The library takes either name, and writes the second.
     older, newer = "num_experts", "num_local_experts"
-    count = settings.size(newer, settings.size(older, count))
-    chosen = settings.size("num_experts_per_tok", chosen)
+    count = config.size(newer, config.size(older, count))
+    chosen = config.size("num_experts_per_tok", chosen)
     if chosen > count:
         raise SourceError(f"num_experts_per_tok = {chosen} is more than the {count} experts")
-    return Experts(count, chosen, width, settings.activation("hidden_act", "silu"), renormalized)
+    return Experts(count, chosen, width, config.activation("hidden_act", "silu"), renormalized)
 
 
 def expert_sources(index: int, model: Transformer, name: str, parts: tuple[str, str, str]) -> WeightSources:

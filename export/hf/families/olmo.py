@@ -14,10 +14,10 @@ NOT_WEIGHTS = ()
 context = llama.context
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("clip_qkv", None)
-    return replace(llama.describe(settings, context), norm=Norm("layer", 1e-5))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.only("clip_qkv", None)
+    return replace(llama.describe(config, context), norm=Norm("layer", 1e-5))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return {name: source for name, source in llama.sources(model, settings).items() if "norm" not in name}
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    return {name: source for name, source in llama.sources(model, config).items() if "norm" not in name}

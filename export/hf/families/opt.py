@@ -21,57 +21,57 @@ UNUSED_POSITIONS = 2
 """Rows of the table before the first position's."""
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.unused("activation_dropout", "dropout", "init_std", "layerdrop")
-    width = settings.size("hidden_size")
-    embedding_width = settings.size("word_embed_proj_dim", width)
-    before = settings.flag("do_layer_norm_before", True)
-    last = not settings.flag("_remove_final_layer_norm", False)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.unused("activation_dropout", "dropout", "init_std", "layerdrop")
+    width = config.size("hidden_size")
+    embedding_width = config.size("word_embed_proj_dim", width)
+    before = config.flag("do_layer_norm_before", True)
+    last = not config.flag("_remove_final_layer_norm", False)
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
         width=width,
         norm=Norm("layer", 1e-5),
-        layers=(_layer(settings, before),) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", True),
+        layers=(_layer(config, before),) * config.size("num_hidden_layers"),
+        tied=config.flag("tie_word_embeddings", True),
         learned_positions=True,
         embedding_width=None if embedding_width == width else embedding_width,
         final_norm=before and last,
     )
 
 
-def _layer(settings: ConfigReader, before: bool) -> Layer:
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.divided("hidden_size", "num_attention_heads")
+def _layer(config: ConfigReader, before: bool) -> Layer:
+    heads = config.size("num_attention_heads")
+    head_dim = config.divided("hidden_size", "num_attention_heads")
     return Layer(
         Attention(heads, heads, head_dim, scale=head_dim**-0.5),
         FeedForward(
-            settings.size("ffn_dim", 3072), settings.activation("activation_function", "relu"), gated=False
+            config.size("ffn_dim", 3072), config.activation("activation_function", "relu"), gated=False
         ),
         norms=BEFORE if before else OF_SUMS,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    bias = settings.flag("enable_bias", True)
-    found = _ends(model, settings)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    bias = config.flag("enable_bias", True)
+    found = _ends(model, config)
     for i, layer in enumerate(model.layers):
         found |= _products(f"layers.{i}", f"decoder.layers.{i}", layer, model.width, bias)
-    if settings.flag("layer_norm_elementwise_affine", True):
+    if config.flag("layer_norm_elementwise_affine", True):
         found |= _norms(model)
     return found
 
 
-def _ends(model: Transformer, settings: ConfigReader) -> WeightSources:
+def _ends(model: Transformer, config: ConfigReader) -> WeightSources:
     """What comes before and after the layers, but for the norm."""
     width, vocabulary = model.width, model.vocabulary_size
     own_width = model.embedding_width or width
     rows = UNUSED_POSITIONS, UNUSED_POSITIONS + model.context_length
-    positions = tensor("decoder.embed_positions.weight", UNUSED_POSITIONS + context(settings), width)
+    positions = tensor("decoder.embed_positions.weight", UNUSED_POSITIONS + context(config), width)
     found = {
         "embedding": tensor("decoder.embed_tokens.weight", vocabulary, own_width),
         "positions": positions.rows(*rows),

@@ -10,46 +10,46 @@ PREFIX = "model."
 NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    norm = Norm("layer", settings.number("layer_norm_eps", 1e-5))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    norm = Norm("layer", config.number("layer_norm_eps", 1e-5))
     layer = Layer(
-        _attention(settings, context, norm),
+        _attention(config, context, norm),
         FeedForward(
-            settings.size("intermediate_size", 8192),
-            settings.activation("hidden_act", "gelu_new"),
+            config.size("intermediate_size", 8192),
+            config.activation("hidden_act", "gelu_new"),
             gated=False,
         ),
         norms=SHARED,
         parallel=True,
     )
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
-        width=settings.size("hidden_size"),
+        width=config.size("hidden_size"),
         norm=norm,
-        layers=(layer,) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", False),
+        layers=(layer,) * config.size("num_hidden_layers"),
+        tied=config.flag("tie_word_embeddings", False),
     )
 
 
-def _attention(settings: ConfigReader, context: int, norm: Norm) -> Attention:
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_size", "num_attention_heads")
+def _attention(config: ConfigReader, context: int, norm: Norm) -> Attention:
+    heads = config.size("num_attention_heads")
+    head_dim = config.optional_size("head_dim") or config.divided("hidden_size", "num_attention_heads")
     return Attention(
         heads,
-        settings.size("num_key_value_heads", heads),
+        config.size("num_key_value_heads", heads),
         head_dim,
         scale=head_dim**-0.5,
-        rope=settings.rope(head_dim, context),
-        query_key_norm=norm if settings.flag("qk_layernorm", False) else None,
+        rope=config.rope(head_dim, context),
+        query_key_norm=norm if config.flag("qk_layernorm", False) else None,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:  # noqa: ARG001
     found = {
         "embedding": tensor("embed_tokens.weight", model.vocabulary_size, model.width),
         "head.bias": tensor("lm_head.bias", model.vocabulary_size),

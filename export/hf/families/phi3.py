@@ -13,20 +13,20 @@ PREFIX = llama.PREFIX
 NOT_WEIGHTS = llama.NOT_WEIGHTS
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 4096)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 4096)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
+def describe(config: ConfigReader, context: int) -> Transformer:
     # Published files have them; the library does not read them.
     for key in ("attention_bias", "mlp_bias", "lm_head_bias"):
-        settings.only(key, False)
+        config.only(key, False)
     for key in ("full_attn_mod", "interpolate_factor"):
-        settings.only(key, 1)
-    attention = replace(llama.attention(settings, context), window=settings.optional_size("sliding_window"))
-    layer = Layer(attention, llama.feed_forward(settings))
-    layers = (layer,) * settings.size("num_hidden_layers")
-    return llama.transformer(settings, context, layers, epsilon=1e-5)
+        config.only(key, 1)
+    attention = replace(llama.attention(config, context), window=config.optional_size("sliding_window"))
+    layer = Layer(attention, llama.feed_forward(config))
+    layers = (layer,) * config.size("num_hidden_layers")
+    return llama.transformer(config, context, layers, epsilon=1e-5)
 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:

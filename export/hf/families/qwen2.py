@@ -13,22 +13,22 @@ PREFIX = llama.PREFIX
 NOT_WEIGHTS = llama.NOT_WEIGHTS
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 32768)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 32768)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("use_mrope", False)
-    attention, feed_forward = llama.attention(settings, context, kv_heads=32), llama.feed_forward(settings)
-    layers = (Layer(replace(attention, window=window), feed_forward) for window in upper_windows(settings))
-    return llama.transformer(settings, context, tuple(layers))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.only("use_mrope", False)
+    attention, feed_forward = llama.attention(config, context, kv_heads=32), llama.feed_forward(config)
+    layers = (Layer(replace(attention, window=window), feed_forward) for window in upper_windows(config))
+    return llama.transformer(config, context, tuple(layers))
 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     return llama.all_sources(model, ("qkv",))
 
 
-def upper_windows(settings: ConfigReader) -> tuple[int | None, ...]:
+def upper_windows(config: ConfigReader) -> tuple[int | None, ...]:
     """Each layer's window."""
-    first = settings.number("max_window_layers", 28)
-    return windows(settings, lambda layer: layer >= first)
+    first = config.number("max_window_layers", 28)
+    return windows(config, lambda layer: layer >= first)

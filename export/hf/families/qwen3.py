@@ -13,17 +13,17 @@ NOT_WEIGHTS = llama.NOT_WEIGHTS
 context = qwen2.context
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    attention = normed(settings, llama.attention(settings, context, kv_heads=32, head_dim=128))
-    feed_forward = llama.feed_forward(settings)
-    windows = qwen2.upper_windows(settings)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    attention = normed(config, llama.attention(config, context, kv_heads=32, head_dim=128))
+    feed_forward = llama.feed_forward(config)
+    windows = qwen2.upper_windows(config)
     layers = (Layer(replace(attention, window=window), feed_forward) for window in windows)
-    return llama.transformer(settings, context, tuple(layers))
+    return llama.transformer(config, context, tuple(layers))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return llama.all_sources(model, llama.biases(settings))
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    return llama.all_sources(model, llama.biases(config))
 
 
-def normed(settings: ConfigReader, attention: Attention) -> Attention:
-    return replace(attention, query_key_norm=llama.norm(settings))
+def normed(config: ConfigReader, attention: Attention) -> Attention:
+    return replace(attention, query_key_norm=llama.norm(config))

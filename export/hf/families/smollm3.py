@@ -14,30 +14,30 @@ PREFIX = llama.PREFIX
 NOT_WEIGHTS = llama.NOT_WEIGHTS
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 32768)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 32768)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.unused("max_window_layers")
-    attention, feed_forward = llama.attention(settings, context, kv_heads=4), llama.feed_forward(settings)
-    turns = _turns(settings)
-    seen = windows(settings, lambda layer: not turns[layer], absent=None)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    config.unused("max_window_layers")
+    attention, feed_forward = llama.attention(config, context, kv_heads=4), llama.feed_forward(config)
+    turns = _turns(config)
+    seen = windows(config, lambda layer: not turns[layer], default=None)
     layers = (
         Layer(replace(attention, rope=attention.rope if turn else None, window=window), feed_forward)
         for turn, window in zip(turns, seen, strict=True)
     )
-    return llama.transformer(settings, context, tuple(layers), tied=True)
+    return llama.transformer(config, context, tuple(layers), tied=True)
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return llama.all_sources(model, llama.biases(settings))
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    return llama.all_sources(model, llama.biases(config))
 
 
-def _turns(settings: ConfigReader) -> tuple[bool, ...]:
+def _turns(config: ConfigReader) -> tuple[bool, ...]:
     """Whether each layer turns; `no_rope_layers` has, against its name, 1 for those that do."""
-    layers, interval = settings.size("num_hidden_layers"), settings.size("no_rope_layer_interval", 4)
-    given = settings.integers("no_rope_layers")
+    layers, interval = config.size("num_hidden_layers"), config.size("no_rope_layer_interval", 4)
+    given = config.integers("no_rope_layers")
     if given is None:
         return tuple((i + 1) % interval != 0 for i in range(layers))
     if len(given) < layers:

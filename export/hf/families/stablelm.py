@@ -21,46 +21,46 @@ PREFIX = "model."
 NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 4096)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 4096)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    norm = Norm("layer", settings.number("layer_norm_eps", 1e-5))
-    parallel = settings.flag("use_parallel_residual", False)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    norm = Norm("layer", config.number("layer_norm_eps", 1e-5))
+    parallel = config.flag("use_parallel_residual", False)
     layer = Layer(
-        _attention(settings, context, norm),
+        _attention(config, context, norm),
         FeedForward(
-            settings.size("intermediate_size", 6912), settings.activation("hidden_act", "silu"), gated=True
+            config.size("intermediate_size", 6912), config.activation("hidden_act", "silu"), gated=True
         ),
         norms=SHARED if parallel else BEFORE,
         parallel=parallel,
     )
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
-        width=settings.size("hidden_size"),
+        width=config.size("hidden_size"),
         norm=norm,
-        layers=(layer,) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", False),
+        layers=(layer,) * config.size("num_hidden_layers"),
+        tied=config.flag("tie_word_embeddings", False),
     )
 
 
-def _attention(settings: ConfigReader, context: int, norm: Norm) -> Attention:
-    head_dim = settings.divided("hidden_size", "num_attention_heads")
-    settings.only("head_dim", head_dim)
+def _attention(config: ConfigReader, context: int, norm: Norm) -> Attention:
+    head_dim = config.divided("hidden_size", "num_attention_heads")
+    config.only("head_dim", head_dim)
     return Attention(
-        settings.size("num_attention_heads"),
-        settings.size("num_key_value_heads", 32),
+        config.size("num_attention_heads"),
+        config.size("num_key_value_heads", 32),
         head_dim,
         scale=head_dim**-0.5,
-        rope=settings.rope(head_dim, context),
-        query_key_norm=norm if settings.flag("qk_layernorm", False) else None,
+        rope=config.rope(head_dim, context),
+        query_key_norm=norm if config.flag("qk_layernorm", False) else None,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    biases = ("qkv",) if settings.flag("use_qkv_bias", False) else ()
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    biases = ("qkv",) if config.flag("use_qkv_bias", False) else ()
     found = end_sources(model) | layer_norm("final_norm", "norm", model.width)
     for i, layer in enumerate(model.layers):
         found |= layer_sources(i, layer, model.width, biases)

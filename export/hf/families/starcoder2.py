@@ -10,44 +10,44 @@ PREFIX = "model."
 NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 4096)
+def context(config: ConfigReader) -> int:
+    return config.size("max_position_embeddings", 4096)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
+def describe(config: ConfigReader, context: int) -> Transformer:
     # What published configurations state beside the keys that count.
-    settings.unused("activation_function", "layer_norm_epsilon", "scale_attn_weights", "embedding_dropout")
-    settings.unused("attention_softmax_in_fp32", "scale_attention_softmax_in_fp32")
-    settings.only("mlp_type", "default")
-    settings.only("norm_type", "layer_norm")
+    config.unused("activation_function", "layer_norm_epsilon", "scale_attn_weights", "embedding_dropout")
+    config.unused("attention_softmax_in_fp32", "scale_attention_softmax_in_fp32")
+    config.only("mlp_type", "default")
+    config.only("norm_type", "layer_norm")
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
-        width=settings.size("hidden_size"),
-        norm=Norm("layer", settings.number("norm_epsilon", 1e-5)),
-        layers=(_layer(settings, context),) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", True),
+        width=config.size("hidden_size"),
+        norm=Norm("layer", config.number("norm_epsilon", 1e-5)),
+        layers=(_layer(config, context),) * config.size("num_hidden_layers"),
+        tied=config.flag("tie_word_embeddings", True),
     )
 
 
-def _layer(settings: ConfigReader, context: int) -> Layer:
-    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_size", "num_attention_heads")
+def _layer(config: ConfigReader, context: int) -> Layer:
+    head_dim = config.optional_size("head_dim") or config.divided("hidden_size", "num_attention_heads")
     attention = Attention(
-        settings.size("num_attention_heads"),
-        settings.size("num_key_value_heads", 2),
+        config.size("num_attention_heads"),
+        config.size("num_key_value_heads", 2),
         head_dim,
         scale=head_dim**-0.5,
-        rope=settings.rope(head_dim, context),
-        window=settings.optional_size("sliding_window"),
+        rope=config.rope(head_dim, context),
+        window=config.optional_size("sliding_window"),
     )
-    inner = settings.size("intermediate_size", 12288)
+    inner = config.size("intermediate_size", 12288)
     return Layer(
-        attention, FeedForward(inner, settings.activation("hidden_act", "gelu_pytorch_tanh"), gated=False)
+        attention, FeedForward(inner, config.activation("hidden_act", "gelu_pytorch_tanh"), gated=False)
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    bias = settings.flag("use_bias", True)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    bias = config.flag("use_bias", True)
     found = {"embedding": tensor("embed_tokens.weight", model.vocabulary_size, model.width)}
     found |= layer_norm("final_norm", "norm", model.width)
     if not model.tied:

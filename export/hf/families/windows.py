@@ -7,15 +7,15 @@ from export.errors import UnsupportedError
 
 
 def windows(
-    settings: ConfigReader, slides: Callable[[int], bool], absent: int | None = 4096
+    config: ConfigReader, slides: Callable[[int], bool], default: int | None = 4096
 ) -> tuple[int | None, ...]:
     """Each layer's; where no list names them, of the layers that `slides` says.
 
-    `absent` is the window of a configuration without the key.
+    `default` is the window of a configuration without the key.
     """
-    layers, window = settings.size("num_hidden_layers"), settings.optional_size("sliding_window", absent)
-    window = window if settings.flag("use_sliding_window", False) else None
-    types = settings.layer_types(layers)
+    layers, window = config.size("num_hidden_layers"), config.optional_size("sliding_window", default)
+    window = window if config.flag("use_sliding_window", False) else None
+    types = config.layer_types(layers)
     if types is None:
         return tuple(window if slides(i) else None for i in range(layers))
     if SLIDING in types and window is None:
