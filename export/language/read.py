@@ -20,7 +20,7 @@ class Language:
     chat_template: str | None
 
 
-def read(checkpoint: Checkpoint, vocabulary_size: int) -> Language:
+def read_language(checkpoint: Checkpoint, vocabulary_size: int) -> Language:
     """SourceError where a file is missing or broken, or the tokenizer has ids that the model has not."""
     tokens = special_tokens.read(checkpoint)
     parsed, data = tokenizer_file.read(checkpoint, tokens, vocabulary_size)

@@ -1,4 +1,4 @@
-"""Gemma 2: Gemma with norms before and after, soft caps, and windows in every other layer."""
+"""Gemma 2: Gemma with norms before and after each block, soft caps, and a window in every other layer."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,6 +32,7 @@ NORMS = {
 
 
 def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
     cap = config.optional_number("attn_logit_softcapping", 50.0)
     full = replace(attention(config, context), soft_cap=cap)
     attentions = {FULL: full, SLIDING: replace(full, window=window(config))}
@@ -39,13 +40,14 @@ def describe(config: ConfigReader, context: int) -> Transformer:
 
 
 def attention(config: ConfigReader, context: int, layer_type: str | None = None) -> Attention:
-    """Without window and soft cap."""
+    """Builds a layer's attention without window and soft cap; `layer_type` selects the rope."""
     config.only("use_bidirectional_attention", False)
     plain = llama.attention(config, context, kv_heads=4, head_dim=256, layer_type=layer_type)
     return replace(plain, scale=config.number("query_pre_attn_scalar", 256) ** -0.5)
 
 
 def window(config: ConfigReader) -> int | None:
+    """Returns the window of the sliding layers in tokens."""
     return config.optional_size("sliding_window", 4096)
 
 
@@ -56,9 +58,10 @@ def transformer(
     full_every: int,
     logit_soft_cap: float | None,
 ) -> Transformer:
-    """`attentions` by layer types, which follow a pattern where no list names them.
+    """Builds the description of a model whose layers have the attention of their layer type.
 
-    `logit_soft_cap` is that of configurations without the key.
+    Without `layer_types`, every `full_every`-th layer has full attention and the others slide.
+    `logit_soft_cap` is the default of the key.
     """
     config.unused("hidden_act")
     activation = config.activation("hidden_activation", "gelu_pytorch_tanh")
@@ -72,4 +75,5 @@ def transformer(
 
 
 def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
     return gemma.all_sources(model, config, NORMS)

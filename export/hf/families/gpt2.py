@@ -1,6 +1,7 @@
-"""GPT-2: learned positions, layer norms, one fused projection stored as (inputs, outputs)."""
+"""GPT-2: learned positions, layer norms; products are stored as (inputs, outputs), q, k and v as one."""
 
 from export.checkpoints.config_reader import ConfigReader
+from export.hf.families.parts import layer_norm
 from export.transformer_model.description import Attention, FeedForward, Layer, Norm, Transformer
 from export.transformer_model.weight_source import WeightSources, tensor
 
@@ -11,10 +12,12 @@ NOT_WEIGHTS = (".attn.bias", ".attn.masked_bias")
 
 
 def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
     return config.size("n_positions", 1024)
 
 
 def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
     width, heads = config.size("n_embd"), config.size("n_head")
     config.only("add_cross_attention", False)
     config.unused("n_ctx", "reorder_and_upcast_attn")
@@ -36,13 +39,13 @@ def describe(config: ConfigReader, context: int) -> Transformer:
 
 
 def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
     width = model.width
     found = {
         "embedding": tensor("wte.weight", model.vocabulary_size, width),
         "positions": tensor("wpe.weight", context(config), width).rows(0, model.context_length),
-        "final_norm.scale": tensor("ln_f.weight", width),
-        "final_norm.offset": tensor("ln_f.bias", width),
     }
+    found |= layer_norm("final_norm", "ln_f", width)
     if not model.tied:
         found["head.kernel"] = tensor("lm_head.weight", model.vocabulary_size, width)
     for i, layer in enumerate(model.layers):
@@ -50,7 +53,8 @@ def sources(model: Transformer, config: ConfigReader) -> WeightSources:
     return found
 
 
-def _layer(prefix: str, layer: Layer, width: int) -> WeightSources:
+def _layer(stored: str, layer: Layer, width: int) -> WeightSources:
+    """Returns the sources of the layer that the checkpoint names `stored`."""
     assert isinstance(layer.feed_forward, FeedForward)
     inner = layer.feed_forward.width
     norms = {"attention_norm": "ln_1", "feed_forward_norm": "ln_2"}
@@ -61,10 +65,9 @@ def _layer(prefix: str, layer: Layer, width: int) -> WeightSources:
         "outer": ("mlp.c_proj", inner, width),
     }
     found: WeightSources = {}
-    for name, own in norms.items():
-        found[f"{name}.scale"] = tensor(f"{prefix}.{own}.weight", width)
-        found[f"{name}.offset"] = tensor(f"{prefix}.{own}.bias", width)
-    for name, (own, inputs, outputs) in products.items():
-        found[f"{name}.kernel"] = tensor(f"{prefix}.{own}.weight", inputs, outputs)
-        found[f"{name}.bias"] = tensor(f"{prefix}.{own}.bias", outputs)
+    for name, part in norms.items():
+        found |= layer_norm(name, f"{stored}.{part}", width)
+    for name, (part, inputs, outputs) in products.items():
+        found[f"{name}.kernel"] = tensor(f"{stored}.{part}.weight", inputs, outputs)
+        found[f"{name}.bias"] = tensor(f"{stored}.{part}.bias", outputs)
     return found

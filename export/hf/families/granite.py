@@ -1,4 +1,4 @@
-"""Granite 3: Llama with four factors, of embeddings, scores, residuals and logits."""
+"""Granite 3: Llama with factors for the embeddings, the scores, the residuals and the logits."""
 
 from dataclasses import replace
 
@@ -15,7 +15,8 @@ sources = llama.sources
 
 
 def describe(config: ConfigReader, context: int) -> Transformer:
-    # Without the key, scores are not scaled at all.
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    # Without the key, scores are not scaled.
     scale = config.number("attention_multiplier", 1.0)
     attention = replace(llama.attention(config, context), scale=scale)
     layer = Layer(attention, llama.feed_forward(config))

@@ -1,4 +1,4 @@
-"""Qwen 3 with experts, in all layers or in some."""
+"""Qwen 3 with a mixture of experts in all layers or in some."""
 
 from dataclasses import replace
 
@@ -16,8 +16,9 @@ GATE_UP_DOWN = ("gate_proj", "up_proj", "down_proj")
 
 
 def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
     attention = qwen3.normed(config, llama.attention(config, context, kv_heads=4))
-    # All layers have it, unlike those of Qwen 3 without experts.
+    # All layers have the window, unlike in Qwen 3 without experts.
     config.unused("max_window_layers")
     window = config.optional_size("sliding_window", 4096)
     if config.flag("use_sliding_window", False):
@@ -27,6 +28,7 @@ def describe(config: ConfigReader, context: int) -> Transformer:
 
 
 def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
     found = llama.all_sources(model, llama.biases(config))
     for i, layer in enumerate(model.layers):
         if isinstance(layer.feed_forward, Experts):
@@ -35,7 +37,7 @@ def sources(model: Transformer, config: ConfigReader) -> WeightSources:
 
 
 def _feed_forwards(config: ConfigReader) -> list[FeedForward | Experts]:
-    """Each layer's."""
+    """Returns each layer's feed-forward or mixture of experts."""
     dense = config.integers("mlp_only_layers") or ()
     every = config.size("decoder_sparse_step", 1)
     width = config.size("moe_intermediate_size", 768)

@@ -1,9 +1,9 @@
-"""StarCoder 2: grouped heads, rotary positions, layer norms, a window perhaps."""
+"""StarCoder 2: grouped heads, rotary positions, layer norms, and optionally a window."""
 
 from export.checkpoints.config_reader import ConfigReader
-from export.hf.families.parts import layer_norm, product, products
+from export.hf.families.parts import end_sources, layer_norm, product, products, transformer
 from export.transformer_model.description import Attention, FeedForward, Layer, Norm, Transformer
-from export.transformer_model.weight_source import WeightSources, tensor
+from export.transformer_model.weight_source import WeightSources
 
 MODEL_TYPE = "starcoder2"
 PREFIX = "model."
@@ -11,23 +11,20 @@ NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
 
 def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
     return config.size("max_position_embeddings", 4096)
 
 
 def describe(config: ConfigReader, context: int) -> Transformer:
-    # What published configurations state beside the keys that count.
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    # Published configurations also have these keys, which do not change the logits.
     config.unused("activation_function", "layer_norm_epsilon", "scale_attn_weights", "embedding_dropout")
     config.unused("attention_softmax_in_fp32", "scale_attention_softmax_in_fp32")
     config.only("mlp_type", "default")
     config.only("norm_type", "layer_norm")
-    return Transformer(
-        vocabulary_size=config.size("vocab_size"),
-        context_length=context,
-        width=config.size("hidden_size"),
-        norm=Norm("layer", config.number("norm_epsilon", 1e-5)),
-        layers=(_layer(config, context),) * config.size("num_hidden_layers"),
-        tied=config.flag("tie_word_embeddings", True),
-    )
+    norm = Norm("layer", config.number("norm_epsilon", 1e-5))
+    layers = (_layer(config, context),) * config.size("num_hidden_layers")
+    return transformer(config, context, norm, layers, tied=True)
 
 
 def _layer(config: ConfigReader, context: int) -> Layer:
@@ -47,25 +44,23 @@ def _layer(config: ConfigReader, context: int) -> Layer:
 
 
 def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
     bias = config.flag("use_bias", True)
-    found = {"embedding": tensor("embed_tokens.weight", model.vocabulary_size, model.width)}
-    found |= layer_norm("final_norm", "norm", model.width)
-    if not model.tied:
-        found["head.kernel"] = tensor("lm_head.weight", model.vocabulary_size, model.width)
+    found = end_sources(model, "embed_tokens", "norm", "lm_head")
     for i, layer in enumerate(model.layers):
         found |= _layer_sources(f"layers.{i}", layer, model.width, bias)
     return found
 
 
 def _layer_sources(name: str, layer: Layer, width: int, bias: bool) -> WeightSources:
-    """Here and there layers are called alike."""
+    """Returns the sources of the layer `name`, which has the same name in the checkpoint."""
     assert isinstance(layer.feed_forward, FeedForward)
-    attention, inner, own = layer.attention, layer.feed_forward.width, f"{name}.self_attn"
+    attention, inner, block = layer.attention, layer.feed_forward.width, f"{name}.self_attn"
     parts = {"q": attention.width, "k": attention.kv_width, "v": attention.kv_width}
     found = layer_norm(f"{name}.attention_norm", f"{name}.input_layernorm", width)
     found |= layer_norm(f"{name}.feed_forward_norm", f"{name}.post_attention_layernorm", width)
-    found |= products(f"{name}.qkv", {f"{own}.{p}_proj": n for p, n in parts.items()}, width, bias)
-    found |= product(f"{name}.attention_output", f"{own}.o_proj", attention.width, width, bias)
+    found |= products(f"{name}.qkv", {f"{block}.{p}_proj": n for p, n in parts.items()}, width, bias)
+    found |= product(f"{name}.attention_output", f"{block}.o_proj", attention.width, width, bias)
     found |= product(f"{name}.inner", f"{name}.mlp.c_fc", width, inner, bias)
     found |= product(f"{name}.outer", f"{name}.mlp.c_proj", inner, width, bias)
     return found

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from contract.manifest import GenerationDefaults, SpecialTokens
 from export.checkpoints.checkpoint import Checkpoint
 from export.errors import SourceError, UnsupportedError
-from export.language import read
+from export.language.read import Language, read_language
 from tests.export import samples
 from tests.export.samples import END
 
@@ -21,8 +21,8 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _read(directory: Path) -> read.Language:
-    return read.read(Checkpoint(directory), 257)
+def _read(directory: Path) -> Language:
+    return read_language(Checkpoint(directory), 257)
 
 
 def _tokenizer(directory: Path) -> Tokenizer:
