@@ -1,4 +1,4 @@
-"""Gemma 3 for text: Gemma with norms of queries and keys, and a window in five layers of six."""
+"""Gemma 3, text only: Gemma with norms of queries and keys, and a window in five of six layers."""
 
 from export.checkpoints.config_reader import ConfigReader
 from export.keras_hub import gemma, tensors
@@ -6,12 +6,13 @@ from export.transformer_model.description import Norm, Transformer
 from export.transformer_model.weight_source import WeightSources
 
 LOCAL, GLOBAL = 10_000, 1_000_000
-"""Wavelengths of layers with a window and of the others."""
+"""The maximum wavelengths of the ropes, in layers with a window and in the others."""
 
 context = gemma.context
 
 
 def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    """Builds the description of the model for sequences of up to `context` tokens."""
     config.only("vision_encoder", None)
     config.only("is_embedding_model", False)
     config.only("use_bidirectional_attention", False)
@@ -28,5 +29,6 @@ def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # 
     return gemma.transformer(config, context, tuple(gemma.layer(config, one, inner) for one in each))
 
 
-def sources(model: Transformer, config: ConfigReader) -> WeightSources:  # noqa: ARG001
+def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
     return gemma.decoder(model, "gemma3_decoder_block")

@@ -9,10 +9,12 @@ NORMS = {"attention_norm": "self_attention_layer_norm", "feed_forward_norm": "fe
 
 
 def context(config: ConfigReader) -> int:
+    """Returns the number of learned positions."""
     return config.size("max_sequence_length", 1024)
 
 
 def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    """Builds the description of the model for sequences of up to `context` tokens."""
     heads, head_dim = config.size("num_heads"), config.divided("hidden_dim", "num_heads")
     layer = Layer(
         Attention(heads, heads, head_dim, scale=head_dim**-0.5),
@@ -30,6 +32,7 @@ def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # 
 
 
 def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
     width = model.width
     positions = tensor("layers/position_embedding/vars/0", context(config), width)
     found = tensors.ends(model) | {
@@ -43,6 +46,7 @@ def sources(model: Transformer, config: ConfigReader) -> WeightSources:
 
 
 def _layer(path: str, layer: Layer, width: int) -> WeightSources:
+    """Returns the sources of one layer, by their names within the layer."""
     assert isinstance(layer.feed_forward, FeedForward)
     inner, attention = layer.feed_forward.width, f"{path}/self_attention_layer"
     names = {part: f"{attention}/{part}_dense" for part in ("query", "key", "value", "output")}
@@ -56,7 +60,7 @@ def _layer(path: str, layer: Layer, width: int) -> WeightSources:
         "outer.kernel": tensors.kernel(outwards, inner, width),
         "outer.bias": tensors.bias(outwards, width),
     }
-    for name, own in NORMS.items():
-        found[f"{name}.scale"] = tensors.scale(f"{path}/{own}", width)
-        found[f"{name}.offset"] = tensors.bias(f"{path}/{own}", width)
+    for name, stored in NORMS.items():
+        found[f"{name}.scale"] = tensors.scale(f"{path}/{stored}", width)
+        found[f"{name}.offset"] = tensors.bias(f"{path}/{stored}", width)
     return found

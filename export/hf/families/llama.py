@@ -56,8 +56,8 @@ def attention(
 ) -> Attention:
     """Builds a layer's attention, without window.
 
-    `kv_heads` and `head_dim` are the defaults of their keys; `layer_type` selects the rope where it differs by
-    layer.
+    `kv_heads` and `head_dim` are the defaults of their keys; `layer_type` selects one of the ropes of a
+    configuration that has several.
     """
     heads = config.size("num_attention_heads")
     head_dim = config.optional_size("head_dim", head_dim)

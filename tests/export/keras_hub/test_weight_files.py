@@ -43,7 +43,7 @@ def test_bfloat16_is_told_by_an_attribute(tmp_path: Path) -> None:
 
 def test_quantized_weights_are_refused_as_such(tmp_path: Path) -> None:
     written(tmp_path, np.ones(2, np.float32), "layers/a/vars/1")
-    with pytest.raises(UnsupportedError, match=f"{PATH} is of int8; implemented are float64"):
+    with pytest.raises(UnsupportedError, match=f"{PATH} has dtype int8; supported: float64"):
         written(tmp_path, VALUE.astype(np.int8)).require({PATH: (2, 2)})
 
 

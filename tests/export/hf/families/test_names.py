@@ -20,7 +20,7 @@ def test_the_list_names_every_family_module_in_alphabetical_order() -> None:
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_every_family_has_the_same_names(model_type: str) -> None:
     family = FAMILIES[model_type]
-    assert family.MODEL_TYPE == model_type
+    assert model_type == family.MODEL_TYPE
     assert isinstance(family.PREFIX, str)
     assert isinstance(family.NOT_WEIGHTS, tuple)
     assert all(callable(each) for each in (family.context, family.describe, family.sources))
