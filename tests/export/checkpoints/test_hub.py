@@ -97,7 +97,7 @@ def test_what_was_fetched_is_there_without_the_hub(environment: dict[str, str]) 
 
 def test_an_id_that_the_hub_does_not_have(environment: dict[str, str]) -> None:
     message = _fetch("own/none", environment).stderr.strip().splitlines()[-1]
-    assert "SourceError: own/none is neither a directory nor to be had from the hub: 404" in message
+    assert "SourceError: own/none is not a directory, and cannot be downloaded from the hub: 404" in message
 
 
 def test_a_directory_is_taken_as_it_is(tmp_path: Path) -> None:
