@@ -1,4 +1,4 @@
-"""Tokenizers of presets give KerasHub's ids; the lines and their ids come from it."""
+"""Tokenizers of presets give KerasHub's ids, which are recorded in golden files."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def read(name: str) -> Tokenizer:
 def test_ids_are_kerashubs(name: str) -> None:
     tokenizer = read(name)
     lines = json.loads((presets.TOKENIZERS / name / "lines.json").read_text())
-    # Llama 3's makers divide numbers into groups of three, which KerasHub does not.
+    # The original Llama 3 tokenizer splits numbers into groups of three digits, which KerasHub does not.
     expected = [(line, ids) for line, ids in lines if name != "llama3" or not any(map(str.isdigit, line))]
     assert len(expected) >= 9
     assert [(line, tokenizer.encode(line, add_special_tokens=False).ids) for line, _ in expected] == expected
@@ -85,7 +85,7 @@ Changed = Callable[..., Checkpoint]
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Changed:
-    """A copy of a tokenizer with another class or settings."""
+    """Copies a tokenizer with another class or other settings."""
 
     def copy(name: str, class_name: str | None = None, **settings: object) -> Checkpoint:
         (tmp_path / "assets").symlink_to(presets.TOKENIZERS / name / "assets")
@@ -127,7 +127,7 @@ def test_the_vocabulary_must_fit_the_model() -> None:
         read_language(Checkpoint(presets.TOKENIZERS / "llama"), "LlamaBackbone", 100, None)
 
 
-def test_what_is_no_sentence_piece_model_is_refused() -> None:
+def test_a_file_that_is_not_a_sentence_piece_model_is_refused() -> None:
     for data in (b"\xff\xff", b""):
         with pytest.raises(SourceError, match="not a SentencePiece model"):
             sentence_piece_model.parse(data, "vocabulary.spm")

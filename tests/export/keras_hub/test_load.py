@@ -1,4 +1,4 @@
-"""What presets may say, and how the context is chosen."""
+"""The settings that presets may have, and how the context length is chosen."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the configurations of llama's relatives mean where they are silent, and what is refused."""
+"""Defaults and refused settings of the families that are variants of Llama."""
 
 from typing import Any
 
