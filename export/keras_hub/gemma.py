@@ -95,19 +95,19 @@ def transformer(config: ConfigReader, context: int, layers: tuple[Layer, ...]) -
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     """Returns the source of each weight of `model`, by the name of the weight."""
-    return decoder(model, "gemma_decoder_block")
+    return all_sources(model, "gemma_decoder_block")
 
 
-def decoder(model: Transformer, block: str) -> WeightSources:
+def all_sources(model: Transformer, block: str) -> WeightSources:
     """Returns the source of each weight; `block` is the class of the layers in snake case."""
     norm = scale("layers/rms_normalization", model.width)
-    found = tensors.ends(model) | {"final_norm.scale": norm}
+    found = tensors.end_sources(model) | {"final_norm.scale": norm}
     for i, each in enumerate(model.layers):
-        path = tensors.numbered(block, i)
-        found |= tensors.within(i, _attention(f"{path}/attention", each.attention, model.width))
-        found |= tensors.within(i, _feed_forward(path, each, model.width))
+        path = tensors.layer_path(block, i)
+        found |= tensors.in_layer(i, _attention(f"{path}/attention", each.attention, model.width))
+        found |= tensors.in_layer(i, _feed_forward(path, each, model.width))
         norms = {f"{name}.scale": scale(f"{path}/{NORMS[name]}", model.width) for name in each.norms}
-        found |= tensors.within(i, norms)
+        found |= tensors.in_layer(i, norms)
     return found
 
 

@@ -31,4 +31,4 @@ def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     """Returns the source of each weight of `model`, by the name of the weight."""
-    return gemma.decoder(model, "gemma3_decoder_block")
+    return gemma.all_sources(model, "gemma3_decoder_block")

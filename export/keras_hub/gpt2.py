@@ -35,13 +35,13 @@ def sources(model: Transformer, config: ConfigReader) -> WeightSources:
     """Returns the source of each weight of `model`, by the name of the weight."""
     width = model.width
     positions = tensor("layers/position_embedding/vars/0", context(config), width)
-    found = tensors.ends(model) | {
+    found = tensors.end_sources(model) | {
         "positions": positions.rows(0, model.context_length),
         "final_norm.scale": tensors.scale("layers/layer_normalization", width),
         "final_norm.offset": tensors.bias("layers/layer_normalization", width),
     }
     for i, layer in enumerate(model.layers):
-        found |= tensors.within(i, _layer(tensors.numbered("transformer_decoder", i), layer, width))
+        found |= tensors.in_layer(i, _layer(tensors.layer_path("transformer_decoder", i), layer, width))
     return found
 
 

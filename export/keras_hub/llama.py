@@ -82,19 +82,19 @@ def transformer(config: ConfigReader, context: int, attention: Attention, tied: 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     """Returns the source of each weight of `model`, by the name of the weight."""
-    return decoder(model, "llama_transformer_decoder", "llama_layer_norm")
+    return all_sources(model, "llama_transformer_decoder", "llama_layer_norm")
 
 
-def decoder(model: Transformer, layer: str, norm: str, biases: bool = False) -> WeightSources:
+def all_sources(model: Transformer, layer: str, norm: str, biases: bool = False) -> WeightSources:
     """Returns the source of each weight; `layer` and `norm` are the classes' names in snake case.
 
     `biases`: queries, keys and values have biases.
     """
-    found = tensors.ends(model) | {"final_norm.scale": tensors.scale(f"layers/{norm}", model.width)}
+    found = tensors.end_sources(model) | {"final_norm.scale": tensors.scale(f"layers/{norm}", model.width)}
     for i, each in enumerate(model.layers):
-        path = tensors.numbered(layer, i)
-        found |= tensors.within(i, _attention(path, each.attention, model.width, biases))
-        found |= tensors.within(i, _feed_forward(path, each, model.width))
+        path = tensors.layer_path(layer, i)
+        found |= tensors.in_layer(i, _attention(path, each.attention, model.width, biases))
+        found |= tensors.in_layer(i, _feed_forward(path, each, model.width))
     return found
 
 

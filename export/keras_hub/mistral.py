@@ -18,4 +18,4 @@ def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     """Returns the source of each weight of `model`, by the name of the weight."""
-    return llama.decoder(model, "mistral_transformer_decoder", "mistral_layer_normalization")
+    return llama.all_sources(model, "mistral_transformer_decoder", "mistral_layer_normalization")

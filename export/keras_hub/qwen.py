@@ -20,4 +20,4 @@ def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     """Returns the source of each weight of `model`, by the name of the weight."""
-    return llama.decoder(model, "qwen_transformer_decoder", "qwen_layer_norm", biases=True)
+    return llama.all_sources(model, "qwen_transformer_decoder", "qwen_layer_norm", biases=True)

@@ -25,4 +25,4 @@ def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
     """Returns the source of each weight of `model`, by the name of the weight."""
-    return llama.decoder(model, "qwen3_transformer_decoder", "qwen3_layer_norm")
+    return llama.all_sources(model, "qwen3_transformer_decoder", "qwen3_layer_norm")

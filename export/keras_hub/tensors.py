@@ -13,7 +13,7 @@ HEAD = "layers/reversible_embedding/vars/1"
 """The head, where it is not tied to the embedding."""
 
 
-def numbered(name: str, index: int) -> str:
+def layer_path(name: str, index: int) -> str:
     """Returns the path of the layer with this index among the layers of one class."""
     return f"layers/{name}_{index}" if index else f"layers/{name}"
 
@@ -33,7 +33,7 @@ def scale(layer: str, width: int) -> WeightSource:
     return tensor(f"{layer}/vars/0", width)
 
 
-def ends(model: Transformer) -> WeightSources:
+def end_sources(model: Transformer) -> WeightSources:
     """Returns the sources of the embedding and, unless it is tied, of the head."""
     found = {"embedding": tensor(EMBEDDING, model.vocabulary_size, model.width)}
     if not model.tied:
@@ -62,7 +62,7 @@ def attention_biases(names: dict[str, str], attention: Attention) -> WeightSourc
     return {"qkv.bias": joined(*(bias(names[part], n, attention.head_dim) for part, n in heads.items()))}
 
 
-def within(index: int, sources: WeightSources) -> WeightSources:
+def in_layer(index: int, sources: WeightSources) -> WeightSources:
     """Returns the sources of a layer by their names in the model."""
     return {f"layers.{index}.{name}": source for name, source in sources.items()}
 

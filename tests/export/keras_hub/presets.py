@@ -41,7 +41,7 @@ def weight(path: str, shape: tuple[int, ...], ones: bool) -> npt.NDArray[np.floa
 
 
 def cases() -> dict[str, Any]:
-    """Returns the cases by name: config.json, the tensors' shapes, the tokenizer's name; for one, its shards."""
+    """Returns the cases by name: config.json, tensors' shapes, name of the tokenizer; for one, its shards."""
     found: dict[str, Any] = json.loads((GOLDEN / "cases.json").read_text())
     return found
 
