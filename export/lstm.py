@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from contract.manifest import Manifest, StateTensor
 from export.checkpoints.checkpoint import Checkpoint, Weights
-from export.language import read
+from export.language.read import read_language
 from export.reference import lstm as plain
 from export.reference.lstm import LstmConfig
 from export.signatures import explicit_decode
@@ -105,7 +105,7 @@ def load(directory: Path, name: str) -> ExportedModel:
     checkpoint = Checkpoint(directory)
     checkpoint.model_type((MODEL_TYPE,))
     config = read_config(checkpoint)
-    words = read.read(checkpoint, config.vocab_size)
+    words = read_language(checkpoint, config.vocab_size)
     weights = read_weights(checkpoint, config)
     manifest = Manifest(
         name=name,

@@ -1,4 +1,4 @@
-"""A checkpoint directory in Hugging Face's layout: JSON files and safetensors. Knows no model family."""
+"""A checkpoint directory in Hugging Face's layout: JSON files and safetensors, of any model family."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 
 class Checkpoint:
-    """One checkpoint directory, read as far as asked."""
+    """One checkpoint directory, whose files are read on demand; raises SourceError when there is none."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -29,27 +29,28 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> dict[str, Any]:
+        """The object in config.json."""
         return self.json(CONFIG)
 
     def model_type(self, supported: Collection[str]) -> str:
-        """What the configuration says; UnsupportedError for another than the supported."""
-        given = self.config.get("model_type")
-        if given not in supported:
+        """Returns the `model_type` of the configuration; raises UnsupportedError unless it is `supported`."""
+        model_type = self.config.get("model_type")
+        if model_type not in supported:
             raise UnsupportedError(
-                f"{self.directory / CONFIG}: model_type {given!r} is not supported; "
-                f"supported are {', '.join(supported)}"
+                f"{self.directory / CONFIG}: model_type {model_type!r} is not supported; "
+                f"supported: {', '.join(supported)}"
             )
-        return str(given)
+        return str(model_type)
 
     def size(self, key: str) -> int:
-        """A positive whole number of the configuration."""
+        """Returns a value of the configuration; raises SourceError unless it is a positive integer."""
         value = self.config.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise SourceError(f"{self.directory / CONFIG}: {key} must be a positive integer, not {value!r}")
         return value
 
     def json(self, name: str) -> dict[str, Any]:
-        """The object in the file `name`; SourceError where there is none."""
+        """Returns the JSON object in the file `name`; raises SourceError when it cannot be read as one."""
         try:
             value = json.loads(self.read(name))
         except ValueError as error:
@@ -59,10 +60,11 @@ class Checkpoint:
         return value
 
     def optional_json(self, name: str) -> dict[str, Any]:
-        """The object in the file `name`, or an empty one where there is no such file."""
+        """Returns the JSON object in the file `name`, or an empty one when there is no such file."""
         return self.json(name) if (self.directory / name).exists() else {}
 
     def read(self, name: str) -> bytes:
+        """Returns the bytes of the file `name`; raises SourceError when it cannot be read."""
         try:
             return (self.directory / name).read_bytes()
         except FileNotFoundError:
@@ -71,11 +73,11 @@ class Checkpoint:
             raise SourceError(f"{self.directory / name} cannot be read: {error.strerror}") from error
 
     def tensors(self, needs: Mapping[str, Shape], prefix: str, ignored: tuple[str, ...]) -> TensorFiles:
-        """The tensors that `needs` names, to be read one by one.
+        """Returns the tensors that `needs` names, with their shapes; each can then be read by itself.
 
-        Names in the files may begin with `prefix`; those that end in one of `ignored` carry no weights of
-        their own. Raises SourceError for a missing or a surplus tensor, ShapeError for one of another shape,
-        UnsupportedError for one that does not hold floating numbers.
+        Names in the files may begin with `prefix`. Tensors whose names end in one of `ignored` are skipped.
+        Raises SourceError for a missing or a surplus tensor, ShapeError for another shape, UnsupportedError
+        for a dtype that is not floating.
         """
         files = self._files()
         known = {name.removeprefix(prefix): name for name in files}
@@ -90,12 +92,12 @@ class Checkpoint:
         return found
 
     def weights(self, shapes: Mapping[str, Shape], prefix: str, ignored: tuple[str, ...]) -> Weights:
-        """As `tensors`, all at once and as float32."""
+        """Reads all tensors of `shapes` as float32; raises as `tensors` does."""
         files = self.tensors(shapes, prefix, ignored)
         return {name: files.read(name, shape).astype(np.float32) for name, shape in shapes.items()}
 
     def _files(self) -> dict[str, Path]:
-        """Which file holds each tensor."""
+        """Maps the name of each tensor to its file."""
         if (self.directory / INDEX).exists():
             weight_map = self.json(INDEX).get("weight_map")
             if not isinstance(weight_map, dict):

@@ -1,4 +1,4 @@
-"""Keys of a config.json that change nothing in the logits."""
+"""Keys of config.json that do not change the logits."""
 
 HARMLESS = frozenset(
     {
@@ -25,7 +25,7 @@ HARMLESS = frozenset(
         "summary_proj_to_labels",
         "summary_type",
         "summary_use_proj",
-        # Generation: what is applied comes from generation_config.json.
+        # Generation: the defaults are read from generation_config.json.
         "bad_words_ids",
         "begin_suppress_tokens",
         "cache_implementation",
@@ -52,7 +52,7 @@ HARMLESS = frozenset(
         "top_k",
         "top_p",
         "typical_p",
-        # Names, files, other tasks, how the library answers.
+        # Names, files, other tasks, and the format of the transformers library's outputs.
         "_attn_implementation",
         "_attn_implementation_autoset",
         "_name_or_path",
@@ -91,3 +91,4 @@ HARMLESS = frozenset(
         "use_cache",
     }
 )
+"""The keys that `ConfigReader` accepts without reading them, in every family."""

@@ -1,6 +1,7 @@
-"""Tensors in safetensors files, each read when it is asked for.
+"""Tensors in safetensors files, each read on demand.
 
-By plain reads: the pages of a mapped file would count as this process's memory, up to the whole checkpoint.
+They are read, not mapped: the pages of a mapped file would count as memory of the process, up to the size of
+the checkpoint.
 """
 
 import json
@@ -26,18 +27,18 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 class TensorPlace(NamedTuple):
-    """Where a tensor lies in its file."""
+    """The position of a tensor in its file, with its dtype and shape."""
 
     dtype: str
     shape: Shape
     begin: int
-    """Byte from the file's beginning."""
+    """The offset from the beginning of the file, in bytes."""
 
 
 def places(path: Path) -> dict[str, TensorPlace]:
-    """Of all tensors in a file, by name; SourceError where it is none in this format."""
+    """Returns the places of all tensors in a file by name; raises SourceError when it is not safetensors."""
     try:
-        # Looks at the whole header: each tensor lies within the file and has as many bytes as it needs.
+        # The library checks the header: each tensor lies within the file and has the size of its shape.
         with safe_open(path, "np"):
             pass
         with path.open("rb") as file:
@@ -47,51 +48,56 @@ def places(path: Path) -> dict[str, TensorPlace]:
         raise SourceError(f"{path} is not a safetensors file: {error}") from error
     header.pop("__metadata__", None)
     return {
-        name: TensorPlace(said["dtype"], tuple(said["shape"]), 8 + length + said["data_offsets"][0])
-        for name, said in header.items()
+        name: TensorPlace(entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
+        for name, entry in header.items()
     }
 
 
 class TensorFiles:
-    """Tensors by the names that a model gives them."""
+    """Tensors by the names that a model gives them; the names in the files may differ."""
 
     def __init__(self, files: Mapping[str, tuple[Path, str]]) -> None:
-        """`files` has for each name the file, and the name there."""
+        """`files` maps each name to the file and the name in the file."""
         self._files = files
         self._places: dict[Path, dict[str, TensorPlace]] = {}
 
     def check(self, name: str, shape: Shape) -> None:
-        """ShapeError or UnsupportedError where the file says something else; reads no numbers."""
-        path, there = self._files[name]
+        """Checks a tensor's shape and dtype without reading its values.
+
+        Raises ShapeError for another shape, UnsupportedError for a dtype that is not floating, SourceError
+        when the file does not hold the tensor.
+        """
+        path, stored = self._files[name]
         place = self._place(name)
         if place.shape != shape:
             raise ShapeError(
-                f"{path}: tensor {there} has shape {place.shape}; the configuration asks for {shape}"
+                f"{path}: tensor {stored} has shape {place.shape}; the configuration asks for {shape}"
             )
         if place.dtype not in DTYPES:
             raise UnsupportedError(
-                f"{path}: tensor {there} is of {place.dtype}; implemented are {', '.join(DTYPES)}"
+                f"{path}: tensor {stored} has dtype {place.dtype}; supported: {', '.join(DTYPES)}"
             )
 
     def read(self, name: str, shape: Shape) -> npt.NDArray[Any]:
-        path, there = self._files[name]
+        """Returns a tensor in the dtype of the file; raises SourceError when it cannot be read."""
+        path, stored = self._files[name]
         place = self._place(name)
-        assert place.shape == shape, "checked before"
+        assert place.shape == shape, "check() checks the shape"
         value = np.empty(shape, DTYPES[place.dtype])
         try:
             with path.open("rb") as file:
                 file.seek(place.begin)
                 read = file.readinto(value.reshape(-1).view(np.uint8).data)
         except OSError as error:
-            raise SourceError(f"{path}: tensor {there} cannot be read: {error.strerror}") from error
+            raise SourceError(f"{path}: tensor {stored} cannot be read: {error.strerror}") from error
         if read != value.nbytes:
-            raise SourceError(f"{path}: tensor {there} cannot be read: the file has become shorter")
+            raise SourceError(f"{path}: tensor {stored} cannot be read: the file has become shorter")
         return value
 
     def _place(self, name: str) -> TensorPlace:
-        path, there = self._files[name]
+        path, stored = self._files[name]
         if path not in self._places:
             self._places[path] = places(path)
-        if there not in self._places[path]:
-            raise SourceError(f"{path}: there is no tensor {there}, which the index names")
-        return self._places[path][there]
+        if stored not in self._places[path]:
+            raise SourceError(f"{path}: there is no tensor {stored}, which the index names")
+        return self._places[path][stored]

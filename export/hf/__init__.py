@@ -1,1 +1,1 @@
-"""Hugging Face checkpoints: one file per model family in `families/`."""
+"""Reads Hugging Face checkpoints: one module per model family in `families/`."""

@@ -1,8 +1,8 @@
-"""The backbones of KerasHub's causal language models: one file each, with the same names in each.
+"""Reads presets of KerasHub's causal language models: one module per backbone, with the same names.
 
-context       how many positions the preset was made for; None: its positions have no end
-describe      the model, from the backbone's settings; `head`: whether the weights hold a head of their own
-sources       where each of its weights comes from
+context       returns how many positions the preset has; None: they are unlimited
+describe      builds the description of the model from its configuration; `head`: the weights include a head
+sources       returns the source of each weight: the tensors that it is made from
 """
 
 from types import ModuleType
@@ -19,4 +19,4 @@ BACKBONES: dict[str, ModuleType] = {
     "Qwen3Backbone": qwen3,
     "QwenBackbone": qwen,
 }
-"""By their classes' names."""
+"""The modules by the class names of the backbones."""

@@ -1,8 +1,8 @@
-"""A byte-level BPE tokenizer of a preset, vocabulary.json and merges.txt, as a `tokenizer.json`.
+"""Reads a preset's byte-level BPE tokenizer, vocabulary.json and merges.txt, as a `tokenizer.json`.
 
-Texts are split before merging as the model's makers split them, which is what KerasHub's tokenizers do in a
-tf.data pipeline, but for the groups of digits of Llama 3. (Called outside of one, those of KerasHub 0.32
-merge across words: they hand the pattern over as a plain text, which is found nowhere.)
+Texts are split into words before merging, as in the original model. KerasHub's tokenizers do the same in a
+tf.data pipeline, except for Llama 3's groups of three digits. Outside of a pipeline, those of KerasHub 0.32
+merge across words: they match the pattern as a literal string, which occurs in no text.
 """
 
 from typing import Any
@@ -20,12 +20,15 @@ _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}|
 _SPACES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3 = _WORDS.format(digits=r"\p{N}{1,3}") + _SPACES
 QWEN = _WORDS.format(digits=r"\p{N}") + _SPACES
-"""How words are found; GPT-2's way has no name here, since it is the library's own."""
+"""The patterns of words. GPT-2's is not among them: it is the default of the tokenizers library."""
 
 
-def read(preset: Checkpoint, settings: ConfigReader, pattern: str | None) -> Tokenizer:
-    """`pattern` finds words; None: GPT-2's does. The settings are the tokenizer's."""
-    prefixed = settings.flag("add_prefix_space", False)
+def read(preset: Checkpoint, config: ConfigReader, pattern: str | None) -> Tokenizer:
+    """Builds the tokenizer from its configuration and the preset's files.
+
+    `pattern` matches words; None: GPT-2's pattern. Raises SourceError when the files are not a BPE tokenizer.
+    """
+    prefixed = config.flag("add_prefix_space", False)
     vocabulary = preset.json(VOCABULARY)
     try:
         tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=_merges(preset)))
@@ -33,7 +36,7 @@ def read(preset: Checkpoint, settings: ConfigReader, pattern: str | None) -> Tok
     # The library raises bare exceptions.
     except Exception as error:
         raise SourceError(
-            f"{preset.directory / VOCABULARY} and {MERGES} make no tokenizer: {error}"
+            f"{preset.directory / VOCABULARY} and {MERGES} are not a BPE tokenizer: {error}"
         ) from error
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer

@@ -1,6 +1,7 @@
-"""Gemma 1 and 2: scaled embeddings, norms that scale by one more than their weights, tanh-gelu gates.
+"""Gemma 1 and 2: scaled embeddings, norms whose stored weights are the scale minus one, tanh-gelu gates.
 
-Gemma 2 has norms on both sides, soft caps, and a window in every other layer. Gemma 3 uses what is here.
+Gemma 2 has norms before and after each block, soft caps, and a window in every other layer. Gemma 3 uses the
+functions of this module.
 """
 
 import numpy as np
@@ -31,88 +32,92 @@ OPTIONAL = {
     ATTENTION_OUTPUT_NORM: "use_post_attention_norm",
     FEED_FORWARD_OUTPUT_NORM: "use_post_ffw_norm",
 }
-"""The norms of which the settings say whether there are any."""
+"""The norms that only some models have, with the keys that say so."""
 
 EPSILON = 1e-6
 
 
-def context(settings: ConfigReader) -> None:  # noqa: ARG001
-    return None
+def context(_: ConfigReader) -> None:
+    """Returns None: the backbone's positions are unlimited."""
 
 
-def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
-    rope = tensors.rope(10_000, 1.0, settings.size("head_dim"), context)
-    window = settings.size("sliding_window_size", 4096)
-    windows = (window, None) if settings.flag("use_sliding_window_attention", False) else (None, None)
-    # The setting is twice the width.
-    inner = settings.size("intermediate_dim") // 2
-    each = [layer(settings, attention(settings, rope, w, None), inner) for w in windows]
-    return transformer(settings, context, tuple(each[i % 2] for i in range(settings.size("num_layers"))))
+def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    rope = tensors.rope(10_000, 1.0, config.size("head_dim"), context)
+    window = config.size("sliding_window_size", 4096)
+    windows = (window, None) if config.flag("use_sliding_window_attention", False) else (None, None)
+    # KerasHub's intermediate_dim counts gate and up together.
+    inner = config.size("intermediate_dim") // 2
+    each = [layer(config, attention(config, rope, w, None), inner) for w in windows]
+    return transformer(config, context, tuple(each[i % 2] for i in range(config.size("num_layers"))))
 
 
-def attention(
-    settings: ConfigReader, rope: Rope, window: int | None, query_key_norm: Norm | None
-) -> Attention:
-    # Its layers do not look at it: they scale by the head's width.
-    settings.only("query_head_dim_normalize", True)
-    head_dim = settings.size("head_dim")
+def attention(config: ConfigReader, rope: Rope, window: int | None, query_key_norm: Norm | None) -> Attention:
+    """Builds a layer's attention."""
+    # KerasHub's layers do not read the key: they always scale by the width of a head.
+    config.only("query_head_dim_normalize", True)
+    head_dim = config.size("head_dim")
     return Attention(
-        settings.size("num_query_heads"),
-        settings.size("num_key_value_heads"),
+        config.size("num_query_heads"),
+        config.size("num_key_value_heads"),
         head_dim,
         scale=head_dim**-0.5,
         rope=rope,
         window=window,
-        soft_cap=settings.optional_number("attention_logit_soft_cap"),
+        soft_cap=config.optional_number("attention_logit_soft_cap"),
         query_key_norm=query_key_norm,
     )
 
 
-def layer(settings: ConfigReader, attention: Attention, inner: int) -> Layer:
-    absent = [name for name, key in OPTIONAL.items() if not settings.flag(key, False)]
+def layer(config: ConfigReader, attention: Attention, inner: int) -> Layer:
+    """Builds a layer of `attention`, with a gated feed-forward of width `inner`."""
+    absent = [name for name, key in OPTIONAL.items() if not config.flag(key, False)]
     norms = tuple(name for name in NORMS if name not in absent)
     return Layer(attention, FeedForward(inner, "gelu_tanh", gated=True), norms)
 
 
-def transformer(settings: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
-    # The last norm alone would have another.
-    settings.only("layer_norm_epsilon", EPSILON)
-    width = settings.size("hidden_dim")
+def transformer(config: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
+    """Builds the description of a model of `layers`."""
+    # KerasHub applies another epsilon to the last norm only.
+    config.only("layer_norm_epsilon", EPSILON)
+    width = config.size("hidden_dim")
     return Transformer(
-        vocabulary_size=settings.size("vocabulary_size"),
+        vocabulary_size=config.size("vocabulary_size"),
         context_length=context,
         width=width,
         norm=Norm("rms", EPSILON),
         layers=layers,
         tied=True,
         embedding_scale=width**0.5,
-        logit_soft_cap=settings.optional_number("final_logit_soft_cap"),
+        logit_soft_cap=config.optional_number("final_logit_soft_cap"),
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
-    return decoder(model, "gemma_decoder_block")
+def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return all_sources(model, "gemma_decoder_block")
 
 
-def decoder(model: Transformer, block: str) -> WeightSources:
-    """By the name of the layers' class."""
+def all_sources(model: Transformer, block: str) -> WeightSources:
+    """Returns the source of each weight; `block` is the class of the layers in snake case."""
     norm = scale("layers/rms_normalization", model.width)
-    found = tensors.ends(model) | {"final_norm.scale": norm}
+    found = tensors.end_sources(model) | {"final_norm.scale": norm}
     for i, each in enumerate(model.layers):
-        path = tensors.numbered(block, i)
-        found |= tensors.within(i, _attention(f"{path}/attention", each.attention, model.width))
-        found |= tensors.within(i, _feed_forward(path, each, model.width))
+        path = tensors.layer_path(block, i)
+        found |= tensors.in_layer(i, _attention(f"{path}/attention", each.attention, model.width))
+        found |= tensors.in_layer(i, _feed_forward(path, each, model.width))
         norms = {f"{name}.scale": scale(f"{path}/{NORMS[name]}", model.width) for name in each.norms}
-        found |= tensors.within(i, norms)
+        found |= tensors.in_layer(i, norms)
     return found
 
 
 def scale(path: str, width: int) -> WeightSource:
+    """Returns the source of a norm's scale, which is stored minus one."""
     return tensors.scale(path, width).then(lambda weight: weight.astype(np.float32) + 1)
 
 
 def _attention(path: str, attention: Attention, width: int) -> WeightSources:
-    """Kernels of queries, keys and values are (heads, width, head_dim)."""
+    """Returns the sources of attention; kernels of queries, keys and values are (heads, width, head_dim)."""
     heads = {"query": attention.heads, "key": attention.kv_heads, "value": attention.kv_heads}
     parts = [
         tensors.kernel(f"{path}/{part}_dense", n, width, attention.head_dim) for part, n in heads.items()

@@ -1,7 +1,7 @@
-"""The language of a preset: its tokenizer as a `tokenizer.json`, and its special tokens.
+"""Reads the language of a preset: its tokenizer as a `tokenizer.json`, and its special tokens.
 
-Knows KerasHub's tokenizers by their classes' names. What KerasHub's `generate` puts before a prompt, the
-tokenizer's post-processor does.
+KerasHub's tokenizers are distinguished by their class names. The start token that KerasHub's `generate` puts
+before a prompt is added by the tokenizer's post-processor.
 """
 
 from collections.abc import Collection
@@ -15,94 +15,104 @@ from export.checkpoints.checkpoint import Checkpoint
 from export.checkpoints.config_reader import ConfigReader
 from export.errors import SourceError
 from export.keras_hub import byte_pair, sentence_piece, serialized
-from export.language import special_tokens
-from export.language import tokenizer_file as tokenizers
+from export.language import special_tokens, tokenizer_file
 from export.language.read import Language
 
 CONFIG = "tokenizer.json"
-"""Of the tokenizer's class; no tokenizer, in spite of its name."""
+"""The configuration of the tokenizer's class. In spite of its name, it holds no tokenizer."""
 HINT = "; --tokenizer takes a tokenizer.json instead"
 
 
 @dataclass(frozen=True)
 class TokenizerKind:
-    """One class of tokenizers."""
+    """The properties of one class of tokenizers."""
 
-    start: str | None
-    """Stands before every prompt."""
-    ends: tuple[str, ...]
-    pad: str | None = None
-    pieces: bool = False
+    start_token: str | None
+    """Put before every prompt."""
+    end_tokens: tuple[str, ...]
+    """Each ends a generation."""
+    pad_token: str | None = None
+    sentence_piece: bool = False
     """SentencePiece rather than byte-level BPE."""
-    pattern: str | None = None
-    """Of words, for BPE."""
+    word_pattern: str | None = None
+    """Of byte-level BPE: the pattern of words; None: GPT-2's."""
 
 
-_TEXT = "<|endoftext|>"
-_PIECES = TokenizerKind("<s>", ("</s>",), pieces=True)
-_GEMMA = TokenizerKind("<bos>", ("<eos>",), "<pad>", pieces=True)
+_END_OF_TEXT = "<|endoftext|>"
+_LLAMA = TokenizerKind("<s>", ("</s>",), sentence_piece=True)
+_GEMMA = TokenizerKind("<bos>", ("<eos>",), "<pad>", sentence_piece=True)
 
 KINDS = {
-    "GPT2Tokenizer": TokenizerKind(_TEXT, (_TEXT,)),
+    "GPT2Tokenizer": TokenizerKind(_END_OF_TEXT, (_END_OF_TEXT,)),
     "Gemma3Tokenizer": _GEMMA,
     "GemmaTokenizer": _GEMMA,
     "Llama3Tokenizer": TokenizerKind(
-        "<|begin_of_text|>", ("<|end_of_text|>", "<|eot_id|>"), pattern=byte_pair.LLAMA3
+        "<|begin_of_text|>", ("<|end_of_text|>", "<|eot_id|>"), word_pattern=byte_pair.LLAMA3
     ),
-    "LlamaTokenizer": _PIECES,
-    "MistralTokenizer": _PIECES,
-    "Qwen3Tokenizer": TokenizerKind(None, ("<|im_end|>",), _TEXT, pattern=byte_pair.QWEN),
-    "QwenTokenizer": TokenizerKind(None, (_TEXT,), pattern=byte_pair.QWEN),
+    "LlamaTokenizer": _LLAMA,
+    "MistralTokenizer": _LLAMA,
+    "Qwen3Tokenizer": TokenizerKind(None, ("<|im_end|>",), _END_OF_TEXT, word_pattern=byte_pair.QWEN),
+    "QwenTokenizer": TokenizerKind(None, (_END_OF_TEXT,), word_pattern=byte_pair.QWEN),
 }
-"""By the names of the classes."""
+"""The kinds by class name."""
 
 
-def read(
-    preset: Checkpoint, backbone: str, vocabulary_size: int, given: Path | None, ignored: Collection[str] = ()
+def read_language(
+    preset: Checkpoint,
+    backbone: str,
+    vocabulary_size: int,
+    tokenizer: Path | None,
+    ignored: Collection[str] = (),
 ) -> Language:
-    """`backbone` is the name of its class; `given`, a tokenizer.json, counts before the preset's tokenizer.
+    """Reads the language of `preset`, whose backbone has the class name `backbone`.
 
-    SourceError and its kinds for what cannot be read; settings in `ignored` are taken not to matter.
+    `tokenizer` is a tokenizer.json that replaces the preset's own tokenizer; `ignored` are keys of the
+    configuration that may be unknown. Raises SourceError or a subclass when the tokenizer cannot be read, or
+    has ids beyond `vocabulary_size`.
     """
-    path = preset.directory / CONFIG if given is None else given
-    if given is not None:
-        kind, data = KINDS[backbone.replace("Backbone", "Tokenizer")], _bytes(given)
+    path = preset.directory / CONFIG if tokenizer is None else tokenizer
+    if tokenizer is not None:
+        kind = KINDS[backbone.replace("Backbone", "Tokenizer")]
+        data = Checkpoint(tokenizer.parent).read(tokenizer.name)
     elif path.exists():
         kind = KINDS[serialized.class_name(preset, CONFIG, KINDS, HINT)]
-        data = _built(preset, kind, serialized.settings(preset, CONFIG, ignored)).to_str().encode()
+        config = serialized.read_config(preset, CONFIG, ignored)
+        data = _build_tokenizer(preset, kind, config).to_str().encode()
     else:
         raise SourceError(f"{path} is missing{HINT}")
-    parsed = tokenizers.parse(data, path)
-    tokenizers.check(parsed, path, vocabulary_size)
+    parsed = tokenizer_file.parse(data, path)
+    tokenizer_file.check(parsed, path, vocabulary_size)
     special = special_tokens.with_texts(_special_tokens(kind, parsed, path), parsed)
-    return Language(tokenizers.prepare(parsed, data), special, GenerationDefaults(), None)
+    return Language(tokenizer_file.prepare(parsed, data), special, GenerationDefaults(), None)
 
 
-def _built(preset: Checkpoint, kind: TokenizerKind, settings: ConfigReader) -> Tokenizer:
-    settings.only("config_file", CONFIG)
-    settings.only("sequence_length", None)
-    if kind.pieces:
-        # Never in the file: the model has a file of its own. For pictures' tokens, which no text has.
-        settings.unused("proto", "has_vision_tokens")
-        settings.only("add_bos", False)
-        settings.only("add_eos", False)
+def _build_tokenizer(preset: Checkpoint, kind: TokenizerKind, config: ConfigReader) -> Tokenizer:
+    config.only("config_file", CONFIG)
+    config.only("sequence_length", None)
+    if kind.sentence_piece:
+        # The model is not in `proto` but in a file of its own; the other key concerns image tokens only.
+        config.unused("proto", "has_vision_tokens")
+        config.only("add_bos", False)
+        config.only("add_eos", False)
         tokenizer = sentence_piece.read(preset)
     else:
-        tokenizer = byte_pair.read(preset, settings, kind.pattern)
-        tokenizer.add_special_tokens(_unsplittable(kind, settings, tokenizer))
-    settings.finish()
-    if kind.start is not None:
-        start = (kind.start, _id_of(kind.start, tokenizer, preset.directory / CONFIG))
-        tokenizer.post_processor = processors.TemplateProcessing(f"{kind.start} $A", special_tokens=[start])
+        tokenizer = byte_pair.read(preset, config, kind.word_pattern)
+        tokenizer.add_special_tokens(_unsplittable(kind, config, tokenizer))
+    config.finish()
+    if kind.start_token is not None:
+        start = (kind.start_token, _id_of(kind.start_token, tokenizer, preset.directory / CONFIG))
+        tokenizer.post_processor = processors.TemplateProcessing(
+            f"{kind.start_token} $A", special_tokens=[start]
+        )
     return tokenizer
 
 
-def _unsplittable(kind: TokenizerKind, settings: ConfigReader, tokenizer: Tokenizer) -> list[str]:
-    """What KerasHub keeps whole; SourceError for what the vocabulary lacks."""
-    settings.unused("unsplittable_tokens")
-    listed = settings.raw.get("unsplittable_tokens") or ()
+def _unsplittable(kind: TokenizerKind, config: ConfigReader, tokenizer: Tokenizer) -> list[str]:
+    """Returns the tokens that KerasHub never splits; raises SourceError for one outside the vocabulary."""
+    config.unused("unsplittable_tokens")
+    listed = config.raw.get("unsplittable_tokens") or ()
     tokens = dict.fromkeys(
-        token for token in (kind.start, *kind.ends, kind.pad, *listed) if token is not None
+        token for token in (kind.start_token, *kind.end_tokens, kind.pad_token, *listed) if token is not None
     )
     for token in tokens:
         _id_of(token, tokenizer, byte_pair.VOCABULARY)
@@ -110,21 +120,17 @@ def _unsplittable(kind: TokenizerKind, settings: ConfigReader, tokenizer: Tokeni
 
 
 def _special_tokens(kind: TokenizerKind, tokenizer: Tokenizer, path: Path) -> SpecialTokens:
-    """Of several that end a text, those that there are."""
-    ends = [end for end in kind.ends if tokenizer.token_to_id(end) is not None] or kind.ends
+    """Returns the special tokens' ids; of several end tokens, those outside the vocabulary are left out."""
+    ends = [end for end in kind.end_tokens if tokenizer.token_to_id(end) is not None] or kind.end_tokens
     return SpecialTokens(
-        bos=None if kind.start is None else _id_of(kind.start, tokenizer, path),
+        bos=None if kind.start_token is None else _id_of(kind.start_token, tokenizer, path),
         eos=tuple(_id_of(end, tokenizer, path) for end in ends),
-        pad=None if kind.pad is None else _id_of(kind.pad, tokenizer, path),
+        pad=None if kind.pad_token is None else _id_of(kind.pad_token, tokenizer, path),
     )
 
 
 def _id_of(token: str, tokenizer: Tokenizer, path: object) -> int:
     found: int | None = tokenizer.token_to_id(token)
     if found is None:
-        raise SourceError(f"{path}: there is no token {token!r}")
+        raise SourceError(f"{path} has no token {token!r}")
     return found
-
-
-def _bytes(path: Path) -> bytes:
-    return Checkpoint(path.parent).read(path.name)

@@ -1,35 +1,28 @@
 """Qwen 3: Llama with norms of queries and keys, and a window."""
 
+from dataclasses import replace
+
 from export.checkpoints.config_reader import ConfigReader
-from export.keras_hub import llama, tensors
-from export.transformer_model.description import Attention, Norm, Transformer
+from export.keras_hub import llama
+from export.transformer_model.description import Norm, Transformer
 from export.transformer_model.weight_source import WeightSources
 
 HEAD_EPSILON = 1e-5
-"""Of the norms of queries and keys, whatever the settings' epsilon is."""
+"""The epsilon of the norms of queries and keys; KerasHub does not take it from the configuration."""
 
 context = llama.context
 
 
-def describe(settings: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
-    heads = settings.size("num_query_heads")
-    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_dim", "num_query_heads")
-    theta, factor = (
-        settings.number("rope_max_wavelength", 10_000),
-        settings.number("rope_scaling_factor", 1.0),
-    )
-    attention = Attention(
-        heads,
-        settings.size("num_key_value_heads"),
-        head_dim,
-        scale=head_dim**-0.5,
-        rope=tensors.rope(theta, factor, head_dim, context),
-        window=settings.optional_size("sliding_window_size", 32768),
-        query_key_norm=Norm("rms", HEAD_EPSILON),
-    )
-    tied = settings.flag("tie_word_embeddings", True)
-    return llama.transformer(settings, context, attention, tied)
+def describe(config: ConfigReader, context: int, head: bool) -> Transformer:  # noqa: ARG001
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    head_dim = config.optional_size("head_dim") or config.divided("hidden_dim", "num_query_heads")
+    rope = llama.linear_rope(config, head_dim, context)
+    window = config.optional_size("sliding_window_size", 32768)
+    attention = llama.attention(config, head_dim, rope, window)
+    normed = replace(attention, query_key_norm=Norm("rms", HEAD_EPSILON))
+    return llama.transformer(config, context, normed, tied=config.flag("tie_word_embeddings", True))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
-    return llama.decoder(model, "qwen3_transformer_decoder", "qwen3_layer_norm")
+def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return llama.all_sources(model, "qwen3_transformer_decoder", "qwen3_layer_norm")

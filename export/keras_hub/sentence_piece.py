@@ -1,4 +1,4 @@
-"""A SentencePiece tokenizer of a preset, vocabulary.spm, as a `tokenizer.json`."""
+"""Reads a preset's SentencePiece tokenizer, vocabulary.spm, as a `tokenizer.json`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ SPACE = "▁"
 
 
 def read(preset: Checkpoint) -> Tokenizer:
-    """UnsupportedError for a model whose ids could not be made in the same way."""
+    """Builds the tokenizer; raises UnsupportedError when its ids would differ from SentencePiece's."""
     path = preset.directory / VOCABULARY
     model = proto.parse(preset.read(VOCABULARY), path)
     _check(model, path)
@@ -27,18 +27,18 @@ def read(preset: Checkpoint) -> Tokenizer:
 
 def _check(model: Any, path: object) -> None:
     kinds = {piece.type for piece in model.pieces}
-    # A prefix would go before the text after each of them too.
+    # tokenizers would also put the prefix before the text that follows such a piece.
     prefixed = proto.USER_DEFINED in kinds and model.normalizer_spec.add_dummy_prefix
-    for wrong, what in (
-        (model.trainer_spec.model_type not in _MODELS, "a model by words or characters"),
+    for present, feature in (
+        (model.trainer_spec.model_type not in _MODELS, "a model of words or characters"),
         (model.trainer_spec.treat_whitespace_as_suffix, "treat_whitespace_as_suffix"),
         (not model.normalizer_spec.escape_whitespaces, "escape_whitespaces = false"),
-        (proto.UNUSED in kinds, "a piece that is not used"),
+        (proto.UNUSED in kinds, "a piece of type UNUSED"),
         (prefixed, "user-defined pieces together with add_dummy_prefix"),
     ):
-        if wrong:
+        if present:
             raise UnsupportedError(
-                f"{path}: {what} is not implemented; --tokenizer takes a tokenizer.json instead"
+                f"{path}: {feature} is not implemented; --tokenizer takes a tokenizer.json instead"
             )
 
 
@@ -65,7 +65,7 @@ _MODELS = {proto.UNIGRAM: _unigram, proto.BPE: _bpe}
 
 
 def _merges(model: Any) -> list[tuple[str, str]]:
-    """All pairs of pieces that make a piece, those of the best piece first."""
+    """Returns all pairs of pieces that join to a piece, those of the piece with the highest score first."""
     places = {piece.piece: i for i, piece in enumerate(model.pieces) if piece.type == proto.NORMAL}
     scores = {piece: model.pieces[place].score for piece, place in places.items()}
     best = sorted(places, key=lambda piece: (-scores[piece], places[piece]))
@@ -95,10 +95,10 @@ def _decoder(spec: Any) -> Any:
 
 
 def _added(model: Any) -> list[AddedToken]:
-    """Those that are found before a text is divided, special or not.
+    """Returns the tokens that are matched before a text is split.
 
-    SentencePiece looks for the user-defined ones when white space is written as it writes it, and for no
-    others; but chat templates write them.
+    SentencePiece matches only the user-defined ones, in the normalized text. The others are added as special
+    tokens, because chat templates contain them.
     """
     return [
         AddedToken(

@@ -1,6 +1,6 @@
-"""The file format of a SentencePiece model, as far as tokenizing depends on it.
+"""The file format of a SentencePiece model: the protobuf fields that tokenization depends on.
 
-Declared here rather than compiled, since few of its fields matter: protobuf passes over the others.
+The message is declared here rather than compiled, since it needs few fields: protobuf skips the others.
 """
 
 from typing import Any
@@ -11,9 +11,9 @@ from google.protobuf.message import DecodeError
 from export.errors import SourceError
 
 UNIGRAM, BPE = 1, 2
-"""Kinds of models."""
+"""Types of models."""
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-"""Kinds of pieces."""
+"""Types of pieces."""
 
 _PACKAGE = "tensorloom.sentence_piece"
 _FIELDS = {
@@ -30,12 +30,15 @@ _FIELDS = {
         "escape_whitespaces": (5, "bool", "true"),
     },
 }
-"""By message: number, type and default of each field."""
+"""For each message, the number, type and default of each field."""
 _MODEL = {"pieces": (1, "Piece"), "trainer_spec": (2, "Trainer"), "normalizer_spec": (3, "Normalizer")}
 
 
 def parse(data: bytes, path: object) -> Any:
-    """A message with `pieces`, `trainer_spec` and `normalizer_spec`."""
+    """Returns a message with `pieces`, `trainer_spec` and `normalizer_spec`.
+
+    Raises SourceError when `data` is not such a model; `path` is for the message.
+    """
     message = _message()()
     try:
         message.ParseFromString(data)
@@ -51,16 +54,22 @@ def _message() -> Any:
     file = descriptor_pb2.FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE, syntax="proto2")
     for name, fields in _FIELDS.items():
         message = file.message_type.add(name=name)
-        for own, (number, kind, default) in fields.items():
+        for field_name, (number, kind, default) in fields.items():
             kind_number = getattr(field, f"TYPE_{kind.upper()}")
             message.field.add(
-                name=own, number=number, type=kind_number, label=field.LABEL_OPTIONAL, default_value=default
+                name=field_name,
+                number=number,
+                type=kind_number,
+                label=field.LABEL_OPTIONAL,
+                default_value=default,
             )
     model = file.message_type.add(name="Model")
-    for own, (number, kind) in _MODEL.items():
-        label = field.LABEL_REPEATED if own == "pieces" else field.LABEL_OPTIONAL
-        kind_name = f".{_PACKAGE}.{kind}"
-        model.field.add(name=own, number=number, type=field.TYPE_MESSAGE, label=label, type_name=kind_name)
+    for field_name, (number, kind) in _MODEL.items():
+        label = field.LABEL_REPEATED if field_name == "pieces" else field.LABEL_OPTIONAL
+        type_name = f".{_PACKAGE}.{kind}"
+        model.field.add(
+            name=field_name, number=number, type=field.TYPE_MESSAGE, label=label, type_name=type_name
+        )
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Model"))

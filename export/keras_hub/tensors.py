@@ -1,6 +1,6 @@
-"""Sources of the layers that KerasHub's backbones are made of, by their paths in the weight files.
+"""Sources of the layers that KerasHub's backbones consist of, by their paths in the weight files.
 
-A list's first layer of a class goes by the class's name in snake case, the others by that and their number.
+Keras names the first layer of a class in a list by the class name in snake case, and numbers the others.
 """
 
 from export.transformer_model import rope as ropes
@@ -10,30 +10,31 @@ from export.transformer_model.weight_source import WeightSource, WeightSources, 
 
 EMBEDDING = "layers/reversible_embedding/vars/0"
 HEAD = "layers/reversible_embedding/vars/1"
-"""Where the head is not the embedding."""
+"""The head, where it is not tied to the embedding."""
 
 
-def numbered(name: str, index: int) -> str:
-    """Of the layers of one class."""
+def layer_path(name: str, index: int) -> str:
+    """Returns the path of the layer with this index among the layers of one class."""
     return f"layers/{name}_{index}" if index else f"layers/{name}"
 
 
 def kernel(layer: str, *shape: int) -> WeightSource:
+    """Returns the source of a dense layer's kernel."""
     return tensor(f"{layer}/vars/0", *shape)
 
 
 def bias(layer: str, *shape: int) -> WeightSource:
-    """As one vector."""
+    """Returns the source of a layer's bias, which is stored in `shape`, as one vector."""
     return tensor(f"{layer}/vars/1", *shape).then(lambda value: value.reshape(-1))
 
 
 def scale(layer: str, width: int) -> WeightSource:
-    """Of a norm."""
+    """Returns the source of a norm's scale."""
     return tensor(f"{layer}/vars/0", width)
 
 
-def ends(model: Transformer) -> WeightSources:
-    """Embedding and head."""
+def end_sources(model: Transformer) -> WeightSources:
+    """Returns the sources of the embedding and, unless it is tied, of the head."""
     found = {"embedding": tensor(EMBEDDING, model.vocabulary_size, model.width)}
     if not model.tied:
         found["head.kernel"] = tensor(HEAD, model.width, model.vocabulary_size).transposed
@@ -41,9 +42,10 @@ def ends(model: Transformer) -> WeightSources:
 
 
 def attention_kernels(names: dict[str, str], attention: Attention, width: int) -> WeightSources:
-    """Kernels (width, heads, head_dim) of queries, keys and values; (heads, head_dim, width) of the output.
+    """Returns the sources of the kernels of attention.
 
-    `names` are the paths of the layers `query`, `key`, `value` and `output`.
+    `names` are the paths of the layers `query`, `key`, `value` and `output`. The first three are stored as
+    (width, heads, head_dim), the last as (heads, head_dim, width).
     """
     heads = {"query": attention.heads, "key": attention.kv_heads, "value": attention.kv_heads}
     parts = [kernel(names[part], width, n, attention.head_dim) for part, n in heads.items()]
@@ -55,17 +57,17 @@ def attention_kernels(names: dict[str, str], attention: Attention, width: int) -
 
 
 def attention_biases(names: dict[str, str], attention: Attention) -> WeightSources:
-    """Of queries, keys and values."""
+    """Returns the source of the biases of queries, keys and values."""
     heads = {"query": attention.heads, "key": attention.kv_heads, "value": attention.kv_heads}
     return {"qkv.bias": joined(*(bias(names[part], n, attention.head_dim) for part, n in heads.items()))}
 
 
-def within(index: int, sources: WeightSources) -> WeightSources:
-    """Those of a layer, by their names in the model."""
+def in_layer(index: int, sources: WeightSources) -> WeightSources:
+    """Returns the sources of a layer by their names in the model."""
     return {f"layers.{index}.{name}": source for name, source in sources.items()}
 
 
 def rope(theta: float, factor: float, head_dim: int, context: int) -> Rope:
-    """Of the whole head, all of it `factor` times as slow as `theta` says."""
+    """Builds a rope of the whole head whose positions are divided by `factor` (linear scaling)."""
     scaling = {"rope_type": "linear", "factor": factor}
     return ropes.read({"rope_theta": theta, "rope_scaling": scaling}, head_dim, context)

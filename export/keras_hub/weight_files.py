@@ -1,7 +1,7 @@
-"""The weights of a KerasHub preset: HDF5 files, one or several, each tensor read when it is asked for.
+"""The weights of a KerasHub preset: one or several HDF5 files, of which each tensor is read on demand.
 
-Tensors go by their paths in the files, `layers/<layer>/.../vars/<number>`, without the underscores that names
-of attributes may begin with: whether they do depends on the version of Keras. Knows no model.
+Tensors are named by their paths in the files, `layers/<layer>/.../vars/<number>`, without leading underscores
+of the parts: whether these are there depends on the version of Keras.
 """
 
 from collections.abc import Mapping
@@ -20,20 +20,20 @@ from export.transformer_model.weight_source import Shape
 WHOLE = "model.weights.h5"
 INDEX = "model.weights.json"
 OLD_LAYERS = "_layer_checkpoint_dependencies/"
-"""What paths began with before Keras 3."""
+"""The prefix of paths before Keras 3."""
 NOT_WEIGHTS = "/seed_generator/"
-"""Part of the paths of dropout's random state, which older versions of Keras save."""
+"""In the path of the random state of dropout, which older versions of Keras save."""
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class WeightFiles:
-    """All tensors of one preset; opening reads only names, shapes and dtypes."""
+    """All tensors of one preset. Opening it reads only names, shapes and dtypes."""
 
     def __init__(self, preset: Checkpoint) -> None:
         self._directory = preset.directory
         self._tensors: dict[str, h5py.Dataset] = {}
-        self._open = [_opened(path) for path in _paths(preset)]
-        for file in self._open:
+        self._files = [_open(path) for path in _paths(preset)]
+        for file in self._files:
             file.visititems(self._note)
 
     def _note(self, path: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -44,9 +44,13 @@ class WeightFiles:
         return path in self._tensors
 
     def require(self, needs: Mapping[str, Shape]) -> None:
-        """SourceError and its kinds unless the files hold just the tensors that `needs` names."""
+        """Checks that the files hold the tensors of `needs`, in these shapes, and no others.
+
+        Raises SourceError for a missing or a surplus tensor, ShapeError for another shape, UnsupportedError
+        for a quantized tensor or one that is stored outside of the files.
+        """
         for path, tensor in self._tensors.items():
-            _check_numbers(path, tensor)
+            _check_storage(path, tensor)
         if surplus := [path for path in self._tensors if path not in needs]:
             raise SourceError(f"{self._directory}: tensor {surplus[0]} has no place in the configured model")
         for path, shape in needs.items():
@@ -63,8 +67,9 @@ class WeightFiles:
             )
 
     def read(self, path: str, shape: Shape) -> npt.NDArray[Any]:
+        """Returns the tensor in the dtype of the file; raises SourceError when it cannot be read."""
         tensor = self._tensors[path]
-        assert tensor.shape == shape, "checked before"
+        assert tensor.shape == shape, "require() checks the shape"
         try:
             value: npt.NDArray[Any] = tensor[()]
         except OSError as error:
@@ -72,14 +77,14 @@ class WeightFiles:
         return value.view(ml_dtypes.bfloat16) if _dtype(tensor) == "bfloat16" else value
 
 
-def _check_numbers(path: str, tensor: h5py.Dataset) -> None:
-    """UnsupportedError for quantized ones."""
+def _check_storage(path: str, tensor: h5py.Dataset) -> None:
+    """Raises UnsupportedError for a quantized tensor, or one whose values lie in another file."""
     if _dtype(tensor) not in DTYPES:
         raise UnsupportedError(
-            f"{tensor.file.filename}: tensor {path} is of {_dtype(tensor)}; "
-            f"implemented are {', '.join(DTYPES)}"
+            f"{tensor.file.filename}: tensor {path} has dtype {_dtype(tensor)}; "
+            f"supported: {', '.join(DTYPES)}"
         )
-    # Numbers of yet another file are no weights that the preset's makers published.
+    # Such a file is not part of the preset, and could be any file of this machine.
     if tensor.is_virtual or tensor.external:
         raise UnsupportedError(f"{tensor.file.filename}: tensor {path} lies in another file")
 
@@ -90,9 +95,10 @@ def _name(path: str) -> str:
 
 
 def _dtype(tensor: h5py.Dataset) -> str:
-    """HDF5 knows no bfloat16: Keras stores two bytes, and says so in an attribute."""
-    said = tensor.attrs.get("dtype") if tensor.dtype == np.void(2).dtype else None
-    return str(said or tensor.dtype)
+    """Returns the name of the dtype."""
+    # HDF5 has no bfloat16: Keras stores two bytes, and the name in an attribute.
+    name = tensor.attrs.get("dtype") if tensor.dtype == np.void(2).dtype else None
+    return str(name or tensor.dtype)
 
 
 def _paths(preset: Checkpoint) -> list[Path]:
@@ -101,12 +107,12 @@ def _paths(preset: Checkpoint) -> list[Path]:
     index = preset.json(INDEX).get("weight_map")
     if not isinstance(index, dict):
         raise SourceError(f"{preset.directory / INDEX} has no weight_map")
-    # A layer whose tensors lie in several files has a list.
-    each = [[files] if isinstance(files, str) else files for files in index.values()]
-    return [preset.directory / name for name in sorted({name for files in each for name in files})]
+    # The value is a list for a layer whose tensors lie in several files.
+    lists = [[files] if isinstance(files, str) else files for files in index.values()]
+    return [preset.directory / name for name in sorted({name for files in lists for name in files})]
 
 
-def _opened(path: Path) -> h5py.File:
+def _open(path: Path) -> h5py.File:
     if not path.is_file():
         raise SourceError(f"{path} is missing")
     try:

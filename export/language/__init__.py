@@ -1,1 +1,1 @@
-"""Reads what a checkpoint says of its language: tokenizer, special tokens, chat template, defaults."""
+"""Reads the language of a checkpoint: tokenizer, special tokens, chat template, generation defaults."""

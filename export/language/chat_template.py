@@ -1,4 +1,4 @@
-"""Which chat template a checkpoint has for plain conversations, in whichever of the places it may lie."""
+"""Reads the default chat template of a checkpoint from the files that may hold it."""
 
 import logging
 from collections.abc import Mapping
@@ -10,22 +10,25 @@ from export.errors import SourceError
 FILE = "chat_template.jinja"
 DIRECTORY = "additional_chat_templates"
 DEFAULT = "default"
-"""The name of the one that is for plain conversations, where there are several."""
+"""The name of the template for plain conversations, where there are several."""
 
 logger = logging.getLogger(__name__)
 
 
 def read(checkpoint: Checkpoint) -> str | None:
-    """None: the model does not chat. Files count before tokenizer_config.json."""
+    """Returns the default template, or None; template files take precedence over tokenizer_config.json."""
     config = checkpoint.optional_json("tokenizer_config.json")
     named = _files(checkpoint) or _named(config.get("chat_template"))
     template = named.get(DEFAULT)
     if named and template is None:
-        logger.info("no chat: of the templates %s, none is named %s", ", ".join(sorted(named)), DEFAULT)
+        logger.info(
+            "no chat template: none of the templates (%s) is named %s", ", ".join(sorted(named)), DEFAULT
+        )
     return template
 
 
 def _files(checkpoint: Checkpoint) -> dict[str, str]:
+    """Returns the templates that have files of their own, by name."""
     names = {
         path.stem: f"{DIRECTORY}/{path.name}" for path in checkpoint.directory.glob(f"{DIRECTORY}/*.jinja")
     }
@@ -42,9 +45,10 @@ def _text(checkpoint: Checkpoint, file: str) -> str:
 
 
 def _named(value: Any) -> Mapping[str, str]:
+    """Returns the templates in the value of `chat_template` by name."""
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
         value = {item.get("name"): item.get("template") for item in value}
     named = value if isinstance(value, dict) else {DEFAULT: value}
     if not all(template is None or isinstance(template, str) for template in named.values()):
-        raise SourceError("tokenizer_config.json: chat_template must be a text or a list of named texts")
+        raise SourceError("tokenizer_config.json: chat_template must be a string or a list of named strings")
     return {name: template for name, template in named.items() if template is not None}

@@ -1,4 +1,4 @@
-"""What generation_config.json says, as the defaults of requests; what has no default there is told."""
+"""Reads generation_config.json as the defaults of requests, and logs settings that are not applied."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "repetition_penalty": (int, float),
     "max_new_tokens": (int,),
 }
-"""Those that are applied."""
+"""The settings that are applied, with their types."""
 
 UNAPPLIED: Mapping[str, Collection[object]] = {
     "assistant_early_exit": (),
@@ -46,27 +46,33 @@ UNAPPLIED: Mapping[str, Collection[object]] = {
     "typical_p": (1,),
     "watermarking_config": (),
 }
-"""Others that would change a text, with the values that do not; null never does."""
+"""Settings that would change generated texts and are not applied, with the values that change nothing.
+
+Null changes nothing either.
+"""
 
 logger = logging.getLogger(__name__)
 
 
 def read(config: Mapping[str, Any]) -> GenerationDefaults:
-    """The defaults; `do_sample: false`, said outright, is temperature 0."""
-    given = {key: _number(key, config[key]) for key in KINDS if config.get(key) is not None}
+    """Returns the defaults; an explicit `do_sample: false` is temperature 0.
+
+    Raises SourceError for a value of the wrong type.
+    """
+    defaults = {key: _number(key, config[key]) for key in KINDS if config.get(key) is not None}
     if config.get("do_sample") is False:
-        given["temperature"] = 0.0
-    if "max_new_tokens" in given:
-        given["max_tokens"] = given.pop("max_new_tokens")
+        defaults["temperature"] = 0.0
+    if "max_new_tokens" in defaults:
+        defaults["max_tokens"] = defaults.pop("max_new_tokens")
     if unapplied := ", ".join(f"{key} {config[key]}" for key in UNAPPLIED if _changes(config, key)):
-        logger.info("not applied: %s of %s", unapplied, FILE)
-    return GenerationDefaults(**given)
+        logger.info("%s: not applied: %s", FILE, unapplied)
+    return GenerationDefaults(**defaults)
 
 
 def _number(key: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, KINDS[key]):
-        kind = "number" if float in KINDS[key] else "whole number"
-        raise SourceError(f"{FILE}: {key} must be a {kind}, not {value!r}")
+        kind = "number" if float in KINDS[key] else "integer"
+        raise SourceError(f"{FILE}: {key} must be of type {kind}, not {value!r}")
     return value
 
 

@@ -1,6 +1,6 @@
-"""What a checkpoint directory says of its language: tokenizer, special tokens, template, defaults.
+"""Reads the language of a checkpoint directory: tokenizer, special tokens, template, generation defaults.
 
-Reads the files that stand beside the weights in Hugging Face's layout; knows no model family.
+The files are those beside the weights in Hugging Face's layout, for any model family.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Language:
     chat_template: str | None
 
 
-def read(checkpoint: Checkpoint, vocabulary_size: int) -> Language:
-    """SourceError where a file is missing or broken, or the tokenizer has ids that the model has not."""
+def read_language(checkpoint: Checkpoint, vocabulary_size: int) -> Language:
+    """Reads the language; raises SourceError for a missing or malformed file, or ids that are too large."""
     tokens = special_tokens.read(checkpoint)
     parsed, data = tokenizer_file.read(checkpoint, tokens, vocabulary_size)
     generation = checkpoint.optional_json(generation_defaults.FILE)

@@ -1,6 +1,6 @@
-"""The special tokens of a checkpoint: how tokenizer_config.json names them, their texts and their ids.
+"""Reads the special tokens of a checkpoint: their names in tokenizer_config.json, strings and ids.
 
-Follows the transformers library in what counts where files differ. Knows no model family.
+Where files differ, the precedence is that of the transformers library.
 """
 
 from collections.abc import Mapping
@@ -18,24 +18,27 @@ NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_t
 
 @dataclass(frozen=True)
 class NamedTokens:
-    """What the files beside tokenizer.json say of tokens."""
+    """The tokens that are listed in the files beside tokenizer.json."""
 
     named: Mapping[str, AddedToken]
+    """By role, such as `eos_token`."""
     extra: tuple[AddedToken, ...]
+    """Special tokens without a role."""
     added: tuple[AddedToken, ...]
-    """In the order of their ids."""
+    """The entries of `added_tokens_decoder`, in the order of their ids."""
 
     @property
     def texts(self) -> dict[str, str]:
+        """The strings of the named tokens by role."""
         return {name: token.content for name, token in self.named.items()}
 
 
 def read(checkpoint: Checkpoint) -> NamedTokens:
-    """SourceError where a file holds what cannot be a token."""
+    """Reads the tokens; raises SourceError for an entry that is not a token."""
     config = checkpoint.optional_json("tokenizer_config.json")
     listed = config.get("added_tokens_decoder")
     if listed is None:
-        # An older file, which newer ones supersede.
+        # The file of older checkpoints, which added_tokens_decoder supersedes.
         config |= checkpoint.optional_json("special_tokens_map.json")
     added = [token for _, token in sorted((listed or {}).items(), key=lambda item: int(item[0]))]
     return NamedTokens(_named(config), _extra(config), tuple(_token(each, special=False) for each in added))
@@ -60,9 +63,11 @@ def _is_token(value: Any) -> bool:
 
 
 def _token(value: Any, special: bool = True) -> AddedToken:
-    """`special` where the value does not say."""
+    """Parses a token; `special` is the default of its flag."""
     if not _is_token(value):
-        raise SourceError(f"{value!r} is not a token: a text, or an object with a text as its content")
+        raise SourceError(
+            f"{value!r} is not a token: it must be a string, or an object with a string `content`"
+        )
     if isinstance(value, str):
         return AddedToken(value, special=special)
     flags = {name: value[name] for name in ("lstrip", "rstrip", "single_word", "normalized") if name in value}
@@ -70,11 +75,11 @@ def _token(value: Any, special: bool = True) -> AddedToken:
 
 
 def complete(tokenizer: Tokenizer, tokens: NamedTokens) -> None:
-    """Adds the tokens that the tokenizer lacks, in the order in which the transformers library does."""
+    """Adds the tokens that `tokenizer` lacks, in the order in which the transformers library adds them."""
     known = list(tokenizer.get_added_tokens_decoder().values())
-    # Equality does not see the flags; the notation does.
-    notations = {repr(token) for token in known}
-    adding = [token for token in tokens.added if repr(token) not in notations]
+    # Equality of tokens ignores their flags; `repr` shows them.
+    shown = {repr(token) for token in known}
+    adding = [token for token in tokens.added if repr(token) not in shown]
     contents = {token.content for token in (*known, *adding)}
     adding += [token for token in (*tokens.named.values(), *tokens.extra) if token.content not in contents]
     named = set(tokens.texts.values())
@@ -84,15 +89,19 @@ def complete(tokenizer: Tokenizer, tokens: NamedTokens) -> None:
 
 
 def identify(tokenizer: Tokenizer, tokens: NamedTokens, config: Mapping[str, Any]) -> SpecialTokens:
-    """An id in `config` counts before a name; ids below zero stand for none."""
+    """Returns the ids of the special tokens.
+
+    An id in `config` (`eos_token_id` and the like) takes precedence over the id of a named token. A negative
+    id means that there is no such token.
+    """
 
     def ids(role: str) -> tuple[int, ...]:
-        given = config.get(f"{role}_token_id")
-        if given is None:
-            name = tokens.texts.get(f"{role}_token")
-            given = None if name is None else tokenizer.token_to_id(name)
-        every = given if isinstance(given, list) else [given]
-        return tuple(each for each in every if each is not None and each >= 0)
+        value = config.get(f"{role}_token_id")
+        if value is None:
+            text = tokens.texts.get(f"{role}_token")
+            value = None if text is None else tokenizer.token_to_id(text)
+        values = value if isinstance(value, list) else [value]
+        return tuple(each for each in values if each is not None and each >= 0)
 
     return SpecialTokens(
         bos=next(iter(ids("bos")), None),
@@ -103,7 +112,7 @@ def identify(tokenizer: Tokenizer, tokens: NamedTokens, config: Mapping[str, Any
 
 
 def with_texts(special: SpecialTokens, tokenizer: Tokenizer) -> SpecialTokens:
-    """With the texts of its ids, where it has none."""
+    """Returns `special` with the strings of its ids, unless it has strings already."""
     roles = {"bos_token": special.bos, "eos_token": next(iter(special.eos), None), "pad_token": special.pad}
     known = {name: tokenizer.id_to_token(token) for name, token in roles.items() if token is not None}
     texts = {name: text for name, text in known.items() if text is not None}

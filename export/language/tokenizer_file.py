@@ -1,7 +1,7 @@
-"""The tokenizer of a checkpoint as serving needs it: tokenizer.json, with what the files beside it change.
+"""Reads a checkpoint's tokenizer.json and prepares it for serving.
 
-The file itself decides how texts become ids. Tokens that only tokenizer_config.json knows are added; cutting
-and padding, which are for training, are taken out. Knows no model family.
+The file alone decides how texts become ids. Tokens that only tokenizer_config.json lists are added;
+truncation and padding, which are meant for training, are removed.
 """
 
 import logging
@@ -17,41 +17,47 @@ from export.language.special_tokens import NamedTokens
 
 FILE = "tokenizer.json"
 OTHERS = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json", "tiktoken.model")
-"""What checkpoints without tokenizer.json bring in its place."""
+"""The tokenizer files of checkpoints without tokenizer.json."""
 
 CHANGING = ("split_special_tokens", "fix_mistral_regex")
-"""Settings of tokenizer_config.json that give other ids, and that tokenizer.json cannot hold."""
+"""Settings of tokenizer_config.json that change ids and cannot be expressed in tokenizer.json."""
 
 logger = logging.getLogger(__name__)
 
 
 def read(checkpoint: Checkpoint, tokens: NamedTokens, vocabulary_size: int) -> tuple[Tokenizer, bytes]:
-    """The tokenizer, and tokenizer.json as it travels in the servable."""
+    """Returns the tokenizer, and the bytes of the tokenizer.json for the servable.
+
+    Raises SourceError when the file is missing or malformed, or has ids beyond `vocabulary_size`;
+    UnsupportedError for a setting that would change ids.
+    """
     path = checkpoint.directory / FILE
     _require(path)
     config = checkpoint.optional_json("tokenizer_config.json")
     for key in CHANGING:
         if config.get(key):
-            raise UnsupportedError(f"{path.parent / 'tokenizer_config.json'}: {key} true is not implemented")
+            raise UnsupportedError(
+                f"{path.parent / 'tokenizer_config.json'}: {key} = true is not implemented"
+            )
     data = checkpoint.read(FILE)
     tokenizer = parse(data, path)
     data = prepare(tokenizer, data, tokens)
     check(tokenizer, path, vocabulary_size)
     if config.get("clean_up_tokenization_spaces") and not isinstance(tokenizer.model, BPE):
-        logger.info("not applied: clean_up_tokenization_spaces, white space stays as the model wrote it")
+        logger.info("not applied: clean_up_tokenization_spaces; white space stays as generated")
     return tokenizer, data
 
 
 def _require(path: Path) -> None:
     if path.is_file():
         return
-    there = [name for name in OTHERS if (path.parent / name).is_file()]
-    hint = f"; transformers' AutoTokenizer makes it out of {there[0]}, with save_pretrained" if there else ""
+    found = [name for name in OTHERS if (path.parent / name).is_file()]
+    hint = f"; create it from {found[0]} with transformers: AutoTokenizer, save_pretrained" if found else ""
     raise SourceError(f"{path} is missing{hint}")
 
 
 def parse(data: bytes, path: Path) -> Tokenizer:
-    """The tokenizer in `data`; SourceError where there is none."""
+    """Parses a tokenizer.json; raises SourceError when it is not one. `path` is for the message."""
     try:
         return Tokenizer.from_buffer(data)
     # The library raises bare exceptions.
@@ -60,7 +66,7 @@ def parse(data: bytes, path: Path) -> Tokenizer:
 
 
 def prepare(tokenizer: Tokenizer, data: bytes, tokens: NamedTokens | None = None) -> bytes:
-    """`data` with what serving changes of it; the very same bytes where that is nothing."""
+    """Prepares `tokenizer` for serving and returns its bytes: `data` itself when nothing changes."""
     before = tokenizer.to_str()
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -71,7 +77,7 @@ def prepare(tokenizer: Tokenizer, data: bytes, tokens: NamedTokens | None = None
 
 
 def check(tokenizer: Tokenizer, path: Path, vocabulary_size: int) -> None:
-    """SourceError unless the model's vocabulary holds the tokenizer's; added tokens may lie beyond it."""
+    """Raises SourceError for ids beyond the model's vocabulary, except for those of added tokens."""
     highest = max(tokenizer.get_vocab(with_added_tokens=False).values(), default=-1)
     if highest >= vocabulary_size:
         raise SourceError(
@@ -79,4 +85,8 @@ def check(tokenizer: Tokenizer, path: Path, vocabulary_size: int) -> None:
         )
     added = tokenizer.get_added_tokens_decoder()
     if beyond := [added[index].content for index in sorted(added) if index >= vocabulary_size]:
-        logger.info("%d added tokens that the model lacks, such as %r, are refused", len(beyond), beyond[0])
+        logger.info(
+            "%d added tokens, such as %r, are beyond the model's vocabulary and are refused",
+            len(beyond),
+            beyond[0],
+        )

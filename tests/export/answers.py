@@ -1,4 +1,4 @@
-"""What the transformers library answers in each golden case; tests/reference writes it."""
+"""Reads the transformers library's results in each golden case, which tests/reference writes."""
 
 import json
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ Array = npt.NDArray[np.float32]
 
 LENGTHS = (1, 7, 33, 130)
 EVERY = 8
-"""Of the logits, one that is recorded in bfloat16 too."""
+"""Of this many logits, one is recorded in bfloat16 too."""
 
 
 @dataclass(frozen=True)
 class Answers:
     name: str
     context: int | None
-    """What the export is limited to."""
+    """The context length of the export."""
     prompt: Ids
     logits: Array  # (time, vocabulary): after each token of the prompt
     greedy_prompt: int
-    """How many tokens of the prompt the greedy ids follow."""
+    """The number of prompt tokens after which the greedy ids were generated."""
     greedy: Ids
     bfloat16: npt.NDArray[np.float16]
     """Every eighth of the logits of the library's bfloat16."""
     bfloat16_kl: float
-    """Its mean divergence from float32, over those."""
+    """The mean divergence of these from float32."""
 
     @property
     def prompts(self) -> Sequence[Ids]:
-        """Of `LENGTHS`."""
+        """The prompts of `LENGTHS` tokens."""
         return [self.prompt[:length] for length in LENGTHS]
 
     @property
@@ -44,7 +44,7 @@ class Answers:
 
     @property
     def beginning(self) -> Ids:
-        """What the greedy ids follow."""
+        """The prompt of the greedy ids."""
         return self.prompt[: self.greedy_prompt]
 
 

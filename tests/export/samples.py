@@ -1,4 +1,4 @@
-"""Small random checkpoints and a small tokenizer, written where a test asks."""
+"""Writes small random checkpoints and small tokenizers for tests."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ LSTM_CONFIG = LstmConfig(vocab_size=260, embedding_size=12, hidden_size=20, n_la
 
 
 def tokenizer(path: Path) -> None:
-    """256 bytes and one special token."""
+    """Writes a tokenizer of 256 bytes and one special token."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     built = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
     built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -57,7 +57,7 @@ def tokenizer(path: Path) -> None:
 
 
 def write(directory: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]], seed: int = 0) -> Path:
-    """A checkpoint of `config` with random tensors of `shapes`."""
+    """Writes a checkpoint of `config` with random tensors of `shapes`."""
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps(config))
     rng = np.random.default_rng(seed)
@@ -68,33 +68,33 @@ def write(directory: Path, config: dict[str, Any], shapes: dict[str, tuple[int, 
 
 
 def gpt2_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Of the tensors that a GPT-2 checkpoint has."""
-    settings = ConfigReader(config, "config.json")
-    sources = gpt2.sources(gpt2.describe(settings, gpt2.context(settings)), settings)
+    """Returns the shapes of the tensors of a GPT-2 checkpoint by name."""
+    reader = ConfigReader(config, "config.json")
+    sources = gpt2.sources(gpt2.describe(reader, gpt2.context(reader)), reader)
     return {name: shape for source in sources.values() for name, shape in source.needs.items()}
 
 
 def golden(directory: Path, name: str) -> Path:
-    """A copy of a golden checkpoint, with a tokenizer."""
+    """Copies a golden checkpoint and adds a tokenizer."""
     shutil.copytree(GOLDEN / name, directory)
     tokenizer(directory / "tokenizer.json")
     return directory
 
 
 def cases(family: str | None = None) -> list[str]:
-    """The golden cases, whose checkpoints `seeded` makes: all, or those of one family."""
+    """Returns the names of the golden cases, which `seeded` writes: all, or those of one family."""
     names = sorted(path.name for path in MODELS.iterdir())
     return [name for name in names if family in (None, name.split("-")[0])]
 
 
 def plainest() -> list[str]:
-    """One case of each family."""
+    """Returns one case of each family."""
     families = sorted({name.split("-")[0] for name in cases()})
     return [min(cases(family), key=lambda name: not name.endswith("-plain")) for family in families]
 
 
 def seeded(directory: Path, case: str, dtype: str = "float32", shards: int = 1) -> Path:
-    """The checkpoint of a golden case, with a tokenizer of letters; several files have an index."""
+    """Writes the checkpoint of a golden case, with a tokenizer of letters; several `shards` have an index."""
     directory.mkdir(parents=True)
     shutil.copy(MODELS / case / "config.json", directory)
     shapes = json.loads((MODELS / case / "tensors.json").read_text())
@@ -107,7 +107,7 @@ def seeded(directory: Path, case: str, dtype: str = "float32", shards: int = 1) 
 
 
 def letters(path: Path, size: int) -> None:
-    """A tokenizer of `size` ids: the special ones, and one for each of some letters."""
+    """Writes a tokenizer of `size` ids: the special ones, and one for each of some letters."""
     alphabet = [*SPECIAL, *(" " + string.printable)[: size - len(SPECIAL)]]
     vocabulary = {token: i for i, token in enumerate(alphabet)}
     built = Tokenizer(models.BPE(vocabulary, [], unk_token=SPECIAL[0]))
@@ -128,7 +128,7 @@ def _save(directory: Path, weights: dict[str, Any], shards: int) -> None:
 
 
 def edit(directory: Path, file: str, **changes: Any) -> Path:
-    """`changes` to a JSON file, which need not exist; None is null."""
+    """Applies `changes` to a JSON file, which need not exist; None is null."""
     path = directory / file
     before = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(before | changes))

@@ -1,6 +1,6 @@
-"""The weights of test checkpoints: a function of seed, name and shape, so that none need be committed.
+"""Computes the weights of test checkpoints from seed, name and shape, so that they need not be committed.
 
-Needs numpy alone: the environment of the reference library makes the same ones.
+Imports only numpy: the environment of the reference library computes the same weights.
 """
 
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ Array = npt.NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
 
 GAIN = 1.3
-"""Of products: attention far from uniform, and its branch as large as what it is added to."""
+"""The spread of products: attention is far from uniform, and its branch as large as the residual stream."""
 EMBEDDING_SPREAD = 0.3
 SCALED_EMBEDDING_SPREAD = 0.2
-"""Of a family that multiplies its embeddings, which would drown the rest."""
+"""For families that scale their embeddings, which would otherwise dominate the layers."""
 VECTOR_SPREAD = 0.3
-"""Of norms' scales and of biases."""
+"""The spread of norms' scales and of biases."""
 HEAD_SPREAD = 0.5
 EMBEDDINGS = ("embed", "wte", "wpe")
 HEADS = ("lm_head", "embed_out")
 GEMMAS = ("gemma", "gemma2", "gemma3_text")
-"""Norms scale by one more than their weights; embeddings are multiplied."""
+"""The families whose norms scale by 1 + weight and whose embeddings are scaled."""
 
 
 def weights(model_type: str, shapes: Shapes, seed: int) -> dict[str, Array]:
-    """By name; every part of the model shows in its logits."""
+    """Returns the weights by name; every part of the model has an effect on the logits."""
     return {name: _tensor(model_type, name, shape, seed) for name, shape in shapes.items()}
 
 

@@ -81,7 +81,7 @@ def test_another_model_type_lists_the_supported(failure: Run, gpt2_checkpoint: P
     samples.edit(gpt2_checkpoint, "config.json", model_type="bert")
     supported = ", ".join(FAMILIES)
     given = failure("hf", gpt2_checkpoint)
-    assert given.endswith(f"model_type 'bert' is not supported; supported are {supported}")
+    assert given.endswith(f"model_type 'bert' is not supported; supported: {supported}")
 
 
 def test_an_unknown_key_is_refused_unless_it_is_ignored(failure: Run, gpt2_checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""What docs/models.md shows is what there is."""
+"""The example and the table of families in docs/models.md agree with the code."""
 
 import re
 from pathlib import Path

@@ -10,8 +10,7 @@ from tokenizers import Tokenizer
 from contract.manifest import Manifest, StateTensor
 from deployments.messages import ServableDescription, ServableId
 from export.checkpoints.checkpoint import Checkpoint
-from export.language import read
-from export.language.read import Language
+from export.language.read import Language, read_language
 
 GOLDEN = Path(__file__).parents[1] / "export" / "golden" / "language"
 STYLES = sorted(path.name for path in GOLDEN.iterdir())
@@ -21,7 +20,7 @@ VOCABULARY = 512
 
 @functools.cache
 def language(style: str) -> Language:
-    return read.read(Checkpoint(GOLDEN / style), VOCABULARY)
+    return read_language(Checkpoint(GOLDEN / style), VOCABULARY)
 
 
 @functools.cache

@@ -1,6 +1,6 @@
-"""Gemma: Llama with scaled embeddings, and norms whose scales are stored less one.
+"""Gemma: Llama with scaled embeddings, and norms whose stored weights are the scale minus one.
 
-Gemma 2 and 3 are this with other layers.
+Gemma 2 and 3 use `transformer` and `all_sources` with their own layers.
 """
 
 from collections.abc import Mapping
@@ -18,40 +18,45 @@ PREFIX = llama.PREFIX
 NOT_WEIGHTS = llama.NOT_WEIGHTS
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 8192)
+def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
+    return config.size("max_position_embeddings", 8192)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("use_bidirectional_attention", False)
-    settings.unused("hidden_activation")
-    layer = Layer(llama.attention(settings, context, kv_heads=16, head_dim=256), _feed_forward(settings))
-    return transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    config.only("use_bidirectional_attention", False)
+    config.unused("hidden_activation")
+    layer = Layer(llama.attention(config, context, kv_heads=16, head_dim=256), _feed_forward(config))
+    return transformer(config, context, (layer,) * config.size("num_hidden_layers"))
 
 
-def _feed_forward(settings: ConfigReader) -> FeedForward:
-    # The first published files say "gelu" and mean its approximation.
-    given = settings.activation("hidden_act", "gelu_pytorch_tanh")
-    activation = "gelu_tanh" if given == "gelu" else given
-    return FeedForward(settings.size("intermediate_size"), activation, gated=True)
+def _feed_forward(config: ConfigReader) -> FeedForward:
+    # The first published configurations have "gelu" and mean its tanh approximation.
+    activation = config.activation("hidden_act", "gelu_pytorch_tanh")
+    if activation == "gelu":
+        activation = "gelu_tanh"
+    return FeedForward(config.size("intermediate_size"), activation, gated=True)
 
 
-def transformer(settings: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
-    model = llama.transformer(settings, context, layers, tied=True)
+def transformer(config: ConfigReader, context: int, layers: tuple[Layer, ...]) -> Transformer:
+    """Builds the description of a model of `layers`, with Gemma's scale of the embeddings."""
+    model = llama.transformer(config, context, layers, tied=True)
     return replace(model, embedding_scale=model.width**0.5)
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return all_sources(model, settings, llama.NORMS)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return all_sources(model, config, llama.NORMS)
 
 
-def all_sources(model: Transformer, settings: ConfigReader, norms: Mapping[str, str]) -> WeightSources:
-    """Every weight; `norms` has their own names."""
-    biases = llama.ATTENTION if settings.flag("attention_bias", False) else ()
+def all_sources(model: Transformer, config: ConfigReader, norms: Mapping[str, str]) -> WeightSources:
+    """Returns the source of each weight; `norms` maps a layer's norms to their names in the checkpoint."""
+    biases = llama.ATTENTION if config.flag("attention_bias", False) else ()
     found = llama.all_sources(model, biases, norms)
-    scales = {name: source.then(_one_more) for name, source in found.items() if name.endswith(".scale")}
+    scales = {name: source.then(_plus_one) for name, source in found.items() if name.endswith(".scale")}
     return found | scales
 
 
-def _one_more(weight: Array) -> Array:
+def _plus_one(weight: Array) -> Array:
     return 1 + weight.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Gemma 2: Gemma with norms before and after, soft caps, and windows in every other layer."""
+"""Gemma 2: Gemma with norms before and after each block, soft caps, and a window in every other layer."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,45 +31,49 @@ NORMS = {
 }
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    cap = settings.optional_number("attn_logit_softcapping", 50.0)
-    full = replace(attention(settings, context), soft_cap=cap)
-    attentions = {FULL: full, SLIDING: replace(full, window=window(settings))}
-    return transformer(settings, context, attentions, full_every=2, logit_soft_cap=30.0)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    cap = config.optional_number("attn_logit_softcapping", 50.0)
+    full = replace(attention(config, context), soft_cap=cap)
+    attentions = {FULL: full, SLIDING: replace(full, window=window(config))}
+    return transformer(config, context, attentions, full_every=2, logit_soft_cap=30.0)
 
 
-def attention(settings: ConfigReader, context: int, layer_type: str | None = None) -> Attention:
-    """Without window and soft cap."""
-    settings.only("use_bidirectional_attention", False)
-    plain = llama.attention(settings, context, kv_heads=4, head_dim=256, layer_type=layer_type)
-    return replace(plain, scale=settings.number("query_pre_attn_scalar", 256) ** -0.5)
+def attention(config: ConfigReader, context: int, layer_type: str | None = None) -> Attention:
+    """Builds a layer's attention without window and soft cap; `layer_type` selects the rope."""
+    config.only("use_bidirectional_attention", False)
+    plain = llama.attention(config, context, kv_heads=4, head_dim=256, layer_type=layer_type)
+    return replace(plain, scale=config.number("query_pre_attn_scalar", 256) ** -0.5)
 
 
-def window(settings: ConfigReader) -> int | None:
-    return settings.optional_size("sliding_window", 4096)
+def window(config: ConfigReader) -> int | None:
+    """Returns the window of the sliding layers in tokens."""
+    return config.optional_size("sliding_window", 4096)
 
 
 def transformer(
-    settings: ConfigReader,
+    config: ConfigReader,
     context: int,
     attentions: Mapping[str, Attention],
     full_every: int,
     logit_soft_cap: float | None,
 ) -> Transformer:
-    """`attentions` by layer types, which follow a pattern where no list names them.
+    """Builds the description of a model whose layers have the attention of their layer type.
 
-    `logit_soft_cap` is that of configurations without the key.
+    Without `layer_types`, every `full_every`-th layer has full attention and the others slide.
+    `logit_soft_cap` is the default of the key.
     """
-    settings.unused("hidden_act")
-    activation = settings.activation("hidden_activation", "gelu_pytorch_tanh")
-    feed_forward = FeedForward(settings.size("intermediate_size"), activation, gated=True)
-    count = settings.size("num_hidden_layers")
+    config.unused("hidden_act")
+    activation = config.activation("hidden_activation", "gelu_pytorch_tanh")
+    feed_forward = FeedForward(config.size("intermediate_size"), activation, gated=True)
+    count = config.size("num_hidden_layers")
     pattern = [SLIDING if (i + 1) % full_every else FULL for i in range(count)]
-    types = settings.layer_types(count) or pattern
+    types = config.layer_types(count) or pattern
     layers = [Layer(attentions[each], feed_forward, AROUND) for each in types]
-    cap = settings.optional_number("final_logit_softcapping", logit_soft_cap)
-    return replace(gemma.transformer(settings, context, tuple(layers)), logit_soft_cap=cap)
+    cap = config.optional_number("final_logit_softcapping", logit_soft_cap)
+    return replace(gemma.transformer(config, context, tuple(layers)), logit_soft_cap=cap)
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return gemma.all_sources(model, settings, NORMS)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return gemma.all_sources(model, config, NORMS)

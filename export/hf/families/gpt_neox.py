@@ -1,9 +1,9 @@
-"""GPT-NeoX and Pythia: rotary positions of a part of each head, fused projections, parallel layers mostly."""
+"""GPT-NeoX and Pythia: rotary positions in a part of each head, fused products, mostly parallel layers."""
 
 from export.checkpoints.config_reader import ConfigReader
-from export.hf.families.parts import fused_qkv, layer_norm, product
+from export.hf.families.parts import end_sources, fused_qkv, layer_norm, product, transformer
 from export.transformer_model.description import Attention, FeedForward, Layer, Norm, Transformer
-from export.transformer_model.weight_source import WeightSources, tensor
+from export.transformer_model.weight_source import WeightSources
 
 MODEL_TYPE = "gpt_neox"
 PREFIX = "gpt_neox."
@@ -16,44 +16,38 @@ NOT_WEIGHTS = (
 )
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.divided("hidden_size", "num_attention_heads")
-    settings.only("head_dim", head_dim)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    heads = config.size("num_attention_heads")
+    head_dim = config.divided("hidden_size", "num_attention_heads")
+    config.only("head_dim", head_dim)
     layer = Layer(
-        Attention(heads, heads, head_dim, scale=head_dim**-0.5, rope=settings.rope(head_dim, context)),
+        Attention(heads, heads, head_dim, scale=head_dim**-0.5, rope=config.rope(head_dim, context)),
         FeedForward(
-            settings.size("intermediate_size", 24576), settings.activation("hidden_act", "gelu"), gated=False
+            config.size("intermediate_size", 24576), config.activation("hidden_act", "gelu"), gated=False
         ),
-        parallel=settings.flag("use_parallel_residual", True),
+        parallel=config.flag("use_parallel_residual", True),
     )
-    return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
-        context_length=context,
-        width=settings.size("hidden_size"),
-        norm=Norm("layer", settings.number("layer_norm_eps", 1e-5)),
-        layers=(layer,) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", False),
-    )
+    norm = Norm("layer", config.number("layer_norm_eps", 1e-5))
+    return transformer(config, context, norm, (layer,) * config.size("num_hidden_layers"), tied=False)
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    bias = settings.flag("attention_bias", True)
-    found = {"embedding": tensor("embed_in.weight", model.vocabulary_size, model.width)}
-    found |= layer_norm("final_norm", "final_layer_norm", model.width)
-    if not model.tied:
-        found["head.kernel"] = tensor("embed_out.weight", model.vocabulary_size, model.width)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    bias = config.flag("attention_bias", True)
+    found = end_sources(model, "embed_in", "final_layer_norm", "embed_out")
     for i, layer in enumerate(model.layers):
         found |= _layer(f"layers.{i}", layer, model.width, bias)
     return found
 
 
 def _layer(name: str, layer: Layer, width: int, bias: bool) -> WeightSources:
-    """Here and there layers are called alike."""
+    """Returns the sources of the layer `name`, which has the same name in the checkpoint."""
     assert isinstance(layer.feed_forward, FeedForward)
     attention, inner = layer.attention, layer.feed_forward.width
     heads = attention.heads, attention.kv_heads, attention.head_dim

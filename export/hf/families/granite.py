@@ -1,4 +1,4 @@
-"""Granite 3: Llama with four factors, of embeddings, scores, residuals and logits."""
+"""Granite 3: Llama with factors for the embeddings, the scores, the residuals and the logits."""
 
 from dataclasses import replace
 
@@ -14,22 +14,23 @@ context = llama.context
 sources = llama.sources
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    # Without the key, scores are not scaled at all.
-    scale = settings.number("attention_multiplier", 1.0)
-    attention = replace(llama.attention(settings, context), scale=scale)
-    layer = Layer(attention, llama.feed_forward(settings))
-    model = llama.transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    # Without the key, scores are not scaled.
+    scale = config.number("attention_multiplier", 1.0)
+    attention = replace(llama.attention(config, context), scale=scale)
+    layer = Layer(attention, llama.feed_forward(config))
+    model = llama.transformer(config, context, (layer,) * config.size("num_hidden_layers"))
     return replace(
         model,
-        embedding_scale=settings.number("embedding_multiplier", 1.0),
-        residual_scale=settings.number("residual_multiplier", 1.0),
-        logit_scale=1 / _divisor(settings),
+        embedding_scale=config.number("embedding_multiplier", 1.0),
+        residual_scale=config.number("residual_multiplier", 1.0),
+        logit_scale=1 / _divisor(config),
     )
 
 
-def _divisor(settings: ConfigReader) -> float:
-    divisor = settings.number("logits_scaling", 1.0)
+def _divisor(config: ConfigReader) -> float:
+    divisor = config.number("logits_scaling", 1.0)
     if divisor == 0:
         raise SourceError("logits_scaling must not be 0")
     return divisor

@@ -1,11 +1,12 @@
-"""Llama 2 and 3: RMS norms, rotary positions, gated feed-forward; grouped heads.
+"""Llama 2 and 3: RMS norms, rotary positions, grouped heads, gated feed-forward.
 
-Mistral, Qwen, Granite and others are this with other settings: they use what is below `sources`.
+Mistral, Qwen, Granite and others are variants of it: they use the functions below `sources`.
 """
 
 from collections.abc import Collection, Mapping
 
 from export.checkpoints.config_reader import ConfigReader
+from export.hf.families import parts
 from export.transformer_model.description import (
     ATTENTION_NORM,
     FEED_FORWARD_NORM,
@@ -23,83 +24,87 @@ NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
 NORMS = {ATTENTION_NORM: "input_layernorm", FEED_FORWARD_NORM: "post_attention_layernorm"}
 ATTENTION = ("qkv", "attention_output")
-"""Products that have biases together."""
+"""The products to which `attention_bias` applies."""
 FEED_FORWARD = ("inner", "outer")
+"""The products to which `mlp_bias` applies."""
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("rope_interleaved", False)
-    settings.unused("is_llama_config")
-    layer = Layer(attention(settings, context), feed_forward(settings))
-    return transformer(settings, context, (layer,) * settings.size("num_hidden_layers"))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    config.only("rope_interleaved", False)
+    config.unused("is_llama_config")
+    layer = Layer(attention(config, context), feed_forward(config))
+    return transformer(config, context, (layer,) * config.size("num_hidden_layers"))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return all_sources(model, biases(settings))
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return all_sources(model, biases(config))
 
 
 def attention(
-    settings: ConfigReader,
+    config: ConfigReader,
     context: int,
     kv_heads: int | None = None,
     head_dim: int | None = None,
     layer_type: str | None = None,
 ) -> Attention:
-    """`kv_heads` and `head_dim` are those of configurations without the keys; `layer_type` chooses a rope."""
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.optional_size("head_dim", head_dim)
-    head_dim = head_dim or settings.divided("hidden_size", "num_attention_heads")
+    """Builds a layer's attention, without window.
+
+    `kv_heads` and `head_dim` are the defaults of their keys; `layer_type` selects one of the ropes of a
+    configuration that has several.
+    """
+    heads = config.size("num_attention_heads")
+    head_dim = config.optional_size("head_dim", head_dim)
+    head_dim = head_dim or config.divided("hidden_size", "num_attention_heads")
     return Attention(
         heads,
-        settings.size("num_key_value_heads", kv_heads or heads, null=heads),
+        config.size("num_key_value_heads", kv_heads or heads, null=heads),
         head_dim,
         scale=head_dim**-0.5,
-        rope=settings.rope(head_dim, context, layer_type),
+        rope=config.rope(head_dim, context, layer_type),
     )
 
 
-def feed_forward(settings: ConfigReader) -> FeedForward:
-    return FeedForward(
-        settings.size("intermediate_size"), settings.activation("hidden_act", "silu"), gated=True
-    )
+def feed_forward(config: ConfigReader) -> FeedForward:
+    """Builds a layer's gated feed-forward."""
+    return FeedForward(config.size("intermediate_size"), config.activation("hidden_act", "silu"), gated=True)
 
 
 def transformer(
-    settings: ConfigReader,
+    config: ConfigReader,
     context: int,
     layers: tuple[Layer, ...],
     epsilon: float = 1e-6,
     tied: bool = False,
 ) -> Transformer:
-    """`epsilon` and `tied` are those of configurations without the keys."""
-    return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
-        context_length=context,
-        width=settings.size("hidden_size"),
-        norm=norm(settings, epsilon),
-        layers=layers,
-        tied=settings.flag("tie_word_embeddings", tied),
-    )
+    """Builds the description of a model of `layers`; `epsilon` and `tied` are the defaults of their keys."""
+    return parts.transformer(config, context, norm(config, epsilon), layers, tied)
 
 
-def norm(settings: ConfigReader, epsilon: float = 1e-6) -> Norm:
-    return Norm("rms", settings.number("rms_norm_eps", epsilon))
+def norm(config: ConfigReader, epsilon: float = 1e-6) -> Norm:
+    """Builds the model's RMS norm; `epsilon` is the default of its key."""
+    return Norm("rms", config.number("rms_norm_eps", epsilon))
 
 
-def biases(settings: ConfigReader) -> tuple[str, ...]:
-    """The products that have some."""
+def biases(config: ConfigReader) -> tuple[str, ...]:
+    """Returns the names of the products that have biases."""
     groups = {"attention_bias": ATTENTION, "mlp_bias": FEED_FORWARD}
-    return tuple(name for key, names in groups.items() if settings.flag(key, False) for name in names)
+    return tuple(name for key, names in groups.items() if config.flag(key, False) for name in names)
 
 
 def all_sources(
     model: Transformer, biases: Collection[str] = (), norms: Mapping[str, str] = NORMS
 ) -> WeightSources:
-    """Every weight but those of experts; `biases` names products, `norms` has their own names."""
+    """Returns the source of each weight, except those of experts.
+
+    `biases` names the products that have biases; `norms` maps a layer's norms to the checkpoint's names.
+    """
     found = end_sources(model)
     for i, layer in enumerate(model.layers):
         found |= layer_sources(i, layer, model.width, biases)
@@ -111,7 +116,7 @@ def all_sources(
 
 
 def end_sources(model: Transformer) -> WeightSources:
-    """What comes before and after the layers."""
+    """Returns the sources of the embedding, of the last norm and, unless it is tied, of the head."""
     found = {
         "embedding": tensor("embed_tokens.weight", model.vocabulary_size, model.width),
         "final_norm.scale": tensor("norm.weight", model.width),
@@ -122,19 +127,19 @@ def end_sources(model: Transformer) -> WeightSources:
 
 
 def norm_sources(index: int, names: Mapping[str, str], width: int) -> WeightSources:
-    """The norms of a layer, by their names here and there."""
+    """Returns the sources of a layer's norms; `names` maps them to their names in the checkpoint."""
     return {
-        f"layers.{index}.{name}.scale": tensor(f"layers.{index}.{own}.weight", width)
-        for name, own in names.items()
+        f"layers.{index}.{name}.scale": tensor(f"layers.{index}.{stored}.weight", width)
+        for name, stored in names.items()
     }
 
 
 def query_key_norm_sources(index: int, attention: Attention) -> WeightSources:
-    """The norms of queries and keys, where there are any."""
+    """Returns the sources of the norms of queries and keys; empty where there are none."""
     if attention.query_key_norm is None:
         return {}
-    one = attention.head_dim
-    sizes = (attention.width, attention.kv_width) if attention.whole_norm else (one, one)
+    size = attention.head_dim
+    sizes = (attention.width, attention.kv_width) if attention.whole_norm else (size, size)
     return {
         f"layers.{index}.{name}_norm.scale": tensor(f"layers.{index}.self_attn.{name[0]}_norm.weight", size)
         for name, size in zip(("query", "key"), sizes, strict=True)
@@ -142,35 +147,35 @@ def query_key_norm_sources(index: int, attention: Attention) -> WeightSources:
 
 
 def layer_sources(index: int, layer: Layer, width: int, biases: Collection[str] = ()) -> WeightSources:
-    """Attention's products; those that `biases` names have some."""
-    here, there, attention = f"layers.{index}", f"layers.{index}.self_attn", layer.attention
-    parts = {"q": attention.width, "k": attention.kv_width, "v": attention.kv_width}
+    """Returns the sources of a layer's attention products; `biases` names those that have biases."""
+    name, stored, attention = f"layers.{index}", f"layers.{index}.self_attn", layer.attention
+    widths = {"q": attention.width, "k": attention.kv_width, "v": attention.kv_width}
     found = {
-        f"{here}.qkv.kernel": joined(
-            *(linear(f"{there}.{p}_proj.weight", width, n) for p, n in parts.items())
+        f"{name}.qkv.kernel": joined(
+            *(linear(f"{stored}.{p}_proj.weight", width, n) for p, n in widths.items())
         ),
-        f"{here}.attention_output.kernel": linear(f"{there}.o_proj.weight", attention.width, width),
+        f"{name}.attention_output.kernel": linear(f"{stored}.o_proj.weight", attention.width, width),
     }
     if "qkv" in biases:
-        found[f"{here}.qkv.bias"] = joined(*(tensor(f"{there}.{p}_proj.bias", n) for p, n in parts.items()))
+        found[f"{name}.qkv.bias"] = joined(*(tensor(f"{stored}.{p}_proj.bias", n) for p, n in widths.items()))
     if "attention_output" in biases:
-        found[f"{here}.attention_output.bias"] = tensor(f"{there}.o_proj.bias", width)
+        found[f"{name}.attention_output.bias"] = tensor(f"{stored}.o_proj.bias", width)
     return found
 
 
 def feed_forward_sources(index: int, layer: Layer, width: int, biases: bool = False) -> WeightSources:
-    """The gated feed-forward's products."""
+    """Returns the sources of a gated feed-forward's products, with biases where `biases` is true."""
     assert isinstance(layer.feed_forward, FeedForward)
-    here, there, inner = f"layers.{index}", f"layers.{index}.mlp", layer.feed_forward.width
+    name, stored, inner = f"layers.{index}", f"layers.{index}.mlp", layer.feed_forward.width
     found = {
-        f"{here}.inner.kernel": joined(
-            *(linear(f"{there}.{part}_proj.weight", width, inner) for part in ("gate", "up"))
+        f"{name}.inner.kernel": joined(
+            *(linear(f"{stored}.{part}_proj.weight", width, inner) for part in ("gate", "up"))
         ),
-        f"{here}.outer.kernel": linear(f"{there}.down_proj.weight", inner, width),
+        f"{name}.outer.kernel": linear(f"{stored}.down_proj.weight", inner, width),
     }
     if biases:
-        found[f"{here}.inner.bias"] = joined(
-            *(tensor(f"{there}.{part}_proj.bias", inner) for part in ("gate", "up"))
+        found[f"{name}.inner.bias"] = joined(
+            *(tensor(f"{stored}.{part}_proj.bias", inner) for part in ("gate", "up"))
         )
-        found[f"{here}.outer.bias"] = tensor(f"{there}.down_proj.bias", width)
+        found[f"{name}.outer.bias"] = tensor(f"{stored}.down_proj.bias", width)
     return found

@@ -1,4 +1,4 @@
-"""OLMo 1: as Llama, but layer norms have neither scale nor offset."""
+"""OLMo 1: Llama with layer norms that have neither scale nor offset."""
 
 from dataclasses import replace
 
@@ -14,10 +14,12 @@ NOT_WEIGHTS = ()
 context = llama.context
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.only("clip_qkv", None)
-    return replace(llama.describe(settings, context), norm=Norm("layer", 1e-5))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    config.only("clip_qkv", None)
+    return replace(llama.describe(config, context), norm=Norm("layer", 1e-5))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return {name: source for name, source in llama.sources(model, settings).items() if "norm" not in name}
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return {name: source for name, source in llama.sources(model, config).items() if "norm" not in name}

@@ -1,4 +1,4 @@
-"""OLMo 2: Llama with its norms after attention and feed-forward, and norms of all queries and all keys."""
+"""OLMo 2: Llama with norms after attention and feed-forward, and norms over all heads of queries and keys."""
 
 from dataclasses import replace
 
@@ -24,13 +24,15 @@ NORMS = {
 }
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    norm = llama.norm(settings, 1e-5)
-    attention = replace(llama.attention(settings, context), query_key_norm=norm, whole_norm=True)
-    layer = Layer(attention, llama.feed_forward(settings), norms=AFTER)
-    layers = (layer,) * settings.size("num_hidden_layers")
-    return llama.transformer(settings, context, layers, epsilon=1e-5)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    norm = llama.norm(config, 1e-5)
+    attention = replace(llama.attention(config, context), query_key_norm=norm, whole_norm=True)
+    layer = Layer(attention, llama.feed_forward(config), norms=AFTER)
+    layers = (layer,) * config.size("num_hidden_layers")
+    return llama.transformer(config, context, layers, epsilon=1e-5)
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return llama.all_sources(model, llama.biases(settings), NORMS)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return llama.all_sources(model, llama.biases(config), NORMS)

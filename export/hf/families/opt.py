@@ -1,4 +1,4 @@
-"""OPT: learned positions, layer norms before the products or after the sums, a smaller embedding perhaps."""
+"""OPT: learned positions, layer norms before the products or after the sums, sometimes a narrow embedding."""
 
 from export.checkpoints.config_reader import ConfigReader
 from export.hf.families.parts import layer_norm, product, products
@@ -18,86 +18,90 @@ PREFIX = "model."
 NOT_WEIGHTS = ()
 
 UNUSED_POSITIONS = 2
-"""Rows of the table before the first position's."""
+"""Rows of the table of positions before the row of the first position."""
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    settings.unused("activation_dropout", "dropout", "init_std", "layerdrop")
-    width = settings.size("hidden_size")
-    embedding_width = settings.size("word_embed_proj_dim", width)
-    before = settings.flag("do_layer_norm_before", True)
-    last = not settings.flag("_remove_final_layer_norm", False)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    config.unused("activation_dropout", "dropout", "init_std", "layerdrop")
+    width = config.size("hidden_size")
+    embedding_width = config.size("word_embed_proj_dim", width)
+    before = config.flag("do_layer_norm_before", True)
+    last = not config.flag("_remove_final_layer_norm", False)
     return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
+        vocabulary_size=config.size("vocab_size"),
         context_length=context,
         width=width,
         norm=Norm("layer", 1e-5),
-        layers=(_layer(settings, before),) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", True),
+        layers=(_layer(config, before),) * config.size("num_hidden_layers"),
+        tied=config.flag("tie_word_embeddings", True),
         learned_positions=True,
         embedding_width=None if embedding_width == width else embedding_width,
         final_norm=before and last,
     )
 
 
-def _layer(settings: ConfigReader, before: bool) -> Layer:
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.divided("hidden_size", "num_attention_heads")
+def _layer(config: ConfigReader, before: bool) -> Layer:
+    """Builds each layer; `before`: its norms stand before the products."""
+    heads = config.size("num_attention_heads")
+    head_dim = config.divided("hidden_size", "num_attention_heads")
     return Layer(
         Attention(heads, heads, head_dim, scale=head_dim**-0.5),
         FeedForward(
-            settings.size("ffn_dim", 3072), settings.activation("activation_function", "relu"), gated=False
+            config.size("ffn_dim", 3072), config.activation("activation_function", "relu"), gated=False
         ),
         norms=BEFORE if before else OF_SUMS,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    bias = settings.flag("enable_bias", True)
-    found = _ends(model, settings)
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    bias = config.flag("enable_bias", True)
+    found = _ends(model, config)
     for i, layer in enumerate(model.layers):
         found |= _products(f"layers.{i}", f"decoder.layers.{i}", layer, model.width, bias)
-    if settings.flag("layer_norm_elementwise_affine", True):
+    if config.flag("layer_norm_elementwise_affine", True):
         found |= _norms(model)
     return found
 
 
-def _ends(model: Transformer, settings: ConfigReader) -> WeightSources:
-    """What comes before and after the layers, but for the norm."""
+def _ends(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the sources before and after the layers, except for the last norm."""
     width, vocabulary = model.width, model.vocabulary_size
-    own_width = model.embedding_width or width
+    embedding_width = model.embedding_width or width
     rows = UNUSED_POSITIONS, UNUSED_POSITIONS + model.context_length
-    positions = tensor("decoder.embed_positions.weight", UNUSED_POSITIONS + context(settings), width)
+    positions = tensor("decoder.embed_positions.weight", UNUSED_POSITIONS + context(config), width)
     found = {
-        "embedding": tensor("decoder.embed_tokens.weight", vocabulary, own_width),
+        "embedding": tensor("decoder.embed_tokens.weight", vocabulary, embedding_width),
         "positions": positions.rows(*rows),
     }
     if model.embedding_width is not None:
-        found["input_projection.kernel"] = linear("decoder.project_in.weight", own_width, width)
-        found["output_projection.kernel"] = linear("decoder.project_out.weight", width, own_width)
+        found["input_projection.kernel"] = linear("decoder.project_in.weight", embedding_width, width)
+        found["output_projection.kernel"] = linear("decoder.project_out.weight", width, embedding_width)
     if not model.tied:
-        found["head.kernel"] = tensor("lm_head.weight", vocabulary, own_width)
+        found["head.kernel"] = tensor("lm_head.weight", vocabulary, embedding_width)
     return found
 
 
-def _products(name: str, there: str, layer: Layer, width: int, bias: bool) -> WeightSources:
+def _products(name: str, stored: str, layer: Layer, width: int, bias: bool) -> WeightSources:
     assert isinstance(layer.feed_forward, FeedForward)
-    inner, own = layer.feed_forward.width, f"{there}.self_attn"
-    found = products(f"{name}.qkv", {f"{own}.{part}_proj": width for part in "qkv"}, width, bias)
-    found |= product(f"{name}.attention_output", f"{own}.out_proj", width, width, bias)
-    found |= product(f"{name}.inner", f"{there}.fc1", width, inner, bias)
-    found |= product(f"{name}.outer", f"{there}.fc2", inner, width, bias)
+    inner, attention = layer.feed_forward.width, f"{stored}.self_attn"
+    found = products(f"{name}.qkv", {f"{attention}.{part}_proj": width for part in "qkv"}, width, bias)
+    found |= product(f"{name}.attention_output", f"{attention}.out_proj", width, width, bias)
+    found |= product(f"{name}.inner", f"{stored}.fc1", width, inner, bias)
+    found |= product(f"{name}.outer", f"{stored}.fc2", inner, width, bias)
     return found
 
 
 def _norms(model: Transformer) -> WeightSources:
     found = layer_norm("final_norm", "decoder.final_layer_norm", model.width) if model.final_norm else {}
     for i, layer in enumerate(model.layers):
-        own = "self_attn_layer_norm", "final_layer_norm"
-        for name, there in zip(layer.norms, own, strict=True):
-            found |= layer_norm(f"layers.{i}.{name}", f"decoder.layers.{i}.{there}", model.width)
+        norms = "self_attn_layer_norm", "final_layer_norm"
+        for name, stored in zip(layer.norms, norms, strict=True):
+            found |= layer_norm(f"layers.{i}.{name}", f"decoder.layers.{i}.{stored}", model.width)
     return found

@@ -1,7 +1,7 @@
-"""Phi 1, 1.5 and 2: parallel layers with one norm, rotary positions of a part of each head, all biases."""
+"""Phi 1, 1.5 and 2: parallel layers with one norm, biases, rotary positions in a part of each head."""
 
 from export.checkpoints.config_reader import ConfigReader
-from export.hf.families.parts import layer_norm, product, products
+from export.hf.families.parts import end_sources, layer_norm, product, products, transformer
 from export.transformer_model.description import SHARED, Attention, FeedForward, Layer, Norm, Transformer
 from export.transformer_model.weight_source import WeightSources, tensor
 
@@ -10,69 +10,61 @@ PREFIX = "model."
 NOT_WEIGHTS = (".rotary_emb.inv_freq",)
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 2048)
+def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
+    return config.size("max_position_embeddings", 2048)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    norm = Norm("layer", settings.number("layer_norm_eps", 1e-5))
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    norm = Norm("layer", config.number("layer_norm_eps", 1e-5))
     layer = Layer(
-        _attention(settings, context, norm),
+        _attention(config, context, norm),
         FeedForward(
-            settings.size("intermediate_size", 8192),
-            settings.activation("hidden_act", "gelu_new"),
+            config.size("intermediate_size", 8192),
+            config.activation("hidden_act", "gelu_new"),
             gated=False,
         ),
         norms=SHARED,
         parallel=True,
     )
-    return Transformer(
-        vocabulary_size=settings.size("vocab_size"),
-        context_length=context,
-        width=settings.size("hidden_size"),
-        norm=norm,
-        layers=(layer,) * settings.size("num_hidden_layers"),
-        tied=settings.flag("tie_word_embeddings", False),
-    )
+    return transformer(config, context, norm, (layer,) * config.size("num_hidden_layers"), tied=False)
 
 
-def _attention(settings: ConfigReader, context: int, norm: Norm) -> Attention:
-    heads = settings.size("num_attention_heads")
-    head_dim = settings.optional_size("head_dim") or settings.divided("hidden_size", "num_attention_heads")
+def _attention(config: ConfigReader, context: int, norm: Norm) -> Attention:
+    """Builds the attention of each layer."""
+    heads = config.size("num_attention_heads")
+    head_dim = config.optional_size("head_dim") or config.divided("hidden_size", "num_attention_heads")
     return Attention(
         heads,
-        settings.size("num_key_value_heads", heads),
+        config.size("num_key_value_heads", heads),
         head_dim,
         scale=head_dim**-0.5,
-        rope=settings.rope(head_dim, context),
-        query_key_norm=norm if settings.flag("qk_layernorm", False) else None,
+        rope=config.rope(head_dim, context),
+        query_key_norm=norm if config.flag("qk_layernorm", False) else None,
     )
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:  # noqa: ARG001
-    found = {
-        "embedding": tensor("embed_tokens.weight", model.vocabulary_size, model.width),
-        "head.bias": tensor("lm_head.bias", model.vocabulary_size),
-    }
-    found |= layer_norm("final_norm", "final_layernorm", model.width)
-    if not model.tied:
-        found["head.kernel"] = tensor("lm_head.weight", model.vocabulary_size, model.width)
+def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    found = end_sources(model, "embed_tokens", "final_layernorm", "lm_head")
+    found["head.bias"] = tensor("lm_head.bias", model.vocabulary_size)
     for i, layer in enumerate(model.layers):
         found |= _layer(f"layers.{i}", layer, model.width)
     return found
 
 
 def _layer(name: str, layer: Layer, width: int) -> WeightSources:
-    """Here and there layers are called alike."""
+    """Returns the sources of the layer `name`, which has the same name in the checkpoint."""
     assert isinstance(layer.feed_forward, FeedForward)
-    attention, inner, own = layer.attention, layer.feed_forward.width, f"{name}.self_attn"
+    attention, inner, block = layer.attention, layer.feed_forward.width, f"{name}.self_attn"
     parts = {"q": attention.width, "k": attention.kv_width, "v": attention.kv_width}
     found = layer_norm(f"{name}.attention_norm", f"{name}.input_layernorm", width)
-    found |= products(f"{name}.qkv", {f"{own}.{p}_proj": n for p, n in parts.items()}, width, bias=True)
-    found |= product(f"{name}.attention_output", f"{own}.dense", attention.width, width, bias=True)
+    found |= products(f"{name}.qkv", {f"{block}.{p}_proj": n for p, n in parts.items()}, width, bias=True)
+    found |= product(f"{name}.attention_output", f"{block}.dense", attention.width, width, bias=True)
     found |= product(f"{name}.inner", f"{name}.mlp.fc1", width, inner, bias=True)
     found |= product(f"{name}.outer", f"{name}.mlp.fc2", inner, width, bias=True)
     if attention.query_key_norm is not None:
-        found |= layer_norm(f"{name}.query_norm", f"{own}.q_layernorm", attention.head_dim)
-        found |= layer_norm(f"{name}.key_norm", f"{own}.k_layernorm", attention.head_dim)
+        found |= layer_norm(f"{name}.query_norm", f"{block}.q_layernorm", attention.head_dim)
+        found |= layer_norm(f"{name}.key_norm", f"{block}.k_layernorm", attention.head_dim)
     return found

@@ -1,4 +1,4 @@
-"""Phi 3 and 4: Llama with fused products, windows, and ropes for two lengths of text or a part of a head."""
+"""Phi 3 and 4: Llama with fused products, windows, longrope, and rotary positions in a part of each head."""
 
 from dataclasses import replace
 
@@ -13,33 +13,36 @@ PREFIX = llama.PREFIX
 NOT_WEIGHTS = llama.NOT_WEIGHTS
 
 
-def context(settings: ConfigReader) -> int:
-    return settings.size("max_position_embeddings", 4096)
+def context(config: ConfigReader) -> int:
+    """Returns the context length that the checkpoint was made for, in tokens."""
+    return config.size("max_position_embeddings", 4096)
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    # Published files have them; the library does not read them.
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    # Published configurations have these keys; the transformers library does not read them.
     for key in ("attention_bias", "mlp_bias", "lm_head_bias"):
-        settings.only(key, False)
+        config.only(key, False)
     for key in ("full_attn_mod", "interpolate_factor"):
-        settings.only(key, 1)
-    attention = replace(llama.attention(settings, context), window=settings.optional_size("sliding_window"))
-    layer = Layer(attention, llama.feed_forward(settings))
-    layers = (layer,) * settings.size("num_hidden_layers")
-    return llama.transformer(settings, context, layers, epsilon=1e-5)
+        config.only(key, 1)
+    attention = replace(llama.attention(config, context), window=config.optional_size("sliding_window"))
+    layer = Layer(attention, llama.feed_forward(config))
+    layers = (layer,) * config.size("num_hidden_layers")
+    return llama.transformer(config, context, layers, epsilon=1e-5)
 
 
 def sources(model: Transformer, _: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
     found = llama.end_sources(model)
     for i, layer in enumerate(model.layers):
         found |= llama.norm_sources(i, llama.NORMS, model.width)
-        for name, (own, inputs, outputs) in _products(layer, model.width).items():
-            found |= product(f"layers.{i}.{name}", f"layers.{i}.{own}", inputs, outputs, bias=False)
+        for name, (stored, inputs, outputs) in _products(layer, model.width).items():
+            found |= product(f"layers.{i}.{name}", f"layers.{i}.{stored}", inputs, outputs, bias=False)
     return found
 
 
 def _products(layer: Layer, width: int) -> dict[str, tuple[str, int, int]]:
-    """The checkpoint's names, and how wide are what goes in and what comes out."""
+    """Returns each product's name in the checkpoint and its numbers of inputs and outputs."""
     assert isinstance(layer.feed_forward, FeedForward)
     attention, inner = layer.attention, layer.feed_forward.width
     return {

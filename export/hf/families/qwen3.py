@@ -1,4 +1,4 @@
-"""Qwen 3: Llama with norms of each head's queries and keys, and windows as Qwen 2 has them."""
+"""Qwen 3: Llama with norms of each head's queries and keys, and the windows of Qwen 2."""
 
 from dataclasses import replace
 
@@ -13,17 +13,20 @@ NOT_WEIGHTS = llama.NOT_WEIGHTS
 context = qwen2.context
 
 
-def describe(settings: ConfigReader, context: int) -> Transformer:
-    attention = normed(settings, llama.attention(settings, context, kv_heads=32, head_dim=128))
-    feed_forward = llama.feed_forward(settings)
-    windows = qwen2.upper_windows(settings)
+def describe(config: ConfigReader, context: int) -> Transformer:
+    """Builds the description of the model for sequences of up to `context` tokens."""
+    attention = normed(config, llama.attention(config, context, kv_heads=32, head_dim=128))
+    feed_forward = llama.feed_forward(config)
+    windows = qwen2.upper_windows(config)
     layers = (Layer(replace(attention, window=window), feed_forward) for window in windows)
-    return llama.transformer(settings, context, tuple(layers))
+    return llama.transformer(config, context, tuple(layers))
 
 
-def sources(model: Transformer, settings: ConfigReader) -> WeightSources:
-    return llama.all_sources(model, llama.biases(settings))
+def sources(model: Transformer, config: ConfigReader) -> WeightSources:
+    """Returns the source of each weight of `model`, by the name of the weight."""
+    return llama.all_sources(model, llama.biases(config))
 
 
-def normed(settings: ConfigReader, attention: Attention) -> Attention:
-    return replace(attention, query_key_norm=llama.norm(settings))
+def normed(config: ConfigReader, attention: Attention) -> Attention:
+    """Returns `attention` with norms of each head's queries and keys."""
+    return replace(attention, query_key_norm=llama.norm(config))

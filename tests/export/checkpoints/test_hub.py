@@ -1,4 +1,4 @@
-"""A checkpoint named by its id on the hub is fetched: here from a hub of our own, with one repository."""
+"""A checkpoint that is named by its id on the hub is downloaded: here from a local hub."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ COMMIT = "0123456789" * 4
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the hub's interface as a download takes."""
+    """The part of the hub's interface that a download needs."""
 
     def do_GET(self) -> None:
         self._answer(with_body=True)
@@ -55,7 +55,7 @@ class Hub(BaseHTTPRequestHandler):
         return 404, {"X-Error-Code": "RepoNotFound"}, b"{}"
 
     def log_message(self, *args: object) -> None:
-        """Quietly."""
+        """Logs nothing."""
 
 
 def _digest(body: bytes) -> str:
@@ -64,7 +64,7 @@ def _digest(body: bytes) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Of a process for which this hub is the hub."""
+    """The environment of a process that uses this hub."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -76,7 +76,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def _fetch(source: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """`hub.directory` in a process of its own: the library reads its settings once."""
+    """Calls `hub.directory` in a separate process: the library reads its environment once."""
     code = "import sys; from export.checkpoints import hub; print(hub.directory(sys.argv[1]))"
     return subprocess.run(
         [sys.executable, "-c", code, source], env=environment, capture_output=True, text=True, timeout=60
@@ -97,7 +97,7 @@ def test_what_was_fetched_is_there_without_the_hub(environment: dict[str, str]) 
 
 def test_an_id_that_the_hub_does_not_have(environment: dict[str, str]) -> None:
     message = _fetch("own/none", environment).stderr.strip().splitlines()[-1]
-    assert "SourceError: own/none is neither a directory nor to be had from the hub: 404" in message
+    assert "SourceError: own/none is not a directory, and cannot be downloaded from the hub: 404" in message
 
 
 def test_a_directory_is_taken_as_it_is(tmp_path: Path) -> None:

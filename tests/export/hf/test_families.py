@@ -14,7 +14,7 @@ from tests.export.traced import TracedStepper
 
 TOLERANCE = 1e-4
 BFLOAT16_LOSSES = 4
-"""How much of what bfloat16 costs the library may lie between its result and ours; both round."""
+"""The divergence from the library's bfloat16 that is allowed, in units of the library's own loss."""
 
 
 @pytest.fixture(scope="module", params=samples.cases())
@@ -32,7 +32,7 @@ def stepper(golden_case: Answers, tmp_path_factory: pytest.TempPathFactory) -> T
 
 @pytest.fixture(scope="module")
 def beginnings(stepper: TracedStepper, golden_case: Answers) -> list[StepResult]:
-    """After each beginning of the prompt, from one token on; all of them in one call."""
+    """The results after each prefix of the prompt, all computed in one call."""
     return stepper.run([golden_case.prompt[: n + 1] for n in range(len(golden_case.prompt))])
 
 

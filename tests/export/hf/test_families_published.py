@@ -1,4 +1,4 @@
-"""One case of each family as it is served: written, loaded, sampled from in the graph."""
+"""One case of each family as it is served: written, loaded, and sampled in the graph."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_ragged_prompts_over_a_pool_continue_as_each_does_alone(
 
 
 def _logprobs(pool: PoolStepper, ids: Ids) -> Array:  # (time, vocabulary)
-    """Of every token, after each of `ids`."""
+    """Returns the log-probabilities of the whole vocabulary after each of `ids`."""
     size = pool.manifest.vocabulary_size
     answer = pool.call(
         names.PREFILL_SIGNATURE,

@@ -30,7 +30,7 @@ def traced(golden_case: Answers, tmp_path_factory: pytest.TempPathFactory) -> Tr
 
 @pytest.fixture
 def pool(traced: TracedPool) -> TracedPool:
-    """With a pool of zeros."""
+    """The traced model with a new pool of zeros."""
     traced.claim(len(SLOTS))
     return traced
 

@@ -97,7 +97,7 @@ def test_shards_half_precision_and_bare_names_read_as_the_same_weights(gpt2_chec
     assert all(np.array_equal(after[name], before[name].astype(np.float16)) for name in before)
 
 
-def test_buffers_and_the_tied_head_are_no_weights(gpt2_checkpoint: Path) -> None:
+def test_buffers_and_the_tied_head_are_not_weights(gpt2_checkpoint: Path) -> None:
     path = gpt2_checkpoint / "model.safetensors"
     tensors = load_file(path)
     tensors["h.0.attn.bias"] = np.ones((1, 1, 64, 64), np.float32)
@@ -112,7 +112,7 @@ def _weights(directory: Path) -> dict[str, Any]:
 
 
 def _shard(directory: Path, tensors: dict[str, Any]) -> None:
-    """`tensors` in two files and an index."""
+    """Writes `tensors` to two files and an index."""
     (directory / "model.safetensors").unlink()
     names = sorted(tensors)
     files = {"one.safetensors": names[::2], "two.safetensors": names[1::2]}

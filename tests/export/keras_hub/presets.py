@@ -1,6 +1,6 @@
-"""Small presets as KerasHub writes them, from the golden files; their weights follow from their paths.
+"""Writes small presets as KerasHub does, from the golden files; weights are computed from their paths.
 
-Needs numpy and h5py alone: the environment of KerasHub makes the same ones.
+Imports only numpy and h5py: the environment of KerasHub computes the same weights.
 """
 
 import json
@@ -19,7 +19,7 @@ TOKENIZERS = GOLDEN / "tokenizers"
 PROMPT, CONTINUED = 40, 64
 CONTEXT = 128
 EVERY = 8
-"""Of the vocabulary, one of which the logits are written."""
+"""Of this many entries of the vocabulary, the logits of one are recorded."""
 
 GAIN, EMBEDDING_SPREAD, VECTOR_SPREAD = 1.2, 0.25, 0.3
 
@@ -29,7 +29,7 @@ def prompt(vocabulary_size: int) -> npt.NDArray[np.int32]:
 
 
 def weight(path: str, shape: tuple[int, ...], ones: bool) -> npt.NDArray[np.float32]:
-    """`ones`: norms' scales are about 1."""
+    """Returns the tensor at `path`; `ones`: norms' scales are about 1."""
     normal = np.random.default_rng(crc32(path.encode())).normal(size=shape)
     if len(shape) == 1:
         values = VECTOR_SPREAD * normal + (ones and "norm" in path and path.endswith("/0"))
@@ -41,7 +41,7 @@ def weight(path: str, shape: tuple[int, ...], ones: bool) -> npt.NDArray[np.floa
 
 
 def cases() -> dict[str, Any]:
-    """By name: config.json, the tensors' shapes, the tokenizer's name, and, of one, its shards."""
+    """Returns the cases by name: config.json, tensors' shapes, name of the tokenizer; for one, its shards."""
     found: dict[str, Any] = json.loads((GOLDEN / "cases.json").read_text())
     return found
 
@@ -52,7 +52,7 @@ def weights(case: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def write(directory: Path, name: str, sharded: bool = False) -> Path:
-    """The preset of a golden case."""
+    """Writes the preset of a golden case."""
     case = cases()[name]
     shutil.copytree(TOKENIZERS / case["tokenizer"], directory)
     (directory / "config.json").write_text(json.dumps(case["config"]))

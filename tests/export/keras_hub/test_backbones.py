@@ -1,4 +1,4 @@
-"""Exported presets compute what KerasHub computes, from which the golden files are."""
+"""Exported presets compute what KerasHub computes, which is recorded in golden files."""
 
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def test_the_command_publishes_a_verified_servable(tmp_path: Path) -> None:
 
 
 def _logits(servable: ExportedModel, text: Ids) -> Logits:
-    """After each of the text's tokens: of a call with a row for each, where it is the last."""
+    """Returns the logits after each token of `text`, from one call with a row for each prefix."""
     lengths = np.arange(1, len(text) + 1, dtype=np.int32)
     state = {each.name: tf.zeros((len(text), *each.shape), each.dtype) for each in servable.manifest.state}
     assert callable(servable.step)

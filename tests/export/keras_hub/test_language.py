@@ -1,4 +1,4 @@
-"""Tokenizers of presets give KerasHub's ids; the lines and their ids come from it."""
+"""Tokenizers of presets give KerasHub's ids, which are recorded in golden files."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from contract.manifest import SpecialTokens
 from export.checkpoints.checkpoint import Checkpoint
 from export.errors import SourceError, UnsupportedError
 from export.keras_hub import byte_pair, sentence_piece_model
-from export.keras_hub import language as words
+from export.keras_hub.language import read_language
 from tests.export import samples
 from tests.export.keras_hub import presets
 
@@ -22,7 +22,7 @@ SPACED = ("x  y   z", "  both ends  ", "line\n\n  next")
 
 
 def read(name: str) -> Tokenizer:
-    language = words.read(Checkpoint(presets.TOKENIZERS / name), "LlamaBackbone", VOCABULARY, None)
+    language = read_language(Checkpoint(presets.TOKENIZERS / name), "LlamaBackbone", VOCABULARY, None)
     return Tokenizer.from_buffer(language.tokenizer)
 
 
@@ -30,7 +30,7 @@ def read(name: str) -> Tokenizer:
 def test_ids_are_kerashubs(name: str) -> None:
     tokenizer = read(name)
     lines = json.loads((presets.TOKENIZERS / name / "lines.json").read_text())
-    # Llama 3's makers divide numbers into groups of three, which KerasHub does not.
+    # The original Llama 3 tokenizer splits numbers into groups of three digits, which KerasHub does not.
     expected = [(line, ids) for line, ids in lines if name != "llama3" or not any(map(str.isdigit, line))]
     assert len(expected) >= 9
     assert [(line, tokenizer.encode(line, add_special_tokens=False).ids) for line, _ in expected] == expected
@@ -64,7 +64,7 @@ def test_gemmas_own_pieces_are_found_in_texts() -> None:
 
 
 def test_special_tokens_are_those_of_the_class() -> None:
-    language = words.read(Checkpoint(presets.TOKENIZERS / "llama3"), "Llama3Backbone", VOCABULARY, None)
+    language = read_language(Checkpoint(presets.TOKENIZERS / "llama3"), "Llama3Backbone", VOCABULARY, None)
     tokenizer = Tokenizer.from_buffer(language.tokenizer)
     ends = tuple(tokenizer.token_to_id(end) for end in ("<|end_of_text|>", "<|eot_id|>"))
     texts = {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
@@ -74,7 +74,7 @@ def test_special_tokens_are_those_of_the_class() -> None:
 
 def test_another_tokenizer_may_be_given(tmp_path: Path) -> None:
     samples.tokenizer(tmp_path / "other.json")
-    language = words.read(Checkpoint(tmp_path), "GPT2Backbone", VOCABULARY, tmp_path / "other.json")
+    language = read_language(Checkpoint(tmp_path), "GPT2Backbone", VOCABULARY, tmp_path / "other.json")
     assert language.tokenizer == (tmp_path / "other.json").read_bytes()
     texts = dict.fromkeys(("bos_token", "eos_token"), samples.END)
     assert language.special_tokens == SpecialTokens(256, (256,), None, texts)
@@ -85,7 +85,7 @@ Changed = Callable[..., Checkpoint]
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Changed:
-    """A copy of a tokenizer with another class or settings."""
+    """Copies a tokenizer with another class or other settings."""
 
     def copy(name: str, class_name: str | None = None, **settings: object) -> Checkpoint:
         (tmp_path / "assets").symlink_to(presets.TOKENIZERS / name / "assets")
@@ -100,7 +100,7 @@ def changed(tmp_path: Path) -> Changed:
 
 def test_an_unknown_class_is_named(changed: Changed) -> None:
     with pytest.raises(UnsupportedError, match=r"'BertTokenizer'.*--tokenizer"):
-        words.read(changed("gpt2", "BertTokenizer"), "GPT2Backbone", VOCABULARY, None)
+        read_language(changed("gpt2", "BertTokenizer"), "GPT2Backbone", VOCABULARY, None)
 
 
 @pytest.mark.parametrize(
@@ -109,25 +109,25 @@ def test_an_unknown_class_is_named(changed: Changed) -> None:
 )
 def test_a_setting_that_would_change_ids_is_refused(changed: Changed, name: str, setting: str) -> None:
     with pytest.raises(UnsupportedError, match=setting):
-        words.read(changed(name, **{setting: 5}), "GPT2Backbone", VOCABULARY, None)
+        read_language(changed(name, **{setting: 5}), "GPT2Backbone", VOCABULARY, None)
 
 
 def test_a_special_token_must_be_in_the_vocabulary(changed: Changed) -> None:
-    with pytest.raises(SourceError, match="no token '<mask>'"):
-        words.read(changed("gpt2", unsplittable_tokens=["<mask>"]), "GPT2Backbone", VOCABULARY, None)
+    with pytest.raises(SourceError, match="has no token '<mask>'"):
+        read_language(changed("gpt2", unsplittable_tokens=["<mask>"]), "GPT2Backbone", VOCABULARY, None)
 
 
 def test_a_preset_without_tokenizer_asks_for_one(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"tokenizer.json is missing; --tokenizer"):
-        words.read(Checkpoint(tmp_path), "GPT2Backbone", VOCABULARY, None)
+        read_language(Checkpoint(tmp_path), "GPT2Backbone", VOCABULARY, None)
 
 
 def test_the_vocabulary_must_fit_the_model() -> None:
     with pytest.raises(SourceError, match="the model's vocabulary has 100 entries"):
-        words.read(Checkpoint(presets.TOKENIZERS / "llama"), "LlamaBackbone", 100, None)
+        read_language(Checkpoint(presets.TOKENIZERS / "llama"), "LlamaBackbone", 100, None)
 
 
-def test_what_is_no_sentence_piece_model_is_refused() -> None:
+def test_a_file_that_is_not_a_sentence_piece_model_is_refused() -> None:
     for data in (b"\xff\xff", b""):
         with pytest.raises(SourceError, match="not a SentencePiece model"):
             sentence_piece_model.parse(data, "vocabulary.spm")

@@ -1,4 +1,4 @@
-"""What presets may say, and how the context is chosen."""
+"""The settings that presets may have, and how the context length is chosen."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from export.checkpoints.checkpoint import Checkpoint
 from export.errors import SourceError, UnsupportedError
-from export.keras_hub.load import PACKED, describe_preset
+from export.keras_hub.load import SEQUENCE_LENGTH, describe_preset
 from tests.export.keras_hub import presets
 
 
@@ -34,7 +34,7 @@ def test_the_context_is_what_the_preprocessor_packs_where_positions_have_no_end(
 
 def test_without_preprocessor_the_context_is_kerashubs_default(llama: Path) -> None:
     (llama / "preprocessor.json").unlink()
-    assert context(llama) == PACKED
+    assert context(llama) == SEQUENCE_LENGTH
     assert context(llama, 64) == 64
 
 
@@ -48,9 +48,7 @@ def test_learned_positions_end(tmp_path: Path) -> None:
 def test_an_unknown_backbone_is_named(llama: Path) -> None:
     config = json.loads((llama / "config.json").read_text())
     (llama / "config.json").write_text(json.dumps(config | {"class_name": "BertBackbone"}))
-    with pytest.raises(
-        UnsupportedError, match=r"'BertBackbone' is not supported; supported are GPT2Backbone"
-    ):
+    with pytest.raises(UnsupportedError, match=r"'BertBackbone' is not supported; supported: GPT2Backbone"):
         context(llama)
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files of weights, and what is wrong with them."""
+"""Reading HDF5 files of weights, and their errors."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_floating_tensors_are_read_as_they_are(tmp_path: Path, dtype: str) -> No
     assert files.read(PATH, (2, 2)).tolist() == VALUE.tolist()
 
 
-def test_bfloat16_is_told_by_an_attribute(tmp_path: Path) -> None:
+def test_bfloat16_is_recognized_by_an_attribute(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "model.weights.h5", "w") as file:
         file.create_dataset(PATH, data=VALUE.astype(ml_dtypes.bfloat16).view("V2")).attrs["dtype"] = (
             "bfloat16"
@@ -43,7 +43,7 @@ def test_bfloat16_is_told_by_an_attribute(tmp_path: Path) -> None:
 
 def test_quantized_weights_are_refused_as_such(tmp_path: Path) -> None:
     written(tmp_path, np.ones(2, np.float32), "layers/a/vars/1")
-    with pytest.raises(UnsupportedError, match=f"{PATH} is of int8; implemented are float64"):
+    with pytest.raises(UnsupportedError, match=f"{PATH} has dtype int8; supported: float64"):
         written(tmp_path, VALUE.astype(np.int8)).require({PATH: (2, 2)})
 
 
@@ -68,7 +68,7 @@ def test_missing_and_surplus_tensors_are_named(tmp_path: Path) -> None:
         files.require({PATH: (2, 2), "layers/other/vars/0": (1,)})
 
 
-def test_the_state_of_dropout_is_no_weight(tmp_path: Path) -> None:
+def test_the_state_of_dropout_is_not_a_weight(tmp_path: Path) -> None:
     written(tmp_path, VALUE)
     state = np.zeros(2, np.uint32)
     written(tmp_path, state, "layers/dropout/seed_generator/vars/0").require({PATH: (2, 2)})
@@ -89,7 +89,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         WeightFiles(Checkpoint(tmp_path))
 
 
-def test_what_is_no_hdf5_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_hdf5_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.weights.h5").write_bytes(b"no weights")
     with pytest.raises(SourceError, match="not an HDF5 file"):
         WeightFiles(Checkpoint(tmp_path))

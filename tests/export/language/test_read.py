@@ -1,4 +1,4 @@
-"""What a checkpoint's JSON files say of special tokens, chat and defaults reaches the manifest."""
+"""Special tokens, chat template and defaults are read from a checkpoint's JSON files."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from contract.manifest import GenerationDefaults, SpecialTokens
 from export.checkpoints.checkpoint import Checkpoint
 from export.errors import SourceError, UnsupportedError
-from export.language import read
+from export.language.read import Language, read_language
 from tests.export import samples
 from tests.export.samples import END
 
@@ -21,19 +21,19 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _read(directory: Path) -> read.Language:
-    return read.read(Checkpoint(directory), 257)
+def _read(directory: Path) -> Language:
+    return read_language(Checkpoint(directory), 257)
 
 
 def _tokenizer(directory: Path) -> Tokenizer:
     return Tokenizer.from_buffer(_read(directory).tokenizer)
 
 
-def test_nothing_said_is_nothing_assumed(directory: Path) -> None:
-    words = _read(directory)
-    assert words.special_tokens == SpecialTokens()
-    assert words.generation == GenerationDefaults()
-    assert words.chat_template is None
+def test_without_files_nothing_is_assumed(directory: Path) -> None:
+    language = _read(directory)
+    assert language.special_tokens == SpecialTokens()
+    assert language.generation == GenerationDefaults()
+    assert language.chat_template is None
 
 
 @pytest.mark.parametrize("token", [END, {"content": END, "lstrip": False}])
@@ -68,7 +68,7 @@ def test_generation_defaults_are_carried(directory: Path) -> None:
     assert _read(directory).generation == GenerationDefaults(0.7, 40, 0.9, 0.05, 1.2, 99)
 
 
-def test_null_is_nothing_said(directory: Path) -> None:
+def test_null_is_the_same_as_no_setting(directory: Path) -> None:
     samples.edit(directory, "generation_config.json", temperature=None, max_new_tokens=None)
     assert _read(directory).generation == GenerationDefaults()
 
@@ -98,16 +98,16 @@ def test_templates_may_lie_in_a_directory(directory: Path) -> None:
     assert _read(directory).chat_template == "further"
 
 
-def test_without_a_default_template_there_is_no_chat_and_that_is_told(directory: Path, caplog: Any) -> None:
+def test_without_a_default_template_there_is_no_chat_and_that_is_logged(directory: Path, caplog: Any) -> None:
     caplog.set_level("INFO", logger="export")
     samples.edit(directory, "tokenizer_config.json", chat_template=[{"name": "rag", "template": "a"}])
     assert _read(directory).chat_template is None
-    assert "no chat: of the templates rag, none is named default" in caplog.text
+    assert "no chat template: none of the templates (rag) is named default" in caplog.text
 
 
-def test_a_template_that_is_no_text_is_named(directory: Path) -> None:
+def test_a_template_that_is_not_a_string_is_named(directory: Path) -> None:
     samples.edit(directory, "tokenizer_config.json", chat_template=3)
-    with pytest.raises(SourceError, match="chat_template must be a text"):
+    with pytest.raises(SourceError, match="chat_template must be a string"):
         _read(directory)
 
 
@@ -132,17 +132,19 @@ def test_tokens_that_the_file_lacks_are_added_after_its_own(directory: Path) -> 
     assert _tokenizer(directory).encode("ab</s>c").ids == [257, 258, 66]
 
 
-def test_added_tokens_may_lie_beyond_the_models_vocabulary_and_that_is_told(
+def test_added_tokens_may_lie_beyond_the_models_vocabulary_and_that_is_logged(
     directory: Path, caplog: Any
 ) -> None:
     caplog.set_level("INFO", logger="export")
     samples.edit(directory, "tokenizer_config.json", additional_special_tokens=["<image>"])
     assert _tokenizer(directory).token_to_id("<image>") == 257
-    assert "1 added tokens that the model lacks, such as '<image>', are refused" in caplog.text
+    assert (
+        "1 added tokens, such as '<image>', are beyond the model's vocabulary and are refused" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("token", [5, {"text": "a"}, ["a"]])
-def test_what_is_no_token_is_named(token: Any, directory: Path) -> None:
+def test_a_value_that_is_not_a_token_is_named(token: Any, directory: Path) -> None:
     samples.edit(directory, "tokenizer_config.json", bos_token=token)
     with pytest.raises(SourceError, match="is not a token"):
         _read(directory)
@@ -151,35 +153,36 @@ def test_what_is_no_token_is_named(token: Any, directory: Path) -> None:
 @pytest.mark.parametrize("key", ["split_special_tokens", "fix_mistral_regex"])
 def test_a_setting_that_would_give_other_ids_is_refused(key: str, directory: Path) -> None:
     samples.edit(directory, "tokenizer_config.json", **{key: True})
-    with pytest.raises(UnsupportedError, match=f"{key} true is not implemented"):
+    with pytest.raises(UnsupportedError, match=f"{key} = true is not implemented"):
         _read(directory)
 
 
-def test_without_tokenizer_json_the_way_to_it_is_told(directory: Path) -> None:
+def test_without_tokenizer_json_the_message_says_how_to_create_it(directory: Path) -> None:
     (directory / "tokenizer.json").rename(directory / "tokenizer.model")
     with pytest.raises(
-        SourceError, match=r"AutoTokenizer makes it out of tokenizer\.model, with save_pretrained"
+        SourceError,
+        match=r"create it from tokenizer\.model with transformers: AutoTokenizer, save_pretrained",
     ):
         _read(directory)
 
 
-def test_settings_that_no_request_defaults_to_are_told_where_they_would_matter(
+def test_settings_that_are_not_applied_are_logged_where_they_would_matter(
     directory: Path, caplog: Any
 ) -> None:
     caplog.set_level("INFO", logger="export")
     settings = {"num_beams": 4, "typical_p": 1.0, "max_length": 512, "top_h": None, "use_cache": True}
     samples.edit(directory, "generation_config.json", **settings)
     assert _read(directory).generation == GenerationDefaults()
-    assert "not applied: max_length 512, num_beams 4 of generation_config.json" in caplog.text
+    assert "generation_config.json: not applied: max_length 512, num_beams 4" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("key", "value", "kind"),
-    [("temperature", "0.7", "number"), ("top_k", 50.0, "whole number"), ("top_p", True, "number")],
+    [("temperature", "0.7", "number"), ("top_k", 50.0, "integer"), ("top_p", True, "number")],
 )
 def test_a_default_of_another_kind_is_named(key: str, value: Any, kind: str, directory: Path) -> None:
     samples.edit(directory, "generation_config.json", **{key: value})
-    with pytest.raises(SourceError, match=f"{key} must be a {kind}, not {value!r}"):
+    with pytest.raises(SourceError, match=f"{key} must be of type {kind}, not {value!r}"):
         _read(directory)
 
 

@@ -1,4 +1,4 @@
-"""What Falcon's settings mean together."""
+"""Falcon's settings in combination."""
 
 from typing import Any
 

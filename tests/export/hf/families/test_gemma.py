@@ -1,4 +1,4 @@
-"""Gemma's and Phi 3's settings that are refused, or that published checkpoints leave out."""
+"""Settings of Gemma and Phi 3 that are refused, or that published checkpoints leave out."""
 
 from types import ModuleType
 from typing import Any
@@ -34,7 +34,7 @@ def settings(family: ModuleType, **changes: Any) -> ConfigReader:
     [
         (gemma, "use_bidirectional_attention", True),
         (gemma2, "use_bidirectional_attention", True),
-        # The library passes over it.
+        # The transformers library ignores it.
         (gemma3, "attn_logit_softcapping", 50.0),
         (phi3, "lm_head_bias", True),
     ],
@@ -51,7 +51,7 @@ def test_layer_types_must_name_every_layer() -> None:
         gemma2.describe(settings(gemma2, layer_types=["full_attention"]), 64)
 
 
-def test_gemma_2_has_caps_where_nothing_is_said_and_none_where_they_are_null() -> None:
+def test_gemma_2_has_caps_by_default_and_none_where_they_are_null() -> None:
     silent = gemma2.describe(settings(gemma2), 64)
     null = settings(gemma2, attn_logit_softcapping=None, final_logit_softcapping=None)
     uncapped = gemma2.describe(null, 64)
@@ -60,7 +60,7 @@ def test_gemma_2_has_caps_where_nothing_is_said_and_none_where_they_are_null() -
 
 
 def test_the_scale_of_embeddings_is_rounded_as_the_servable_not_as_the_checkpoint() -> None:
-    """A float32 servable of a bfloat16 checkpoint was held against a reference with another scale."""
+    """A float32 servable of a bfloat16 checkpoint was once compared with a reference of another scale."""
     given = settings(gemma, head_dim=8, num_key_value_heads=1)
     model = gemma.describe(given, 64)
     sources = gemma.sources(model, given)

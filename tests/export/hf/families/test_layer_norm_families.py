@@ -1,4 +1,4 @@
-"""What the families whose norms have offsets make of settings that are rarely met."""
+"""Rare settings of the families with layer norms."""
 
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,7 @@ def settings(family: ModuleType, **changes: Any) -> ConfigReader:
 @pytest.mark.parametrize(
     ("family", "key", "value"),
     [
-        # The library would turn heads of one size and split heads of another.
+        # The library would build the rope for one head size and split heads by another.
         (gpt_neox, "head_dim", 4),
         (stablelm, "head_dim", 4),
         (starcoder2, "mlp_type", "gated"),

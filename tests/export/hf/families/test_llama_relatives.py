@@ -1,4 +1,4 @@
-"""What the configurations of llama's relatives mean where they are silent, and what is refused."""
+"""Defaults and refused settings of the families that are variants of Llama."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_experts_are_counted_under_either_name() -> None:
     ("model_type", "given", "message"),
     [
         ("mistral", {"layer_types": ["sliding_attention"] * 4}, "layer_types"),
-        ("qwen2", {"layer_types": ["sliding_attention"] * 4}, "there is no window in use"),
+        ("qwen2", {"layer_types": ["sliding_attention"] * 4}, "no sliding window is in use"),
         ("qwen2", {"layer_types": ["chunked_attention"] * 4}, "'chunked_attention'"),
         ("qwen3", {"layer_types": ["full_attention"]}, "1 entries for num_hidden_layers = 4"),
         ("smollm3", {"no_rope_layers": [1]}, "1 entries for num_hidden_layers = 4"),
