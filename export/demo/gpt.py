@@ -11,7 +11,7 @@ from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
 from export.demo.tokenize import VOCABULARY_SIZE
 from export.hf.families import gpt2
 from export.signatures.explicit_model import Past
-from export.transformer_model.forward import Stack
+from export.transformer_model.forward import ForwardPass
 from export.transformer_model.weights import stored_dtype
 
 CONFIG = {
@@ -58,8 +58,8 @@ class Gpt:
         nothing = tf.zeros([batch, 0, len(MODEL.layers), MODEL.kv_heads, MODEL.head_dim], OPERANDS)
         starts = _positions(batch, steps)
         view = Past(starts, steps, nothing, nothing)
-        stack = Stack(MODEL, {weight: self._operand(weight) for weight in SOURCES})
-        logits = stack.logits(tokens, starts, tf.range(batch * steps), view)
+        forward = ForwardPass(MODEL, {weight: self._operand(weight) for weight in SOURCES})
+        logits = forward.logits(tokens, starts, tf.range(batch * steps), view)
         return cross_entropy(rows, tf.reshape(logits, [batch, steps, MODEL.vocabulary_size]))
 
     def _operand(self, weight: str) -> tf.Tensor:

@@ -128,8 +128,8 @@ class _Block:
         q, k = self._looking("query_norm.", q), self._looking("key_norm.", k)
         mask = _mask(len(x), attention.window)
         mixed = [
-            _attended(attention, head, q[head], k[head // attention.group], v[head // attention.group], mask)
-            for head in range(attention.heads)
+            _attended(attention, head, q[head], k[key_head], v[key_head], mask)
+            for head, key_head in enumerate(np.arange(attention.heads) // attention.group_size)
         ]
         return _dense(self._own, "attention_output", np.concatenate(mixed, axis=1))
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from contract.manifest import StateTensor
 from export.signatures.servable import Step
-from export.transformer_model.attention import Masks, Whole, attend, group, ungroup
+from export.transformer_model.attention import AttentionMasks, FullBlock, attend, group_heads, ungroup_heads
 from export.transformer_model.description import Attention, Transformer
-from export.transformer_model.forward import Stack
+from export.transformer_model.forward import ForwardPass
 
 
 def state(model: Transformer, dtype: str) -> tuple[StateTensor, ...]:
@@ -35,7 +35,7 @@ def step(model: Transformer, weights: Mapping[str, Any]) -> Step:
         batch, steps = tf.unstack(tf.shape(tokens))
         view = Past(position, steps, past_keys, past_values)
         last = tf.range(batch) * steps + lengths - 1
-        logits = Stack(model, weights).logits(tokens, position, last, view)
+        logits = ForwardPass(model, weights).logits(tokens, position, last, view)
         keys, values = view.entries()
         return {
             "logits": logits,
@@ -61,7 +61,9 @@ class Past:
         self._old = [_by_layer(past_keys), _by_layer(past_values)]
         self._new: list[list[tf.Tensor]] = [[], []]
         places = position[:, None] + tf.range(steps)
-        self._masks = Masks(places, tf.concat([_held(position, tf.shape(past_keys)[1]), places], axis=1))
+        self._masks = AttentionMasks(
+            places, tf.concat([_held(position, tf.shape(past_keys)[1]), places], axis=1)
+        )
 
     def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
         """Attends as `AttentionView.attend` says."""
@@ -70,9 +72,11 @@ class Past:
         for new, each in zip(self._new, own, strict=True):
             new.append(each)
         keys, values = (tf.concat([old[layer], each], 2) for old, each in zip(self._old, own, strict=True))
-        mask = self._masks.of(attention)
-        mixed = attend(group(queries, attention), [Whole(keys, values)], mask, attention.soft_cap)
-        return ungroup(mixed, queries)
+        mask = self._masks.mask_for(attention)
+        attended = attend(
+            group_heads(queries, attention), [FullBlock(keys, values)], mask, attention.soft_cap
+        )
+        return ungroup_heads(attended, queries)
 
     def entries(self) -> tuple[tf.Tensor, tf.Tensor]:
         """The call's own keys and values, each (batch, steps, layers, kv_heads, head_dim)."""

@@ -11,11 +11,19 @@ from typing import NamedTuple, Protocol, TypeAlias
 import tensorflow as tf
 
 from export.signatures.pool import Held, Layout, PoolVariables
-from export.transformer_model.attention import LOW, Block, Masks, Whole, attend, group, ungroup
+from export.transformer_model.attention import (
+    MASKED_SCORE,
+    AttentionMasks,
+    FullBlock,
+    KeyValueBlock,
+    attend,
+    group_heads,
+    ungroup_heads,
+)
 from export.transformer_model.description import Attention
 
 
-class Part(NamedTuple):
+class PartialBlock(NamedTuple):
     """The first rows have it, or none; keys and values are (these, kv_heads, block_size, head_dim)."""
 
     keys: tf.Tensor
@@ -27,16 +35,16 @@ class Part(NamedTuple):
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
         some = tf.matmul(self._these(queries), self.keys, transpose_b=True)
-        return tf.pad(some, self.others, constant_values=tf.constant(LOW, some.dtype))
+        return tf.pad(some, self.others, constant_values=tf.constant(MASKED_SCORE, some.dtype))
 
-    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
+    def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
         return tf.pad(tf.matmul(self._these(weights), self.values), self.others)
 
     def _these(self, rows: tf.Tensor) -> tf.Tensor:
         return _sliced(rows, tf.constant([0, 0, 0, 0]), self.size)
 
 
-Read: TypeAlias = Callable[[tf.Tensor, int], list[Block]]
+Read: TypeAlias = Callable[[tf.Tensor, int], list[KeyValueBlock]]
 """From a layer's units, the first so many blocks of the call's rows."""
 
 
@@ -72,14 +80,14 @@ class Leading:
             others.append([[0, self._count - rows], [0, 0], [0, 0], [0, 0]])
         slices, others = tf.stack(slices), tf.stack(others)
 
-        def read(units: tf.Tensor, count: int) -> list[Block]:
+        def read(units: tf.Tensor, count: int) -> list[KeyValueBlock]:
             corners = tf.unstack(slices)
             each = zip(corners[::3], corners[1::3], corners[2::3], tf.unstack(others), strict=True)
             first, *rest = (
-                Part(_sliced(units, keys, size), _sliced(units, values, size), size, missing)
+                PartialBlock(_sliced(units, keys, size), _sliced(units, values, size), size, missing)
                 for keys, values, size, missing in islice(each, count)
             )
-            return [Whole(first.keys, first.values), *rest]
+            return [FullBlock(first.keys, first.values), *rest]
 
         return read
 
@@ -101,8 +109,8 @@ class Gathered:
             slots = tf.minimum(self.slots, tf.maximum(held.slots[block] - 1, 0))
             units_of.append([first + slots for first in held.spans(block)])
 
-        def read(units: tf.Tensor, count: int) -> list[Block]:
-            return [Whole(*(tf.gather(units, rows) for rows in kinds)) for kinds in units_of[:count]]
+        def read(units: tf.Tensor, count: int) -> list[KeyValueBlock]:
+            return [FullBlock(*(tf.gather(units, rows) for rows in kinds)) for kinds in units_of[:count]]
 
         return read
 
@@ -131,7 +139,7 @@ class PoolView:
         inside = (tf.range(steps) < lengths[:, None]) & (places < self.layout.positions)
         kept = inside & held.has(blocks, rows.slots[:, None])
         self._targets = self._pool_rows(blocks, places, kept)
-        self._masks = Masks(places, tf.range(self.layout.positions))
+        self._masks = AttentionMasks(places, tf.range(self.layout.positions))
         reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
         self._read = rows.reader(held, reached)
         self._counts = rows.counts(self.layout.blocks)
@@ -148,7 +156,7 @@ class PoolView:
         """
         flat = tf.reshape(entries, [-1, self.layout.head_dim])
         units = self._pool.write(layer, self._targets, flat)
-        mask, grouped = self._masks.of(attention), group(queries, attention)
+        mask, grouped = self._masks.mask_for(attention), group_heads(queries, attention)
 
         def over(count: int) -> tf.Tensor:
             """The first `count` blocks."""
@@ -156,8 +164,8 @@ class PoolView:
             return attend(grouped, self._read(units, count), seen, attention.soft_cap)
 
         branches = [partial(over, count) for count in self._counts]
-        mixed = tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
-        return ungroup(mixed, queries)
+        attended = tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
+        return ungroup_heads(attended, queries)
 
     def _pool_rows(self, blocks: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
         """Where the entries go, (batch * steps * KINDS * kv_heads,)."""

@@ -9,7 +9,7 @@ from export.signatures.pool import Layout
 from export.signatures.pool_view import PoolView
 from export.signatures.servable import ResidentModel
 from export.transformer_model.description import Transformer
-from export.transformer_model.forward import Stack
+from export.transformer_model.forward import ForwardPass
 
 SMALLEST_BLOCK = 128
 MOST_BLOCKS = 16
@@ -33,6 +33,6 @@ def resident(
     layout = Layout(len(model.layers), model.kv_heads, model.head_dim, dtype, size, blocks)
 
     def forward(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
-        return Stack(model, weights).logits(tokens, starts, places, view)
+        return ForwardPass(model, weights).logits(tokens, starts, places, view)
 
     return ResidentModel(layout, forward)

@@ -5,7 +5,8 @@ Knows no family.
 
 import numpy as np
 
-from export.transformer_model.weight_source import Array, WeightSources, joined, linear, tensor
+from contract.tensors import Array
+from export.transformer_model.weight_source import WeightSources, joined, linear, tensor
 
 
 def product(name: str, own: str, inputs: int, outputs: int, bias: bool) -> WeightSources:
