@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from export.sampling.sampler import Progress, Sampler
+from export.sampling.sampler import Sampler, SamplingProgress
 from export.signatures.pool import Held, PoolVariables
 from export.signatures.pool_view import Leading, PoolView
 from export.signatures.servable import Forward
@@ -40,19 +40,21 @@ class DecodeStep(NamedTuple):
         return self.forward(rows.tokens[:, None], rows.positions, tf.range(count), view)
 
 
-def run(step: DecodeStep, rows: DecodeRows, stop_tokens: tf.Tensor) -> Progress:
+def run(step: DecodeStep, rows: DecodeRows, stop_tokens: tf.Tensor) -> SamplingProgress:
     """As many steps as the sampler has numbers for, or as it takes until every row is out."""
     sampler = step.sampler
 
-    def more(i: tf.Tensor, rows: DecodeRows, progress: Progress) -> tf.Tensor:  # noqa: ARG001
+    def more(i: tf.Tensor, rows: DecodeRows, progress: SamplingProgress) -> tf.Tensor:  # noqa: ARG001
         return (i < sampler.steps) & tf.reduce_any(rows.left > 0)
 
-    def body(i: tf.Tensor, rows: DecodeRows, progress: Progress) -> tuple[tf.Tensor, DecodeRows, Progress]:
-        tokens, progress = sampler.next(step.logits(rows), i, rows.left > 0, progress)
+    def body(
+        i: tf.Tensor, rows: DecodeRows, progress: SamplingProgress
+    ) -> tuple[tf.Tensor, DecodeRows, SamplingProgress]:
+        tokens, progress = sampler.sample_step(step.logits(rows), i, rows.left > 0, progress)
         return i + 1, advance(rows, tokens, stop_tokens), progress
 
     # One step at a time: a step that reads the pool while another writes it would copy all of it.
-    ended: tuple[tf.Tensor, DecodeRows, Progress]
+    ended: tuple[tf.Tensor, DecodeRows, SamplingProgress]
     ended = tf.while_loop(more, body, (0, rows, sampler.begin()), parallel_iterations=1)
     return ended[2]
 

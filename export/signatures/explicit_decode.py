@@ -12,7 +12,7 @@ from contract import names
 from contract.manifest import Manifest, StateTensor
 from export.errors import SignatureError
 from export.sampling import sampler
-from export.sampling.sampler import Progress, Sampler
+from export.sampling.sampler import Sampler, SamplingProgress
 from export.signatures import step_signature
 from export.signatures.decode_loop import DecodeRows, advance
 from export.user_errors import one_line
@@ -58,18 +58,18 @@ class _Model:
         stop_tokens: tf.Tensor,  # (batch, any)
         **rest: tf.Tensor,  # the state, and what is asked of sampling
     ) -> Tensors:
-        chosen = Sampler.of(rest)
+        chosen = Sampler.from_inputs(rest)
         state = {t.name: _lengthened(t, rest[t.name], chosen.steps) for t in self._manifest.growing}
         state |= {t.name: rest[t.name] for t in self._manifest.fixed}
 
-        def more(i: tf.Tensor, rows: DecodeRows, progress: Progress, state: Tensors) -> tf.Tensor:  # noqa: ARG001
+        def more(i: tf.Tensor, rows: DecodeRows, progress: SamplingProgress, state: Tensors) -> tf.Tensor:  # noqa: ARG001
             return (i < chosen.steps) & tf.reduce_any(rows.left > 0)
 
         def body(
-            i: tf.Tensor, rows: DecodeRows, progress: Progress, state: Tensors
-        ) -> tuple[tf.Tensor, DecodeRows, Progress, Tensors]:
+            i: tf.Tensor, rows: DecodeRows, progress: SamplingProgress, state: Tensors
+        ) -> tuple[tf.Tensor, DecodeRows, SamplingProgress, Tensors]:
             logits, after = self._run(rows, state)
-            tokens, progress = chosen.next(logits, i, rows.left > 0, progress)
+            tokens, progress = chosen.sample_step(logits, i, rows.left > 0, progress)
             return i + 1, advance(rows, tokens, stop_tokens), progress, after
 
         begin = (0, DecodeRows(tokens, held, budget), chosen.begin(), state)

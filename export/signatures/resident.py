@@ -72,11 +72,11 @@ class Signatures:
         with tf.control_dependencies(_within(held, slots)):
             rows = Gathered(tf.identity(slots))
         view = PoolView(self._pool, held, rows, starts, lengths, tf.shape(tokens)[1])
-        chosen = Sampler.of(sampling)
+        chosen = Sampler.from_inputs(sampling)
         places, real = _last_places(tokens, lengths, chosen.steps)
         logits = self._model.forward(tokens, starts, tf.reshape(places, [-1]), view)
         each = tf.reshape(logits, [chosen.steps, tf.shape(tokens)[0], logits.shape[-1]])
-        return sampler.outputs(chosen.along(each, real))
+        return sampler.outputs(chosen.sample_all(each, real))
 
     def decode(
         self,
@@ -90,7 +90,7 @@ class Signatures:
         held = self._pool.check(epoch)
         with tf.control_dependencies(_within(held, tf.shape(tokens) - 1)):
             rows = decode_loop.DecodeRows(tf.identity(tokens), positions, budget)
-        step = decode_loop.DecodeStep(self._model.forward, self._pool, held, Sampler.of(sampling))
+        step = decode_loop.DecodeStep(self._model.forward, self._pool, held, Sampler.from_inputs(sampling))
         return sampler.outputs(decode_loop.run(step, rows, stop_tokens))
 
 
