@@ -10,7 +10,7 @@ from export.checkpoints.config_reader import ConfigReader
 from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
 from export.demo.tokenize import VOCABULARY_SIZE
 from export.hf.families import gpt2
-from export.signatures.explicit_model import Past
+from export.signatures.explicit_model import PastView
 from export.transformer_model.forward import ForwardPass
 from export.transformer_model.weights import stored_dtype
 
@@ -57,7 +57,7 @@ class Gpt:
         batch, steps = tf.unstack(tf.shape(tokens))
         nothing = tf.zeros([batch, 0, len(MODEL.layers), MODEL.kv_heads, MODEL.head_dim], OPERANDS)
         starts = _positions(batch, steps)
-        view = Past(starts, steps, nothing, nothing)
+        view = PastView(starts, steps, nothing, nothing)
         forward = ForwardPass(MODEL, {weight: self._operand(weight) for weight in SOURCES})
         logits = forward.logits(tokens, starts, tf.range(batch * steps), view)
         return cross_entropy(rows, tf.reshape(logits, [batch, steps, MODEL.vocabulary_size]))
