@@ -28,7 +28,7 @@ class EditedTokens(NamedTuple):
     """0: the token is in the prompt only; UNSEEN: in neither."""
 
     def counting(self, tokens: tf.Tensor) -> "EditedTokens":
-        """Returns these after `tokens` (rows,) were generated; a negative id stands for no token.
+        """Returns the counts after `tokens` (rows,) were generated; a negative id stands for no token.
 
         A token that is not listed takes a column of padding. Where none is left it is not counted.
         """

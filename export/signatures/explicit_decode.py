@@ -95,13 +95,13 @@ class _DecodeSignature:
 
 
 def _replaced(tensor: StateTensor, old: tf.Tensor, new: tf.Tensor, rows: DecodeRows) -> tf.Tensor:
-    """Returns a tensor that does not grow after a step; finished rows keep the old value."""
+    """Returns the value of a fixed-size tensor after a step; finished rows keep the old value."""
     active = tf.reshape(rows.active, [-1, *[1] * len(tensor.shape)])
     return tf.where(active, new, old)
 
 
 def _with_entry(tensor: StateTensor, old: tf.Tensor, new: tf.Tensor, rows: DecodeRows) -> tf.Tensor:
-    """Returns a growing tensor after a step: each row's new entry at its own position, zeros if finished."""
+    """Returns a growing tensor with each row's new entry at its position, or zeros for finished rows."""
     flat, entries = _flat(tensor, old), _flat(tensor, new)[:, 0]
     entries = tf.where(_spread(tensor, rows.active)[:, None], entries, tf.zeros_like(entries))
     places = tf.stack([tf.range(tf.shape(flat)[0]), _spread(tensor, rows.positions)], axis=1)

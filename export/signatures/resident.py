@@ -44,7 +44,7 @@ def trace(exported: ExportedModel) -> dict[str, ConcreteFunction]:
 class ResidentSignatures:
     """The functions behind the signatures, with the inputs that `contract.names` documents.
 
-    Each checks the lease and the slots before it reads or writes the pool.
+    All but `claim` check the lease and the slots before they read or write the pool.
     """
 
     def __init__(self, model: ResidentModel) -> None:
@@ -52,7 +52,7 @@ class ResidentSignatures:
         self._pool = PoolVariables(model.layout)
 
     def claim(self, epoch: tf.Tensor, slots: tf.Tensor) -> NamedTensors:
-        """Creates the pool, of zeros; returns the epoch."""
+        """Creates the pool, filled with zeros; returns the epoch."""
         return {names.EPOCH: self._pool.claim(epoch, slots)}
 
     def move(

@@ -68,7 +68,7 @@ class WeightScope:
         self._prefix = prefix
 
     def within(self, name: str) -> "WeightScope":
-        """Returns the weights whose names go on with `<name>.`."""
+        """Returns the weights with the prefix of this scope, then `<name>.`."""
         return WeightScope(self._weights, f"{self._prefix}{name}.")
 
     def __getitem__(self, name: str) -> Any:

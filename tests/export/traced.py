@@ -51,7 +51,7 @@ class TracedPool:
         self._pool.claim(tf.constant(EPOCH, tf.int64), tf.fill([self._pool.layout.blocks], slots))
 
     def prefill(self, rows: Sequence[Ids], slots: Sequence[int], starts: Sequence[int]) -> list[Array]:
-        """Returns the logits (time, vocabulary) of `rows`, which follow the first `starts` tokens of `slots`."""
+        """Returns logits (time, vocabulary) for `rows`, which follow the first `starts` tokens of `slots`."""
         lengths = [len(row) for row in rows]
         padded = np.zeros((len(rows), max(lengths)), np.int32)
         for row, ids in zip(padded, rows, strict=True):
