@@ -20,12 +20,12 @@ class EditAmounts(NamedTuple):
 
 
 class EditedTokens(NamedTuple):
-    """The tokens whose logits are edited, and how often each has been generated: int32 (rows, edits)."""
+    """The tokens whose logits are edited, with their counts: int32 (rows, edits)."""
 
     ids: tf.Tensor
     """Padded with NO_EDIT."""
     counts: tf.Tensor
-    """0: the token is in the prompt only; UNSEEN: in neither."""
+    """How often the token has been generated; 0: it is in the prompt only; UNSEEN: in neither."""
 
     def counting(self, tokens: tf.Tensor) -> "EditedTokens":
         """Returns the counts after `tokens` (rows,) were generated; a negative id stands for no token.
