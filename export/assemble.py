@@ -1,4 +1,4 @@
-"""Joins a described Transformer and its language into a model that is ready to be written."""
+"""Builds a model that is ready to be written from a described Transformer and its language."""
 
 import tensorflow as tf
 
@@ -7,16 +7,16 @@ from export.language.read import Language
 from export.options import ExportOptions
 from export.reference.transformer import TransformerReference
 from export.signatures import explicit_decode, explicit_model, resident, resident_model
-from export.signatures.servable import ExportedModel, ResidentModel, Step
+from export.signatures.servable import ExportedModel, ResidentModel, StepFunction
 from export.transformer_model.folding import fold
 from export.transformer_model.weight_source import DescribedModel
 from export.transformer_model.weights import variables
 
 
 def assemble(
-    name: str, family: str, described: DescribedModel, words: Language, options: ExportOptions
+    name: str, family: str, described: DescribedModel, language: Language, options: ExportOptions
 ) -> ExportedModel:
-    """Joins a described model and its language into a model that is ready to be written under `name`."""
+    """Builds the model `name`, over variables with its weights, in the layout and dtype of `options`."""
     model, dtype = described.model, options.dtype
     step, pool, weights = _lay_out(described, options)
     explicit = options.layout == EXPLICIT
@@ -29,22 +29,22 @@ def assemble(
         state=explicit_model.state(model, dtype) if explicit else (),
         pool=pool,
         decode_steps=explicit_decode.MAX_STEPS if explicit else 0,
-        special_tokens=words.special_tokens,
-        generation=words.generation,
-        chat_template=words.chat_template,
+        special_tokens=language.special_tokens,
+        generation=language.generation,
+        chat_template=language.chat_template,
     )
     reference = TransformerReference(*described, dtype)
-    return ExportedModel(manifest, words.tokenizer, step, reference, dtype == "float32", weights)
+    return ExportedModel(manifest, language.tokenizer, step, reference, dtype == "float32", weights)
 
 
 def _lay_out(
     described: DescribedModel, options: ExportOptions
-) -> tuple[Step | ResidentModel, Pool | None, tuple[tf.Variable, ...]]:
-    """Builds the model over its variables, in the state layout that is asked for."""
+) -> tuple[StepFunction | ResidentModel, Pool | None, tuple[tf.Variable, ...]]:
+    """Returns the model in the layout of `options`, its pool (resident layout only) and its variables."""
     model, sources = fold(described.model, described.sources)
     weights = variables(sources, described.read, options.dtype)
-    every = tuple(weights.values())
+    owned = tuple(weights.values())
     if options.layout == EXPLICIT:
-        return explicit_model.step(model, weights), None, every
+        return explicit_model.step(model, weights), None, owned
     step = resident_model.resident(model, weights, options.dtype, options.block_size)
-    return step, resident.describe(step), every
+    return step, resident.describe(step), owned

@@ -1,4 +1,4 @@
-"""LSTM language model: an embedding, n LSTM layers and a dense layer in Keras, with h and c as state."""
+"""The LSTM language model: an embedding, n LSTM layers and a dense layer in Keras, with h and c as state."""
 
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,24 @@ from export.language.read import read_language
 from export.reference import lstm as plain
 from export.reference.lstm import LstmConfig
 from export.signatures import explicit_decode
-from export.signatures.servable import ExportedModel, Reference, Step
+from export.signatures.servable import ExportedModel, NamedTensors, Reference, StepFunction
 
 MODEL_TYPE = "lstm"
 
 
 def read_config(checkpoint: Checkpoint) -> LstmConfig:
+    """Reads the model's sizes from config.json; raises SourceError where one is missing or malformed."""
     keys = ("vocab_size", "embedding_size", "hidden_size", "n_layer", "context_length")
     return LstmConfig(**{key: checkpoint.size(key) for key in keys})
 
 
 def read_weights(checkpoint: Checkpoint, config: LstmConfig) -> Weights:
+    """Reads the checkpoint's tensors by name; raises SourceError where they do not fit `config`."""
     return checkpoint.weights(shapes(config), prefix="", ignored=())
 
 
 def state(config: LstmConfig) -> tuple[StateTensor, ...]:
-    """h and c of each layer."""
+    """Returns the state tensors: h and c of each layer."""
     return tuple(
         StateTensor(f"{kind}_{i}", "float32", (config.hidden_size,))
         for i in range(config.n_layer)
@@ -36,18 +38,19 @@ def state(config: LstmConfig) -> tuple[StateTensor, ...]:
 
 
 def reference(config: LstmConfig, weights: Weights) -> Reference:
-    return lambda texts, last=0: [plain.logits(config, weights, ids)[-last:] for ids in texts]
+    """Returns the reference of the model, in numpy and float64."""
+    return lambda sequences, last=0: [plain.logits(config, weights, ids)[-last:] for ids in sequences]
 
 
-def step(config: LstmConfig, weights: Weights) -> Step:
-    """The `step` function over Keras layers of its own."""
-    layers = Layers(config)
+def step(config: LstmConfig, weights: Weights) -> StepFunction:
+    """Returns the function behind `step`, over new Keras layers with `weights`."""
+    layers = LstmLayers(config)
     for name, variable in layers.variables.items():
         variable.assign(weights[name])
 
-    def run(tokens: tf.Tensor, lengths: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
+    def run(tokens: tf.Tensor, lengths: tf.Tensor, **state: tf.Tensor) -> NamedTensors:
         x = layers.embedding(tokens)  # (batch, steps, embedding_size)
-        # A masked step leaves h and c as they were: each row ends with the state of its own length.
+        # A masked step leaves h and c unchanged: each row ends with the state after its own length.
         mask = tf.sequence_mask(lengths, tf.shape(tokens)[1])
         after = {}
         for i, layer in enumerate(layers.lstm):
@@ -59,7 +62,7 @@ def step(config: LstmConfig, weights: Weights) -> Step:
 
 
 def shapes(config: LstmConfig) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a checkpoint by its name, and its shape; Keras's order of the gates."""
+    """Returns the shape of every tensor of a checkpoint, by name; the gates are in Keras's order."""
     size = config.hidden_size
     named: dict[str, tuple[int, ...]] = {"embedding.weight": (config.vocab_size, config.embedding_size)}
     for i in range(config.n_layer):
@@ -69,8 +72,8 @@ def shapes(config: LstmConfig) -> dict[str, tuple[int, ...]]:
     return named | {"dense.weight": (size, config.vocab_size), "dense.bias": (config.vocab_size,)}
 
 
-class Layers:
-    """The Keras layers, built, with fresh weights."""
+class LstmLayers:
+    """The built Keras layers, with newly initialised weights."""
 
     def __init__(self, config: LstmConfig) -> None:
         self.embedding = keras.layers.Embedding(config.vocab_size, config.embedding_size)
@@ -83,7 +86,7 @@ class Layers:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The variables by their names in a checkpoint."""
+        """The variables, by their names in a checkpoint."""
         named = {"embedding.weight": self.embedding.embeddings}
         for i, layer in enumerate(self.lstm):
             named[f"lstm.{i}.kernel"] = layer.cell.kernel
@@ -101,11 +104,14 @@ class Layers:
 
 
 def load(directory: Path, name: str) -> ExportedModel:
-    """The checkpoint in `directory` as a servable; SourceError where it is none."""
+    """Reads the checkpoint in `directory` into a model that is ready to be written under `name`.
+
+    Raises SourceError if it is not a complete LSTM checkpoint.
+    """
     checkpoint = Checkpoint(directory)
     checkpoint.model_type((MODEL_TYPE,))
     config = read_config(checkpoint)
-    words = read_language(checkpoint, config.vocab_size)
+    language = read_language(checkpoint, config.vocab_size)
     weights = read_weights(checkpoint, config)
     manifest = Manifest(
         name=name,
@@ -114,8 +120,8 @@ def load(directory: Path, name: str) -> ExportedModel:
         context_length=config.context_length,
         state=state(config),
         decode_steps=explicit_decode.MAX_STEPS,
-        special_tokens=words.special_tokens,
-        generation=words.generation,
-        chat_template=words.chat_template,
+        special_tokens=language.special_tokens,
+        generation=language.generation,
+        chat_template=language.chat_template,
     )
-    return ExportedModel(manifest, words.tokenizer, step(config, weights), reference(config, weights))
+    return ExportedModel(manifest, language.tokenizer, step(config, weights), reference(config, weights))

@@ -10,8 +10,8 @@ from export.checkpoints.config_reader import ConfigReader
 from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
 from export.demo.tokenize import VOCABULARY_SIZE
 from export.hf.families import gpt2
-from export.signatures.explicit_model import Past
-from export.transformer_model.forward import Stack
+from export.signatures.explicit_model import PastView
+from export.transformer_model.forward import ForwardPass
 from export.transformer_model.weights import stored_dtype
 
 CONFIG = {
@@ -57,9 +57,9 @@ class Gpt:
         batch, steps = tf.unstack(tf.shape(tokens))
         nothing = tf.zeros([batch, 0, len(MODEL.layers), MODEL.kv_heads, MODEL.head_dim], OPERANDS)
         starts = _positions(batch, steps)
-        view = Past(starts, steps, nothing, nothing)
-        stack = Stack(MODEL, {weight: self._operand(weight) for weight in SOURCES})
-        logits = stack.logits(tokens, starts, tf.range(batch * steps), view)
+        view = PastView(starts, steps, nothing, nothing)
+        forward = ForwardPass(MODEL, {weight: self._operand(weight) for weight in SOURCES})
+        logits = forward.logits(tokens, starts, tf.range(batch * steps), view)
         return cross_entropy(rows, tf.reshape(logits, [batch, steps, MODEL.vocabulary_size]))
 
     def _operand(self, weight: str) -> tf.Tensor:

@@ -26,7 +26,7 @@ class Lstm:
 
     def __init__(self, seed: int, ids: Ids) -> None:
         keras.utils.set_random_seed(seed)
-        self._layers = lstm.Layers(CONFIG)
+        self._layers = lstm.LstmLayers(CONFIG)
         self.weights: dict[str, tf.Variable] = {
             name: variable.value for name, variable in self._layers.variables.items()
         }

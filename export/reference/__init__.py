@@ -1,1 +1,8 @@
-"""The models once more, in numpy and float64, from their definitions: what exports are held against."""
+"""The models in numpy and float64, written from their definitions: exports are verified against them."""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Float64Array: TypeAlias = npt.NDArray[np.float64]

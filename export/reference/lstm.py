@@ -1,4 +1,4 @@
-"""The LSTM language model in numpy and float64: one sequence, step by step, every position's logits."""
+"""The LSTM language model in numpy and float64: the logits of one sequence, step by step."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from export.reference import Float64Array
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,16 @@ class LstmConfig:
     hidden_size: int
     n_layer: int
     context_length: int
-    """A bound for the server's sake: the model itself has none."""
+    """A limit for serving; the model itself has none."""
 
 
-def logits(config: LstmConfig, weights: dict[str, npt.NDArray[Any]], ids: npt.NDArray[np.int32]) -> Array:
-    """Logits (time, vocabulary) of `ids` (time,)."""
+def logits(
+    config: LstmConfig, weights: dict[str, npt.NDArray[Any]], ids: npt.NDArray[np.int32]
+) -> Float64Array:
+    """Returns the logits (time, vocabulary) after each of the token `ids` (time,).
+
+    `weights` have the names of the checkpoint's tensors (`export.lstm.shapes`).
+    """
     exact = {name: value.astype(np.float64) for name, value in weights.items()}
     x = exact["embedding.weight"][ids]
     for i in range(config.n_layer):
@@ -30,8 +35,8 @@ def logits(config: LstmConfig, weights: dict[str, npt.NDArray[Any]], ids: npt.ND
     return x @ exact["dense.weight"] + exact["dense.bias"]
 
 
-def _layer(weights: dict[str, Array], name: str, size: int, x: Array) -> Array:
-    """Outputs (time, size) of inputs (time, width); the gates are input, forget, cell and output."""
+def _layer(weights: dict[str, Float64Array], name: str, size: int, x: Float64Array) -> Float64Array:
+    """Returns outputs (time, size) for inputs (time, width); the gates are input, forget, cell and output."""
     h, c = np.zeros(size), np.zeros(size)
     fed = x @ weights[f"{name}.kernel"] + weights[f"{name}.bias"]
     outputs = []
@@ -43,5 +48,5 @@ def _layer(weights: dict[str, Array], name: str, size: int, x: Array) -> Array:
     return np.stack(outputs)
 
 
-def _sigmoid(x: Array) -> Array:
+def _sigmoid(x: Float64Array) -> Float64Array:
     return 1 / (1 + np.exp(-x))

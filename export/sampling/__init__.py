@@ -1,1 +1,1 @@
-"""Sampling in the graph: logit edits, masks, filters, the draw, and log-probabilities."""
+"""Sampling in the graph: logit edits, token masks, filters, the draw and log-probabilities. No models."""

@@ -1,6 +1,6 @@
-"""Changes of single logits, in the graph: penalties, biases, bans. Only tokens that are listed are touched.
+"""Edits of single logits, in the graph: penalties, biases and bans, for the listed tokens only.
 
-The decode loop's own arithmetic is the same, operation by operation. Knows neither probabilities nor models.
+The decode loop edits logits with the same operations in the same order, so both give the same tokens.
 """
 
 from typing import NamedTuple
@@ -10,59 +10,64 @@ import tensorflow as tf
 from contract.names import NO_EDIT
 
 
-class Weights(NamedTuple):
-    """How much is changed; what no step of a call changes."""
+class EditAmounts(NamedTuple):
+    """By how much logits are edited, float32; the same at every step of a call."""
 
-    bias: tf.Tensor  # (rows, edits)
+    bias: tf.Tensor  # (rows, edits): -inf bans the token
     presence: tf.Tensor  # (rows,)
     frequency: tf.Tensor  # (rows,)
     repetition: tf.Tensor  # (rows,)
 
 
-class Listed(NamedTuple):
-    """Which tokens are changed, and how often the answer holds each: int32 (rows, edits)."""
+class EditedTokens(NamedTuple):
+    """The tokens whose logits are edited, with their counts: int32 (rows, edits)."""
 
     ids: tf.Tensor
+    """Padded with NO_EDIT."""
     counts: tf.Tensor
+    """How often the token has been generated; 0: it is in the prompt only; UNSEEN: in neither."""
 
-    def seen(self, tokens: tf.Tensor) -> "Listed":
-        """After `tokens` (rows,), negative for none: each is counted, in a free column if it is not listed.
+    def counting(self, tokens: tf.Tensor) -> "EditedTokens":
+        """Returns the counts after `tokens` (rows,) were generated; a negative id stands for no token.
 
-        Where there is no free column left the token is not counted.
+        A token that is not listed takes a column of padding. Where none is left it is not counted.
         """
-        return Listed(*tf.cond(_any(self.ids), lambda: self._seen(tokens), lambda: tuple(self)))
+        return EditedTokens(
+            *tf.cond(_has_columns(self.ids), lambda: self._counting(tokens), lambda: tuple(self))
+        )
 
-    def _seen(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        given = tokens[:, None]
-        there = self.ids == given
+    def _counting(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        column = tokens[:, None]
+        there = self.ids == column
         used = tf.reduce_sum(tf.cast(self.ids != NO_EDIT, tf.int32), axis=1, keepdims=True)
         is_new = ~tf.reduce_any(there, axis=1, keepdims=True) & (tf.range(tf.shape(self.ids)[1]) == used)
-        here = (given >= 0) & (there | is_new)
-        return tf.where(here, given, self.ids), tf.where(here, tf.maximum(self.counts, 0) + 1, self.counts)
+        here = (column >= 0) & (there | is_new)
+        return tf.where(here, column, self.ids), tf.where(here, tf.maximum(self.counts, 0) + 1, self.counts)
 
 
-def edited(logits: tf.Tensor, listed: Listed, weights: Weights) -> tf.Tensor:
-    """`logits` float32 (rows, vocabulary) with the changes."""
-    return tf.cond(_any(listed.ids), lambda: _edited(logits, listed, weights), lambda: logits)
+def apply_edits(logits: tf.Tensor, edited: EditedTokens, amounts: EditAmounts) -> tf.Tensor:
+    """Returns `logits` float32 (rows, vocabulary) with the edits."""
+    return tf.cond(_has_columns(edited.ids), lambda: _apply_edits(logits, edited, amounts), lambda: logits)
 
 
-def _edited(logits: tf.Tensor, listed: Listed, weights: Weights) -> tf.Tensor:
-    real = listed.ids != NO_EDIT
-    # Padding stands for the row's first token once more; where that is padding too, for token 0, unchanged.
-    ids = tf.where(real, listed.ids, tf.maximum(listed.ids[:, :1], 0))
-    values = _changed(tf.gather(logits, ids, batch_dims=1), listed.counts, weights)
+def _apply_edits(logits: tf.Tensor, edited: EditedTokens, amounts: EditAmounts) -> tf.Tensor:
+    real = edited.ids != NO_EDIT
+    # Padding repeats the row's first token. If that is padding too, it writes token 0 unchanged.
+    ids = tf.where(real, edited.ids, tf.maximum(edited.ids[:, :1], 0))
+    values = _edited_values(tf.gather(logits, ids, batch_dims=1), edited.counts, amounts)
     values = tf.where(real, values, values[:, :1])
     rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))
     return tf.tensor_scatter_nd_update(logits, tf.stack([rows, ids], axis=2), values)
 
 
-def _changed(values: tf.Tensor, counts: tf.Tensor, weights: Weights) -> tf.Tensor:
-    repetition = weights.repetition[:, None]
+def _edited_values(values: tf.Tensor, counts: tf.Tensor, amounts: EditAmounts) -> tf.Tensor:
+    """Returns the edited logits of the listed tokens, (rows, edits)."""
+    repetition = amounts.repetition[:, None]
     repeated = tf.where(values > 0, values / repetition, values * repetition)
-    values = tf.where(counts >= 0, repeated, values) + weights.bias
-    values -= weights.presence[:, None] * tf.cast(counts > 0, tf.float32)
-    return values - weights.frequency[:, None] * tf.cast(tf.maximum(counts, 0), tf.float32)
+    values = tf.where(counts >= 0, repeated, values) + amounts.bias
+    values -= amounts.presence[:, None] * tf.cast(counts > 0, tf.float32)
+    return values - amounts.frequency[:, None] * tf.cast(tf.maximum(counts, 0), tf.float32)
 
 
-def _any(ids: tf.Tensor) -> tf.Tensor:
+def _has_columns(ids: tf.Tensor) -> tf.Tensor:
     return tf.shape(ids)[1] > 0

@@ -1,8 +1,8 @@
-"""The next token of every row, in the graph, with all that a request may ask of it.
+"""Samples the next token of every row, in the graph, with all sampling parameters of a request.
 
-From the logits: edits (penalties, biases, bans), then the host's mask, then temperature and filters, then the
-draw. A loop carries `Progress` from token to token. Each part costs only where some row asks for it. Knows
-neither models nor what ends a row.
+The logits are edited (penalties, biases, bans), then masked, then divided by the temperature and filtered;
+then the token is drawn. A loop carries `SamplingProgress` from token to token. Each part takes time only in
+calls in which some row uses it. What ends a row is for the caller to decide.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from contract import names
-from export.sampling.filters import Parameters, sample
-from export.sampling.logit_edits import Listed, Weights, edited
+from export.sampling.filters import FilterParameters, sample
+from export.sampling.logit_edits import EditAmounts, EditedTokens, apply_edits
 from export.sampling.logprobs import Logprobs
 from export.sampling.token_mask import masked
 
@@ -35,39 +35,39 @@ INPUTS = {
         (names.LOGPROBS, tf.int32, 0),
     )
 }
-"""What a signature that samples takes, beside what its model needs."""
+"""The sampling inputs of `prefill` and `decode`."""
 
 
-class Progress(NamedTuple):
-    """What the rows got so far, and what the next tokens depend on: loop variables, of constant shapes."""
+class SamplingProgress(NamedTuple):
+    """The tokens sampled so far, and the counts for the next penalties: loop variables of constant shapes."""
 
     tokens: tf.Tensor
-    """int32 (rows, steps), NO_TOKEN where there is none (yet)."""
-    listed: Listed
+    """int32 (rows, steps); NO_TOKEN at steps without a token."""
+    edited: EditedTokens
     logprobs: Logprobs
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """What the rows of one call ask for."""
+    """The sampling inputs of one call, and the sampling itself."""
 
-    parameters: Parameters
-    uniforms: tf.Tensor  # (rows, steps)
-    listed: Listed
-    weights: Weights
-    mask: tf.Tensor
-    top: tf.Tensor
+    parameters: FilterParameters
+    uniforms: tf.Tensor  # float64 (rows, steps)
+    edited: EditedTokens
+    amounts: EditAmounts
+    mask: tf.Tensor  # uint8 (rows, bytes)
+    top: tf.Tensor  # int32 (): how many of the likeliest tokens get log-probabilities, or NO_LOGPROBS
 
     @staticmethod
-    def of(inputs: Mapping[str, tf.Tensor]) -> "Sampler":
-        """From the tensors that INPUTS names."""
+    def from_inputs(inputs: Mapping[str, tf.Tensor]) -> "Sampler":
+        """Returns the sampler for a call's inputs: those that INPUTS names; others are ignored."""
         return Sampler(
-            Parameters(
+            FilterParameters(
                 *(inputs[name] for name in (names.TEMPERATURE, names.TOP_K, names.TOP_P, names.MIN_P))
             ),
             inputs[names.UNIFORMS],
-            Listed(inputs[names.EDIT_IDS], inputs[names.EDIT_COUNTS]),
-            Weights(
+            EditedTokens(inputs[names.EDIT_IDS], inputs[names.EDIT_COUNTS]),
+            EditAmounts(
                 inputs[names.EDIT_BIAS],
                 inputs[names.PRESENCE],
                 inputs[names.FREQUENCY],
@@ -79,67 +79,75 @@ class Sampler:
 
     @property
     def steps(self) -> tf.Tensor:
-        """How many tokens a row may get in this call."""
+        """Most tokens that a row may get in this call, int32 ()."""
         return tf.shape(self.uniforms)[1]
 
-    def begin(self) -> Progress:
-        """Before the first token."""
+    def begin(self) -> SamplingProgress:
+        """Returns the progress before the first token."""
         rows = tf.shape(self.uniforms)[0]
-        nothing = tf.fill([rows, self.steps], names.NO_TOKEN)
-        return Progress(nothing, self.listed, Logprobs.empty(rows, self.steps, self.top))
+        no_tokens = tf.fill([rows, self.steps], names.NO_TOKEN)
+        return SamplingProgress(no_tokens, self.edited, Logprobs.empty(rows, self.steps, self.top))
 
-    def next(
-        self, logits: tf.Tensor, step: tf.Tensor, inside: tf.Tensor, progress: Progress
-    ) -> tuple[tf.Tensor, Progress]:
-        """int32 (rows,) from `logits` (rows, vocabulary): the token of each row at `step`, or FAILED.
+    def sample_step(
+        self, logits: tf.Tensor, step: tf.Tensor, active: tf.Tensor, progress: SamplingProgress
+    ) -> tuple[tf.Tensor, SamplingProgress]:
+        """Samples each row's token at `step` from `logits` float32 (rows, vocabulary).
 
-        NO_TOKEN for rows that are not `inside` (rows,).
+        Returns token ids int32 (rows,) and the progress with them. An id is FAILED where the logits are NaN
+        or allow no token, and NO_TOKEN for rows that are not `active` bool (rows,).
         """
-        allowed = self._allowed(logits, progress.listed)
-        tokens = tf.where(inside, sample(allowed, self.parameters, self.uniforms[:, step]), names.NO_TOKEN)
-        given = tf.where(tf.range(self.steps) == step, tokens[:, None], progress.tokens)
-        after = Progress(given, *self._after(logits, step, tokens, progress))
-        return tokens, tf.nest.map_structure(_shaped, after, progress)
+        allowed = self._allowed(logits, progress.edited)
+        tokens = tf.where(active, sample(allowed, self.parameters, self.uniforms[:, step]), names.NO_TOKEN)
+        sampled = tf.where(tf.range(self.steps) == step, tokens[:, None], progress.tokens)
+        after = SamplingProgress(sampled, *self._after(logits, step, tokens, progress))
+        return tokens, tf.nest.map_structure(_with_shape_of, after, progress)
 
-    def along(self, logits: tf.Tensor, inside: tf.Tensor) -> Progress:
-        """A token at every step, as if each led to the next, from `logits` (steps, rows, vocabulary).
+    def sample_all(self, logits: tf.Tensor, active: tf.Tensor) -> SamplingProgress:
+        """Samples a token at every step from `logits` float32 (steps, rows, vocabulary).
 
-        `inside` (steps, rows): which rows get one at a step.
+        Penalties count the tokens in order, as if each one led to the next logits. `active` bool
+        (steps, rows) selects the rows that get a token at a step.
         """
 
-        def body(step: tf.Tensor, progress: Progress) -> tuple[tf.Tensor, Progress]:
-            return step + 1, self.next(logits[step], step, inside[step], progress)[1]
+        def body(step: tf.Tensor, progress: SamplingProgress) -> tuple[tf.Tensor, SamplingProgress]:
+            return step + 1, self.sample_step(logits[step], step, active[step], progress)[1]
 
-        ended: tuple[tf.Tensor, Progress]
+        ended: tuple[tf.Tensor, SamplingProgress]
         ended = tf.while_loop(lambda step, _: step < self.steps, body, (0, self.begin()))
         return ended[1]
 
-    # Most calls ask for nothing: then a step passes by one condition before its tokens, and by one after.
+    # Most calls use no edits, masks or log-probabilities: then a step evaluates one condition before its
+    # tokens are sampled and one after, in place of one for each of these parts.
 
-    def _allowed(self, logits: tf.Tensor, listed: Listed) -> tf.Tensor:
-        asked = (tf.size(self.listed.ids) > 0) | (tf.size(self.mask) > 0)
-        return tf.cond(asked, lambda: masked(edited(logits, listed, self.weights), self.mask), lambda: logits)
+    def _allowed(self, logits: tf.Tensor, edited: EditedTokens) -> tf.Tensor:
+        """Returns the logits with edits and mask."""
+        used = (tf.size(self.edited.ids) > 0) | (tf.size(self.mask) > 0)
+        return tf.cond(
+            used, lambda: masked(apply_edits(logits, edited, self.amounts), self.mask), lambda: logits
+        )
 
     def _after(
-        self, logits: tf.Tensor, step: tf.Tensor, tokens: tf.Tensor, progress: Progress
-    ) -> tuple[Listed, Logprobs]:
-        def followed() -> tuple[Listed, Logprobs]:
-            return progress.listed.seen(tokens), progress.logprobs.at(step, logits, tokens)
+        self, logits: tf.Tensor, step: tf.Tensor, tokens: tf.Tensor, progress: SamplingProgress
+    ) -> tuple[EditedTokens, Logprobs]:
+        """Returns the counts and the log-probabilities after `tokens` were sampled at `step`."""
 
-        asked = (tf.size(self.listed.ids) > 0) | (self.top != names.NO_LOGPROBS)
-        after: tuple[Listed, Logprobs]
-        after = tf.cond(asked, followed, lambda: (progress.listed, progress.logprobs))
+        def updated() -> tuple[EditedTokens, Logprobs]:
+            return progress.edited.counting(tokens), progress.logprobs.with_step(step, logits, tokens)
+
+        used = (tf.size(self.edited.ids) > 0) | (self.top != names.NO_LOGPROBS)
+        after: tuple[EditedTokens, Logprobs]
+        after = tf.cond(used, updated, lambda: (progress.edited, progress.logprobs))
         return after
 
 
-def _shaped(after: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
-    """A condition may know less of its result's shape than a loop asks for."""
+def _with_shape_of(after: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+    """Restores the static shape, which `tf.cond` may lose and `tf.while_loop` needs."""
     after.set_shape(before.shape)
     return after
 
 
-def outputs(progress: Progress) -> dict[str, tf.Tensor]:
-    """What a signature that samples answers."""
+def outputs(progress: SamplingProgress) -> dict[str, tf.Tensor]:
+    """Returns the sampling outputs of `prefill` and `decode`, by name."""
     return {
         names.TOKENS: progress.tokens,
         names.LOGPROBS: progress.logprobs.tokens,

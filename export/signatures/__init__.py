@@ -1,1 +1,1 @@
-"""The signatures of a servable, in both state layouts, and the models that they are traced from."""
+"""The signatures of a servable in both state layouts, and the models that they are traced from."""

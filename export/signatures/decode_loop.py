@@ -1,68 +1,78 @@
-"""Several steps of decoding in one call: a loop in the graph that ends early once every row has ended.
+"""Several decode steps in one call: a loop in the graph, which stops early when every row is finished.
 
-Knows what a row may get and what ends it; knows no model.
+A row is finished when its budget is used up, after a stop token, or after FAILED logits.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from export.sampling.sampler import Progress, Sampler
-from export.signatures.pool import Held, PoolVariables
-from export.signatures.pool_view import Leading, PoolView
-from export.signatures.servable import Forward
+from export.sampling.sampler import Sampler, SamplingProgress
+from export.signatures.pool import ClaimedPool, PoolVariables
+from export.signatures.pool_view import LeadingSlots, PoolView
+from export.signatures.servable import ResidentForward
 
 
 class DecodeRows(NamedTuple):
-    """Where slots 0, 1, ... stand; each tensor is int32 (rows,)."""
+    """The progress of a call's rows; each tensor is int32 (rows,)."""
 
     tokens: tf.Tensor
-    """Not yet in the pool."""
+    """The last token, which is not yet in the state."""
     positions: tf.Tensor
-    """How many tokens are in the pool."""
-    left: tf.Tensor
-    """How many tokens the row may still get; it is out where there are none."""
+    """How many tokens the state holds."""
+    budget: tf.Tensor
+    """How many more tokens the row may get; 0: it is finished."""
+
+    @property
+    def active(self) -> tf.Tensor:
+        """Which rows get a token at the next step, bool (rows,)."""
+        return self.budget > 0
 
 
 class DecodeStep(NamedTuple):
-    """What every step of a call does alike."""
+    """One decode step of the resident layout; row i of the call is slot i."""
 
-    forward: Forward
+    forward: ResidentForward
     pool: PoolVariables
-    held: Held
+    claimed: ClaimedPool
     sampler: Sampler
 
     def logits(self, rows: DecodeRows) -> tf.Tensor:
-        """(rows, vocabulary): for each row's next token; those that are out leave the pool as it was."""
+        """Returns the logits of each row's next token, (rows, vocabulary); finished rows write nothing."""
         count = tf.shape(rows.tokens)[0]
-        lengths = tf.cast(rows.left > 0, tf.int32)
-        view = PoolView(self.pool, self.held, Leading(count), rows.positions, lengths, 1)
+        lengths = tf.cast(rows.active, tf.int32)
+        view = PoolView(self.pool, self.claimed, LeadingSlots(count), rows.positions, lengths, 1)
         return self.forward(rows.tokens[:, None], rows.positions, tf.range(count), view)
 
 
-def run(step: DecodeStep, rows: DecodeRows, stop_tokens: tf.Tensor) -> Progress:
-    """As many steps as the sampler has numbers for, or as it takes until every row is out."""
+def run(step: DecodeStep, rows: DecodeRows, stop_tokens: tf.Tensor) -> SamplingProgress:
+    """Runs `step` until every row is finished, at most as often as the sampler has steps.
+
+    `stop_tokens` int32 (rows, any) end a row, and are padded with -1.
+    """
     sampler = step.sampler
 
-    def more(i: tf.Tensor, rows: DecodeRows, progress: Progress) -> tf.Tensor:  # noqa: ARG001
-        return (i < sampler.steps) & tf.reduce_any(rows.left > 0)
+    def more(i: tf.Tensor, rows: DecodeRows, progress: SamplingProgress) -> tf.Tensor:  # noqa: ARG001
+        return (i < sampler.steps) & tf.reduce_any(rows.active)
 
-    def body(i: tf.Tensor, rows: DecodeRows, progress: Progress) -> tuple[tf.Tensor, DecodeRows, Progress]:
-        tokens, progress = sampler.next(step.logits(rows), i, rows.left > 0, progress)
+    def body(
+        i: tf.Tensor, rows: DecodeRows, progress: SamplingProgress
+    ) -> tuple[tf.Tensor, DecodeRows, SamplingProgress]:
+        tokens, progress = sampler.sample_step(step.logits(rows), i, rows.active, progress)
         return i + 1, advance(rows, tokens, stop_tokens), progress
 
-    # One step at a time: a step that reads the pool while another writes it would copy all of it.
-    ended: tuple[tf.Tensor, DecodeRows, Progress]
+    # One iteration at a time: a step that reads the pool while another writes it would copy the whole pool.
+    ended: tuple[tf.Tensor, DecodeRows, SamplingProgress]
     ended = tf.while_loop(more, body, (0, rows, sampler.begin()), parallel_iterations=1)
     return ended[2]
 
 
 def advance(rows: DecodeRows, tokens: tf.Tensor, stop_tokens: tf.Tensor) -> DecodeRows:
-    """The rows after a step that gave `tokens` (rows,); a row that got none is out."""
-    inside = tokens >= 0
+    """Returns the rows after a step that sampled `tokens` (rows,); a row with a negative id is finished."""
+    has_token = tokens >= 0
     stopped = tf.reduce_any(tokens[:, None] == stop_tokens, axis=1)
     return DecodeRows(
-        tokens=tf.where(inside, tokens, rows.tokens),
-        positions=rows.positions + tf.cast(inside, tf.int32),
-        left=tf.where(inside & ~stopped, rows.left - 1, 0),
+        tokens=tf.where(has_token, tokens, rows.tokens),
+        positions=rows.positions + tf.cast(has_token, tf.int32),
+        budget=tf.where(has_token & ~stopped, rows.budget - 1, 0),
     )

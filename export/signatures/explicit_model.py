@@ -1,4 +1,4 @@
-"""The explicit layout of a described Transformer: keys and values come with a call, and its own go back."""
+"""The explicit layout of a described Transformer: calls receive past keys and values and return new ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import tensorflow as tf
 
 from contract.manifest import StateTensor
-from export.signatures.servable import Step
-from export.transformer_model.attention import Masks, Whole, attend, group, ungroup
+from export.signatures.servable import NamedTensors, StepFunction
+from export.transformer_model.attention import AttentionMasks, FullBlock, attend, group_heads, ungroup_heads
 from export.transformer_model.description import Attention, Transformer
-from export.transformer_model.forward import Stack
+from export.transformer_model.forward import ForwardPass
 
 
 def state(model: Transformer, dtype: str) -> tuple[StateTensor, ...]:
-    """Time-major keys and values, and how many tokens the session has seen."""
+    """Returns the state tensors: the number of tokens so far, and keys and values with time first."""
     shape = (0, len(model.layers), model.kv_heads, model.head_dim)
     return (
         StateTensor("position", "int32", ()),
@@ -22,8 +22,8 @@ def state(model: Transformer, dtype: str) -> tuple[StateTensor, ...]:
     )
 
 
-def step(model: Transformer, weights: Mapping[str, Any]) -> Step:
-    """The `step` function over `weights`."""
+def step(model: Transformer, weights: Mapping[str, Any]) -> StepFunction:
+    """Returns the function behind `step`, over `weights` by their names."""
 
     def run(
         tokens: tf.Tensor,  # (batch, steps)
@@ -31,11 +31,11 @@ def step(model: Transformer, weights: Mapping[str, Any]) -> Step:
         position: tf.Tensor,  # (batch,)
         past_keys: tf.Tensor,  # (batch, past, layers, kv_heads, head_dim)
         past_values: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
+    ) -> NamedTensors:
         batch, steps = tf.unstack(tf.shape(tokens))
-        view = Past(position, steps, past_keys, past_values)
+        view = PastView(position, steps, past_keys, past_values)
         last = tf.range(batch) * steps + lengths - 1
-        logits = Stack(model, weights).logits(tokens, position, last, view)
+        logits = ForwardPass(model, weights).logits(tokens, position, last, view)
         keys, values = view.entries()
         return {
             "logits": logits,
@@ -47,8 +47,8 @@ def step(model: Transformer, weights: Mapping[str, Any]) -> Step:
     return run
 
 
-class Past:
-    """What a call sees: the keys and values that came with it, and, layer by layer, its own."""
+class PastView:
+    """An `AttentionView` over the past that a call receives, and the call's own entries, layer by layer."""
 
     def __init__(
         self,
@@ -60,33 +60,35 @@ class Past:
         self._steps = steps
         self._old = [_by_layer(past_keys), _by_layer(past_values)]
         self._new: list[list[tf.Tensor]] = [[], []]
-        places = position[:, None] + tf.range(steps)
-        self._masks = Masks(places, tf.concat([_held(position, tf.shape(past_keys)[1]), places], axis=1))
+        queries = position[:, None] + tf.range(steps)
+        past = _past_positions(position, tf.shape(past_keys)[1])
+        self._masks = AttentionMasks(queries, tf.concat([past, queries], axis=1))
 
     def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
-        """Attends as `AttentionView.attend` says."""
+        """Keeps `entries`, then attends, as `AttentionView.attend`."""
         shape = [-1, self._steps, 2, attention.kv_heads, attention.head_dim]
         own = tf.unstack(tf.transpose(tf.reshape(entries, shape), [2, 0, 3, 1, 4]), num=2)
         for new, each in zip(self._new, own, strict=True):
             new.append(each)
         keys, values = (tf.concat([old[layer], each], 2) for old, each in zip(self._old, own, strict=True))
-        mask = self._masks.of(attention)
-        mixed = attend(group(queries, attention), [Whole(keys, values)], mask, attention.soft_cap)
-        return ungroup(mixed, queries)
+        mask = self._masks.mask_for(attention)
+        grouped = group_heads(queries, attention)
+        attended = attend(grouped, [FullBlock(keys, values)], mask, attention.soft_cap)
+        return ungroup_heads(attended, queries)
 
     def entries(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """The call's own keys and values, each (batch, steps, layers, kv_heads, head_dim)."""
+        """Returns the call's own keys and values, each (batch, steps, layers, kv_heads, head_dim)."""
         keys, values = (tf.transpose(tf.stack(new), [1, 3, 0, 2, 4]) for new in self._new)
         return keys, values
 
 
-def _held(position: tf.Tensor, past: tf.Tensor) -> tf.Tensor:
-    """Where past entries stand, (batch, past); those that a row does not have stand where nothing looks."""
-    places = tf.range(past)[None]
-    return tf.where(places < position[:, None], places, tf.int32.max)
+def _past_positions(position: tf.Tensor, past: tf.Tensor) -> tf.Tensor:
+    """Returns the positions of past entries, (batch, past); padding gets one that no query attends to."""
+    positions = tf.range(past)[None]
+    return tf.where(positions < position[:, None], positions, tf.int32.max)
 
 
 def _by_layer(past: tf.Tensor) -> list[tf.Tensor]:
-    """(batch, past, layers, kv_heads, head_dim) to (batch, kv_heads, past, head_dim) for each layer."""
+    """Splits (batch, past, layers, kv_heads, head_dim) into (batch, kv_heads, past, head_dim) per layer."""
     layers: list[tf.Tensor] = tf.unstack(tf.transpose(past, [2, 0, 3, 1, 4]), num=past.shape[2])
     return layers

@@ -1,14 +1,15 @@
-"""The pool of keys and values in the model server: its variables, its lease, and how rows go in and out.
+"""The pool of keys and values in the model server: its variables, its lease, and reading and writing rows.
 
-The variables are named by handles inside the graphs: the claim makes them, at the size that it is asked for,
-and no version directory holds them. Knows neither attention nor sampling.
+The graphs refer to the variables by handles with fixed names. `claim` creates the variables, at the size that
+the call asks for; no version directory contains them.
 
-One variable for each layer, of rows (head_dim,). They stand for
-(blocks, keys | values, the block's slots, kv_heads, block_size) and end with one unit of scratch,
-(kv_heads, block_size): there goes what must not be kept, since a scatter cannot leave rows out. So one
-scatter writes a layer's keys and values, and one block of the first slots is a slice of the leading axis,
-which shares the variable's memory. Few sessions use their whole context, so later blocks may have fewer
-slots than earlier ones:
+Each layer has one variable of rows (head_dim,). In order, the rows are
+(blocks, keys | values, the block's slots, kv_heads, block_size), followed by one unit of scratch,
+(kv_heads, block_size). A unit is the keys, or the values, of one block of one slot. Entries that must not be
+kept are written to the scratch unit, because a scatter cannot leave rows out. In this order one scatter
+writes a layer's keys and values, and a block of the first slots is a slice of the leading axis, which shares
+the variable's memory. Few sessions use their whole context, so later blocks may have fewer slots than
+earlier ones:
 
     block 0   slot 0  slot 1  slot 2  slot 3
     block 1   slot 0  slot 1
@@ -24,68 +25,73 @@ import tensorflow as tf
 EPOCH = "lease_epoch"
 SLOTS = "pool_slots"
 KINDS = 2
-"""Keys, values."""
+"""Keys and values."""
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What a slot holds. A unit is one block of one slot's keys, or values, in one layer."""
+class PoolLayout:
+    """The shape of a pool with any number of slots."""
 
     layers: int
     kv_heads: int
     head_dim: int
     dtype: str
     block_size: int
+    """Positions in a block."""
     blocks: int
+    """The blocks of a slot that has all of them."""
 
     @property
     def positions(self) -> int:
+        """The tokens that a slot with all its blocks can hold."""
         return self.blocks * self.block_size
 
     @property
     def unit_rows(self) -> int:
+        """The rows of one unit."""
         return self.kv_heads * self.block_size
 
     @property
     def bytes_per_block(self) -> int:
-        """Of one slot, in all layers."""
+        """The bytes of one block of one slot, in all layers."""
         size: int = tf.as_dtype(self.dtype).size
         return self.layers * KINDS * self.unit_rows * self.head_dim * size
 
 
-class Held(NamedTuple):
-    """What a claimed pool has; all int32."""
+class ClaimedPool(NamedTuple):
+    """The size of a claimed pool, and where its units are; all int32."""
 
     slots: tf.Tensor
     """(blocks,): how many of the first slots have each block."""
-    firsts: tf.Tensor
-    """(blocks,): each block's first unit."""
+    starts: tf.Tensor
+    """(blocks,): the index of each block's first unit."""
     scratch: tf.Tensor
-    """(): the unit after all others."""
+    """(): the index of the scratch unit, which is the last one."""
 
-    def unit(self, block: tf.Tensor, slot: tf.Tensor) -> tf.Tensor:
-        """Where the unit of each of KINDS is among those of a layer: one more axis."""
+    def units(self, block: tf.Tensor, slot: tf.Tensor) -> tf.Tensor:
+        """Returns the indices of the units with keys and with values, (..., KINDS) for inputs (...)."""
         kinds = tf.range(KINDS) * tf.gather(self.slots, block)[..., None]
-        return (tf.gather(self.firsts, block) + slot)[..., None] + kinds
+        return (tf.gather(self.starts, block) + slot)[..., None] + kinds
 
-    def spans(self, block: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The first unit of the block's keys, and of its values."""
-        first = self.firsts[block]
+    def first_units(self, block: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the index of the first unit of the block's keys, and of its values."""
+        first = self.starts[block]
         return first, first + self.slots[block]
 
-    def has(self, block: tf.Tensor, slot: tf.Tensor) -> tf.Tensor:
+    def has_block(self, block: tf.Tensor, slot: tf.Tensor) -> tf.Tensor:
+        """Returns, as bool, whether `slot` has `block`."""
         return slot < tf.gather(self.slots, block)
 
 
 class PoolVariables:
-    """The variables of one layout. Every method adds to the graph that is being traced."""
+    """The pool's variables, for one layout. Each method adds operations to the graph that is being traced."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: PoolLayout) -> None:
         self.layout = layout
 
     def claim(self, epoch: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
-        """`epoch`, once zeros have taken the place of whatever there was; `slots` as in Held."""
-        # Without its epoch a pool is nobody's, should the memory for the new one not suffice.
+        """Replaces the pool by one of zeros with `slots` int32 (blocks,); returns `epoch` afterwards."""
+        # The old pool and its epoch go first: where memory is too small for the new one, no lease holds.
         with tf.control_dependencies([*self._claimable(slots), *self._destroy()]):
             rows = (KINDS * tf.reduce_sum(slots) + 1) * self.layout.unit_rows
         made = [
@@ -98,42 +104,43 @@ class PoolVariables:
         with tf.control_dependencies([leased]):
             return tf.identity(epoch)
 
-    def check(self, epoch: tf.Tensor) -> Held:
-        """What there is, once it is known that `epoch` holds the lease."""
+    def check_lease(self, epoch: tf.Tensor) -> ClaimedPool:
+        """Fails the call unless `epoch` holds the lease; returns the pool that was claimed."""
         leased = tf.raw_ops.ReadVariableOp(resource=_epoch_handle(), dtype=tf.int64)
         with tf.control_dependencies([tf.debugging.assert_equal(leased, epoch, "stale lease")]):
             slots = tf.raw_ops.ReadVariableOp(resource=self._slots_handle(), dtype=tf.int32)
         slots = tf.ensure_shape(slots, [self.layout.blocks])
         ends = KINDS * tf.cumsum(slots)
-        return Held(slots, ends - KINDS * slots, ends[-1])
+        return ClaimedPool(slots, ends - KINDS * slots, ends[-1])
 
     def write(self, layer: int, rows: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
-        """Put `entries` (any, head_dim) into `rows` (any,); then the units of `layer`, as `read`."""
+        """Writes `entries` (count, head_dim) to `rows` (count,) of `layer`; returns its units, as `read`."""
         handle = self._handle(layer)
         written = tf.raw_ops.ResourceScatterUpdate(resource=handle, indices=rows, updates=entries)
         with tf.control_dependencies([written]):
             return self._read(handle)
 
     def read(self, layer: int) -> tf.Tensor:
-        """(units, kv_heads, block_size, head_dim), without a copy.
+        """Returns the units of `layer`, (units, kv_heads, block_size, head_dim), without a copy.
 
-        Nothing may hold on to it when the next write comes: that would copy the variable.
+        The result must not be in use when the layer is written next: that would copy the whole variable.
         """
         return self._read(self._handle(layer))
 
     def move(
-        self, sources: tf.Tensor, targets: tf.Tensor, blocks: tf.Tensor, held: Held
+        self, sources: tf.Tensor, targets: tf.Tensor, blocks: tf.Tensor, claimed: ClaimedPool
     ) -> list[tf.Operation]:
-        """Copy as many `blocks` (any,) of the slots `sources` (any,) to `targets` (any,), all at once.
+        """Copies the first `blocks[i]` blocks of slot `sources[i]` to slot `targets[i]`; all are (moves,).
 
-        A source may be another's target: slots can change places.
+        All sources are read before any target is written, so two slots can be exchanged. Blocks that the
+        source or the target lacks are left out.
         """
         block = tf.range(self.layout.blocks)[:, None]
-        kept = (block < blocks) & held.has(block, sources) & held.has(block, targets)
-        pairs = tf.where(kept)  # (copies, [block, which])
-        block, which = tf.cast(pairs[:, 0], tf.int32), pairs[:, 1]
-        units = tf.reshape(held.unit(block, tf.gather(sources, which)), [-1])
-        to = tf.reshape(held.unit(block, tf.gather(targets, which)), [-1, 1])
+        kept = (block < blocks) & claimed.has_block(block, sources) & claimed.has_block(block, targets)
+        pairs = tf.where(kept)  # (copies, [block, move])
+        block, move = tf.cast(pairs[:, 0], tf.int32), pairs[:, 1]
+        units = tf.reshape(claimed.units(block, tf.gather(sources, move)), [-1])
+        to = tf.reshape(claimed.units(block, tf.gather(targets, move)), [-1, 1])
         rows = tf.reshape(to * self.layout.unit_rows + tf.range(self.layout.unit_rows), [-1])
         copies = [tf.gather(self.read(layer), units) for layer in range(self.layout.layers)]
         return [
@@ -147,16 +154,20 @@ class PoolVariables:
 
     def _read(self, handle: tf.Tensor) -> tf.Tensor:
         layout = self.layout
-        # A scatter makes reads copy from then on, unless they are told not to.
+        # After a scatter TensorFlow copies a variable at every read, unless copy-on-read is disabled.
         with tf.control_dependencies([tf.raw_ops.DisableCopyOnRead(resource=handle)]):
             flat = tf.raw_ops.ReadVariableOp(resource=handle, dtype=layout.dtype)
         return tf.reshape(flat, [-1, layout.kv_heads, layout.block_size, layout.head_dim])
 
     def _zeros(self, rows: tf.Tensor) -> tf.Tensor:
-        """The layer's own: of equal `tf.zeros` there is one in the end, copied by the first write to each."""
+        """Returns zeros of the layer's own.
+
+        TensorFlow would merge equal `tf.zeros` of all layers, and each layer's first write would copy them.
+        """
         return tf.raw_ops.Empty(shape=[rows, self.layout.head_dim], dtype=self.layout.dtype, init=True)
 
     def _claimable(self, slots: tf.Tensor) -> list[tf.Operation]:
+        """Returns the checks of `slots`."""
         return [
             tf.debugging.assert_equal(tf.size(slots), self.layout.blocks, "slots are given for each block"),
             tf.debugging.assert_positive(slots[:1], "no slots"),

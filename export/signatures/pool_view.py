@@ -1,6 +1,6 @@
-"""What a call sees of the pool: new keys and values go in, and each query looks at its own slot's positions.
+"""A call's view of the pool: writes new keys and values, and attends to the positions of each row's slot.
 
-Knows where a call's rows lie in the pool; knows neither weights nor where queries come from.
+An `AttentionView` over the pool, for calls on the first slots (`decode`) or on any slots (`prefill`).
 """
 
 from collections.abc import Callable
@@ -10,184 +10,203 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
 
-from export.signatures.pool import Held, Layout, PoolVariables
-from export.transformer_model.attention import LOW, Block, Masks, Whole, attend, group, ungroup
+from export.signatures.pool import ClaimedPool, PoolLayout, PoolVariables
+from export.transformer_model.attention import (
+    MASKED_SCORE,
+    AttentionMasks,
+    FullBlock,
+    KeyValueBlock,
+    attend,
+    group_heads,
+    ungroup_heads,
+)
 from export.transformer_model.description import Attention
 
 
-class Part(NamedTuple):
-    """The first rows have it, or none; keys and values are (these, kv_heads, block_size, head_dim)."""
+class PartialBlock(NamedTuple):
+    """A block that only the first rows have, or no row.
+
+    Keys and values are (rows that have it, kv_heads, block_size, head_dim).
+    """
 
     keys: tf.Tensor
     values: tf.Tensor
     size: tf.Tensor
-    """Of these rows, for `tf.slice`: (4,)."""
-    others: tf.Tensor
-    """The rows after them, for `tf.pad`: (4, 2)."""
+    """The size of a slice of these rows, for `tf.slice`: (4,)."""
+    missing: tf.Tensor
+    """The rows after them, as paddings for `tf.pad`: (4, 2)."""
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
-        some = tf.matmul(self._these(queries), self.keys, transpose_b=True)
-        return tf.pad(some, self.others, constant_values=tf.constant(LOW, some.dtype))
+        """Returns the scores, as `KeyValueBlock.scores`; MASKED_SCORE for rows without the block."""
+        scores = tf.matmul(self._first(queries), self.keys, transpose_b=True)
+        return tf.pad(scores, self.missing, constant_values=tf.constant(MASKED_SCORE, scores.dtype))
 
-    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
-        return tf.pad(tf.matmul(self._these(weights), self.values), self.others)
+    def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
+        """Returns the weighted values, as `KeyValueBlock.weighted_sum`; 0 for rows without the block."""
+        return tf.pad(tf.matmul(self._first(weights), self.values), self.missing)
 
-    def _these(self, rows: tf.Tensor) -> tf.Tensor:
+    def _first(self, rows: tf.Tensor) -> tf.Tensor:
         return _sliced(rows, tf.constant([0, 0, 0, 0]), self.size)
 
 
-Read: TypeAlias = Callable[[tf.Tensor, int], list[Block]]
-"""From a layer's units, the first so many blocks of the call's rows."""
+BlockReader: TypeAlias = Callable[[tf.Tensor, int], list[KeyValueBlock]]
+"""(units of a layer, count) -> the first `count` blocks of the call's rows."""
 
 
-class PoolRows(Protocol):
-    """Where the rows of a call lie in the pool."""
+class CallSlots(Protocol):
+    """The slots of a call's rows, and how their blocks are read."""
 
     slots: tf.Tensor  # (batch,)
 
-    def counts(self, blocks: int) -> tuple[int, ...]:
-        """How many blocks may be read at a time, up to all. Each choice is a part of every layer's graph."""
+    def block_counts(self, blocks: int) -> tuple[int, ...]:
+        """Returns the numbers of blocks that a call can read, ending with `blocks`.
 
-    def reader(self, held: Held, reached: tf.Tensor) -> Read:
-        """Where rows have places in blocks up to `reached` (batch,)."""
+        A call reads the smallest that suffices. Each number adds a branch to every layer's graph.
+        """
+
+    def reader(self, claimed: ClaimedPool, reached: tf.Tensor) -> BlockReader:
+        """Returns the reader for rows whose last block is `reached` int32 (batch,)."""
 
 
-class Leading:
-    """Slots 0 to `count` - 1, without a copy."""
+class LeadingSlots:
+    """Slots 0 to `count` - 1, read as slices without a copy."""
 
     def __init__(self, count: tf.Tensor) -> None:
         self.slots = tf.range(count)
         self._count = count
 
-    def counts(self, blocks: int) -> tuple[int, ...]:
-        # What is in the choices not taken costs time too: more than a block that no row has.
-        return choices(blocks, first=2, growth=4)
+    def block_counts(self, blocks: int) -> tuple[int, ...]:
+        """Returns the choices, as `CallSlots.block_counts`: few of them."""
+        # Operations of a branch that is not taken cost time too: more than reading a block that no row has.
+        return growing_counts(blocks, first=2, growth=4)
 
-    def reader(self, held: Held, reached: tf.Tensor) -> Read:
-        # Made once for all layers; and as two tensors, since a choice is handed each one by itself.
-        slices, others = [], []
-        for block in range(held.slots.shape[0]):
-            rows = _last(reached >= block) if block else self._count
-            slices += [_leading(first, 0) for first in held.spans(block)] + [_leading(rows, -1)]
-            others.append([[0, self._count - rows], [0, 0], [0, 0], [0, 0]])
-        slices, others = tf.stack(slices), tf.stack(others)
+    def reader(self, claimed: ClaimedPool, reached: tf.Tensor) -> BlockReader:
+        """Returns the reader, as `CallSlots.reader`."""
+        # Computed once for all layers. Stacked into two tensors, since each input of a branch costs time.
+        slices, missing = [], []
+        for block in range(claimed.slots.shape[0]):
+            rows = _count_to_last(reached >= block) if block else self._count
+            slices += [_leading(first, 0) for first in claimed.first_units(block)] + [_leading(rows, -1)]
+            missing.append([[0, self._count - rows], [0, 0], [0, 0], [0, 0]])
+        slices, missing = tf.stack(slices), tf.stack(missing)
 
-        def read(units: tf.Tensor, count: int) -> list[Block]:
+        def read(units: tf.Tensor, count: int) -> list[KeyValueBlock]:
             corners = tf.unstack(slices)
-            each = zip(corners[::3], corners[1::3], corners[2::3], tf.unstack(others), strict=True)
+            each = zip(corners[::3], corners[1::3], corners[2::3], tf.unstack(missing), strict=True)
             first, *rest = (
-                Part(_sliced(units, keys, size), _sliced(units, values, size), size, missing)
-                for keys, values, size, missing in islice(each, count)
+                PartialBlock(_sliced(units, keys, size), _sliced(units, values, size), size, absent)
+                for keys, values, size, absent in islice(each, count)
             )
-            return [Whole(first.keys, first.values), *rest]
+            return [FullBlock(first.keys, first.values), *rest]
 
         return read
 
 
-class Gathered:
-    """Any slots, copied."""
+class GatheredSlots:
+    """Any slots, read as copies."""
 
     def __init__(self, slots: tf.Tensor) -> None:
         self.slots = slots
 
-    def counts(self, blocks: int) -> tuple[int, ...]:
-        # Here a block too many is a copy too many.
-        return choices(blocks, first=1, growth=1.5)
+    def block_counts(self, blocks: int) -> tuple[int, ...]:
+        """Returns the choices, as `CallSlots.block_counts`: many of them."""
+        # Each block that is read beyond those needed is copied.
+        return growing_counts(blocks, first=1, growth=1.5)
 
-    def reader(self, held: Held, reached: tf.Tensor) -> Read:  # noqa: ARG002
+    def reader(self, claimed: ClaimedPool, reached: tf.Tensor) -> BlockReader:  # noqa: ARG002
+        """Returns the reader, as `CallSlots.reader`."""
         units_of = []
-        for block in range(held.slots.shape[0]):
-            # A row whose slot lacks the block has nothing there that it may look at.
-            slots = tf.minimum(self.slots, tf.maximum(held.slots[block] - 1, 0))
-            units_of.append([first + slots for first in held.spans(block)])
+        for block in range(claimed.slots.shape[0]):
+            # A row whose slot lacks the block reads that of another slot: it has no tokens there.
+            slots = tf.minimum(self.slots, tf.maximum(claimed.slots[block] - 1, 0))
+            units_of.append([first + slots for first in claimed.first_units(block)])
 
-        def read(units: tf.Tensor, count: int) -> list[Block]:
-            return [Whole(*(tf.gather(units, rows) for rows in kinds)) for kinds in units_of[:count]]
+        def read(units: tf.Tensor, count: int) -> list[KeyValueBlock]:
+            return [FullBlock(*(tf.gather(units, rows) for rows in kinds)) for kinds in units_of[:count]]
 
         return read
 
 
 class PoolView:
-    """What a call with `tokens` (batch, steps) sees of the pool: its rows' slots.
+    """The view of a call with `tokens` (batch, steps) on the slots of its rows.
 
-    Row i holds `starts[i]` tokens and gets `lengths[i]` more; what lies beyond these, or beyond the slot, is
-    not kept. About as many blocks are read as the longest row fills.
+    Row i's slot holds `starts[i]` tokens before the call and `lengths[i]` more after it. Keys and values of
+    padding, and those beyond the slot's blocks, are not kept. The call reads about as many blocks as the
+    longest row fills.
     """
 
     def __init__(
         self,
         pool: PoolVariables,
-        held: Held,
-        rows: PoolRows,
+        claimed: ClaimedPool,
+        rows: CallSlots,
         starts: tf.Tensor,  # (batch,)
         lengths: tf.Tensor,  # (batch,)
         steps: tf.Tensor,  # ()
     ) -> None:
         self._pool = pool
-        self._held = held
+        self._claimed = claimed
         self._rows = rows
-        places = starts[:, None] + tf.range(steps)  # (batch, steps)
-        blocks = tf.minimum(places // self.layout.block_size, self.layout.blocks - 1)
-        inside = (tf.range(steps) < lengths[:, None]) & (places < self.layout.positions)
-        kept = inside & held.has(blocks, rows.slots[:, None])
-        self._targets = self._pool_rows(blocks, places, kept)
-        self._masks = Masks(places, tf.range(self.layout.positions))
+        positions = starts[:, None] + tf.range(steps)  # (batch, steps)
+        blocks = tf.minimum(positions // self.layout.block_size, self.layout.blocks - 1)
+        valid = (tf.range(steps) < lengths[:, None]) & (positions < self.layout.positions)
+        kept = valid & claimed.has_block(blocks, rows.slots[:, None])
+        self._targets = self._pool_rows(blocks, positions, kept)
+        self._masks = AttentionMasks(positions, tf.range(self.layout.positions))
         reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
-        self._read = rows.reader(held, reached)
-        self._counts = rows.counts(self.layout.blocks)
+        self._read = rows.reader(claimed, reached)
+        self._counts = rows.block_counts(self.layout.blocks)
         self._branch = tf.searchsorted(self._counts, tf.reduce_max(reached)[None] + 1)[0]
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> PoolLayout:
+        """The layout of the pool."""
         return self._pool.layout
 
     def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
-        """(batch, heads, steps, head_dim) for `queries` of that shape, already scaled.
-
-        `entries` (batch * steps, KINDS * kv_heads, head_dim): the keys and values of the same tokens.
-        """
+        """Writes `entries` to the pool, then attends, as `AttentionView.attend`."""
         flat = tf.reshape(entries, [-1, self.layout.head_dim])
         units = self._pool.write(layer, self._targets, flat)
-        mask, grouped = self._masks.of(attention), group(queries, attention)
+        mask, grouped = self._masks.mask_for(attention), group_heads(queries, attention)
 
-        def over(count: int) -> tf.Tensor:
-            """The first `count` blocks."""
-            seen = mask[..., : count * self.layout.block_size]
-            return attend(grouped, self._read(units, count), seen, attention.soft_cap)
+        def attend_to(count: int) -> tf.Tensor:
+            """Attends to the first `count` blocks."""
+            count_mask = mask[..., : count * self.layout.block_size]
+            return attend(grouped, self._read(units, count), count_mask, attention.soft_cap)
 
-        branches = [partial(over, count) for count in self._counts]
-        mixed = tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
-        return ungroup(mixed, queries)
+        branches = [partial(attend_to, count) for count in self._counts]
+        attended = tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
+        return ungroup_heads(attended, queries)
 
-    def _pool_rows(self, blocks: tf.Tensor, places: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-        """Where the entries go, (batch * steps * KINDS * kv_heads,)."""
+    def _pool_rows(self, blocks: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of the pool that the entries go to, (batch * steps * KINDS * kv_heads,)."""
         size, heads = self.layout.block_size, tf.range(self.layout.kv_heads)
-        unit = self._held.unit(blocks, self._rows.slots[:, None])  # (batch, steps, KINDS)
-        row = unit[..., None] * self.layout.unit_rows + heads * size + (places % size)[..., None, None]
-        scratch = self._held.scratch * self.layout.unit_rows
+        unit = self._claimed.units(blocks, self._rows.slots[:, None])  # (batch, steps, KINDS)
+        row = unit[..., None] * self.layout.unit_rows + heads * size + (positions % size)[..., None, None]
+        scratch = self._claimed.scratch * self.layout.unit_rows
         return tf.reshape(tf.where(kept[..., None, None], row, scratch), [-1])
 
 
-def choices(blocks: int, first: int, growth: float) -> tuple[int, ...]:
-    """Numbers from `first` to `blocks`, each at most `growth` times the one before it, or one more."""
-    chosen = [min(first, blocks)]
-    while chosen[-1] < blocks:
-        chosen.append(min(blocks, max(chosen[-1] + 1, int(growth * chosen[-1]))))
-    return tuple(chosen)
+def growing_counts(blocks: int, first: int, growth: float) -> tuple[int, ...]:
+    """Returns numbers from `first` to `blocks`, each up to `growth` times the one before it, or one more."""
+    counts = [min(first, blocks)]
+    while counts[-1] < blocks:
+        counts.append(min(blocks, max(counts[-1] + 1, int(growth * counts[-1]))))
+    return tuple(counts)
 
 
-def _last(chosen: tf.Tensor) -> tf.Tensor:
-    """How many of the first entries reach the last that is true, ()."""
-    return tf.reduce_max(tf.where(chosen, tf.range(tf.size(chosen)) + 1, 0))
+def _count_to_last(flags: tf.Tensor) -> tf.Tensor:
+    """Returns how many entries there are up to the last true one, int32 ()."""
+    return tf.reduce_max(tf.where(flags, tf.range(tf.size(flags)) + 1, 0))
 
 
 def _leading(number: tf.Tensor, rest: int) -> tf.Tensor:
-    """(4,): `number` for the first axis, `rest` for the others."""
+    """Returns `number` for the first axis and `rest` for the other three, (4,)."""
     return tf.stack([number, rest, rest, rest])
 
 
 def _sliced(values: tf.Tensor, begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Of the first axis."""
+    """Returns a slice along the first axis; the static shape keeps the other axes."""
     part = tf.slice(values, begin, size)
     part.set_shape([None, *values.shape[1:]])
     return part

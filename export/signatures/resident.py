@@ -1,6 +1,6 @@
 """The signatures of the resident layout: a model's forward pass over a pool, with sampling in the graph.
 
-Knows no family: a model is one function from tokens and a view of the pool to logits.
+The model is any function from tokens and a view of the pool to logits.
 """
 
 from collections.abc import Callable
@@ -12,28 +12,27 @@ from contract import manifest, names
 from export.sampling import sampler
 from export.sampling.sampler import Sampler
 from export.signatures import decode_loop
-from export.signatures.pool import Held, PoolVariables
-from export.signatures.pool_view import Gathered, PoolView
-from export.signatures.servable import ExportedModel, ResidentModel
+from export.signatures.pool import ClaimedPool, PoolVariables
+from export.signatures.pool_view import GatheredSlots, PoolView
+from export.signatures.servable import ConcreteFunction, ExportedModel, NamedTensors, ResidentModel
 
-Tensors: TypeAlias = dict[str, tf.Tensor]
-Specs: TypeAlias = dict[str, tf.TensorSpec]
-Function: TypeAlias = tf.types.experimental.ConcreteFunction
+TensorSpecs: TypeAlias = dict[str, tf.TensorSpec]
 
 MAX_STEPS = 64
+"""The `max_steps` of manifests; the graph itself takes any number of steps."""
 
 
 def describe(model: ResidentModel) -> manifest.Pool:
-    """What the manifest says of the pool that `model` needs."""
+    """Returns the manifest's description of the pool that `model` needs."""
     layout = model.layout
     return manifest.Pool(layout.bytes_per_block, layout.block_size, layout.blocks, MAX_STEPS)
 
 
-def trace(servable: ExportedModel) -> dict[str, Function]:
-    """Every signature but the manifest's, by name."""
-    model = servable.step
+def trace(exported: ExportedModel) -> dict[str, ConcreteFunction]:
+    """Traces every signature but `manifest`; returns them by name."""
+    model = exported.step
     assert isinstance(model, ResidentModel), "a resident manifest needs a resident model"
-    signatures = Signatures(model)
+    signatures = ResidentSignatures(model)
     return {
         names.CLAIM_SIGNATURE: _traced(signatures.claim, CLAIM_INPUTS),
         names.MOVE_SIGNATURE: _traced(signatures.move, MOVE_INPUTS),
@@ -42,20 +41,27 @@ def trace(servable: ExportedModel) -> dict[str, Function]:
     }
 
 
-class Signatures:
-    """The functions behind the signatures; what touches the pool does so after the checks."""
+class ResidentSignatures:
+    """The functions behind the signatures, with the inputs that `contract.names` documents.
+
+    All but `claim` check the lease and the slots before they read or write the pool.
+    """
 
     def __init__(self, model: ResidentModel) -> None:
         self._model = model
         self._pool = PoolVariables(model.layout)
 
-    def claim(self, epoch: tf.Tensor, slots: tf.Tensor) -> Tensors:
+    def claim(self, epoch: tf.Tensor, slots: tf.Tensor) -> NamedTensors:
+        """Creates the pool, filled with zeros; returns the epoch."""
         return {names.EPOCH: self._pool.claim(epoch, slots)}
 
-    def move(self, epoch: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor, blocks: tf.Tensor) -> Tensors:
-        held = self._pool.check(epoch)
-        with tf.control_dependencies(_within(held, sources) + _within(held, targets)):
-            moved = self._pool.move(sources, targets, blocks, held)
+    def move(
+        self, epoch: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor, blocks: tf.Tensor
+    ) -> NamedTensors:
+        """Copies blocks of slots to other slots; returns the epoch."""
+        claimed = self._pool.check_lease(epoch)
+        with tf.control_dependencies(_slots_exist(claimed, sources) + _slots_exist(claimed, targets)):
+            moved = self._pool.move(sources, targets, blocks, claimed)
         with tf.control_dependencies(moved):
             return {names.EPOCH: tf.identity(epoch)}
 
@@ -66,17 +72,18 @@ class Signatures:
         lengths: tf.Tensor,
         slots: tf.Tensor,
         starts: tf.Tensor,
-        **sampling: tf.Tensor,
-    ) -> Tensors:
-        held = self._pool.check(epoch)
-        with tf.control_dependencies(_within(held, slots)):
-            rows = Gathered(tf.identity(slots))
-        view = PoolView(self._pool, held, rows, starts, lengths, tf.shape(tokens)[1])
-        chosen = Sampler.of(sampling)
-        places, real = _last_places(tokens, lengths, chosen.steps)
-        logits = self._model.forward(tokens, starts, tf.reshape(places, [-1]), view)
-        each = tf.reshape(logits, [chosen.steps, tf.shape(tokens)[0], logits.shape[-1]])
-        return sampler.outputs(chosen.along(each, real))
+        **sampling_inputs: tf.Tensor,
+    ) -> NamedTensors:
+        """Writes tokens into slots, and samples a token after each of a row's last ones."""
+        claimed = self._pool.check_lease(epoch)
+        with tf.control_dependencies(_slots_exist(claimed, slots)):
+            rows = GatheredSlots(tf.identity(slots))
+        view = PoolView(self._pool, claimed, rows, starts, lengths, tf.shape(tokens)[1])
+        sampling = Sampler.from_inputs(sampling_inputs)
+        indices, real = _last_tokens(tokens, lengths, sampling.steps)
+        logits = self._model.forward(tokens, starts, tf.reshape(indices, [-1]), view)
+        each = tf.reshape(logits, [sampling.steps, tf.shape(tokens)[0], logits.shape[-1]])
+        return sampler.outputs(sampling.sample_all(each, real))
 
     def decode(
         self,
@@ -85,35 +92,37 @@ class Signatures:
         positions: tf.Tensor,
         budget: tf.Tensor,
         stop_tokens: tf.Tensor,  # (rows, any)
-        **sampling: tf.Tensor,
-    ) -> Tensors:
-        held = self._pool.check(epoch)
-        with tf.control_dependencies(_within(held, tf.shape(tokens) - 1)):
+        **sampling_inputs: tf.Tensor,
+    ) -> NamedTensors:
+        """Runs several decode steps of slots 0, 1, ..., one for each row."""
+        claimed = self._pool.check_lease(epoch)
+        with tf.control_dependencies(_slots_exist(claimed, tf.shape(tokens) - 1)):
             rows = decode_loop.DecodeRows(tf.identity(tokens), positions, budget)
-        step = decode_loop.DecodeStep(self._model.forward, self._pool, held, Sampler.of(sampling))
+        sampling = Sampler.from_inputs(sampling_inputs)
+        step = decode_loop.DecodeStep(self._model.forward, self._pool, claimed, sampling)
         return sampler.outputs(decode_loop.run(step, rows, stop_tokens))
 
 
-def _within(held: Held, slots: tf.Tensor) -> list[tf.Operation]:
-    """Checks that the pool has these slots: rows of others would be rows of their neighbours."""
+def _slots_exist(claimed: ClaimedPool, slots: tf.Tensor) -> list[tf.Operation]:
+    """Returns checks that the pool has these slots; others would read and write entries of existing ones."""
     return [
-        tf.debugging.assert_less(slots, held.slots[0], "no such slot"),
+        tf.debugging.assert_less(slots, claimed.slots[0], "no such slot"),
         tf.debugging.assert_non_negative(slots, "no such slot"),
     ]
 
 
-def _last_places(tokens: tf.Tensor, lengths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(count, batch): where each row's last tokens are among all, and whether it has as many.
+def _last_tokens(tokens: tf.Tensor, lengths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the flat indices of each row's last `count` tokens, and which are real, both (count, batch).
 
-    Its very last one stands in for any after.
+    A row with fewer tokens repeats its last one.
     """
     batch, steps = tf.unstack(tf.shape(tokens))
     own, step = tf.minimum(lengths, count), tf.range(count)[:, None]
     return tf.range(batch) * steps + lengths - own + tf.minimum(step, own - 1), step < own
 
 
-def _specs(**inputs: tuple[tf.DType, int]) -> Specs:
-    """From dtypes and ranks."""
+def _specs(**inputs: tuple[tf.DType, int]) -> TensorSpecs:
+    """Returns the specs of inputs with these dtypes and ranks."""
     return {name: tf.TensorSpec([None] * rank, dtype, name) for name, (dtype, rank) in inputs.items()}
 
 
@@ -135,5 +144,5 @@ DECODE_INPUTS = sampler.INPUTS | _specs(
 )
 
 
-def _traced(function: Callable[..., Tensors], inputs: Specs) -> Function:
+def _traced(function: Callable[..., NamedTensors], inputs: TensorSpecs) -> ConcreteFunction:
     return tf.function(function, autograph=False).get_concrete_function(**inputs)

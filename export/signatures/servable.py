@@ -1,61 +1,72 @@
-"""A model that is ready to be written: what every family hands to the writer and the verifier."""
+"""A model that is ready to be written: what every kind of source returns, for the writer and the verifier."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from contract.manifest import Manifest
-from export.signatures.pool import Layout
+from export.signatures.pool import PoolLayout
 
 if TYPE_CHECKING:
     from export.signatures.pool_view import PoolView
 
-Tensors: TypeAlias = Mapping[str, Any]
+NamedTensors: TypeAlias = dict[str, tf.Tensor]
+"""Inputs, outputs or state tensors of a signature, by name."""
 
-Step: TypeAlias = Callable[..., dict[str, tf.Tensor]]
-"""Called by keyword with `tokens`, `lengths` and each state tensor; returns `logits` and the state."""
+ConcreteFunction: TypeAlias = tf.types.experimental.ConcreteFunction
+"""A traced signature."""
+
+StepFunction: TypeAlias = Callable[..., NamedTensors]
+"""The function behind `step`: takes `tokens`, `lengths` and each state tensor by keyword.
+
+Returns `logits` and the state after the call; of a growing tensor only the new entries.
+"""
 
 
 class Reference(Protocol):
-    """The model, computed in some other way."""
+    """The same model, computed independently of the exported graph."""
 
     def __call__(
-        self, texts: Sequence[npt.NDArray[np.int32]], last: int = 0
+        self, sequences: Sequence[npt.NDArray[np.int32]], last: int = 0
     ) -> Sequence[npt.NDArray[np.floating]]:
-        """For each of some texts' ids logits (positions, vocabulary) after its `last` tokens, or 0: all."""
+        """Returns the logits (positions, vocabulary) of each sequence of token ids (time,).
+
+        They are those after the `last` tokens of each sequence, or after every token where `last` is 0.
+        """
 
 
-Forward: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, "PoolView"], tf.Tensor]
-"""(tokens (batch, steps), starts (batch,), places (any,), view) -> logits float32 (any, vocabulary).
+ResidentForward: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, "PoolView"], tf.Tensor]
+"""(tokens (batch, steps), starts (batch,), indices (selected,), view) -> logits (selected, vocabulary).
 
-Rows hold `starts` tokens; the logits are those after the tokens at `places` among all batch * steps.
+Row i's slot holds `starts[i]` tokens before the call. The logits are float32, after the tokens at `indices`,
+which count over the flat axis batch * steps.
 """
 
 
 @dataclass(frozen=True)
 class ResidentModel:
-    """A model over a pool."""
+    """A model whose keys and values lie in a pool."""
 
-    layout: Layout
-    forward: Forward
-    """Reads the weights itself, inside of a signature's loop: what a loop is handed costs it time."""
+    layout: PoolLayout
+    forward: ResidentForward
+    """Captures the weights, and reads them inside the loop of `decode`: each loop input costs time."""
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """One model with all that its serving needs."""
+    """One model with everything that serving and verifying it needs."""
 
     manifest: Manifest
     tokenizer: bytes
-    step: Step | ResidentModel
-    """Of the layout that the manifest names."""
+    step: StepFunction | ResidentModel
+    """A StepFunction for the explicit layout, a ResidentModel for the resident one."""
     reference: Reference | None = None
-    """None: the verifier compares the servable only with itself."""
+    """None: the servable is verified only against itself."""
     exact: bool = True
-    """Errors above float32's rounding fail the verification."""
+    """Whether the verification allows no larger errors than those of float32 rounding."""
     weights: tuple[tf.Variable, ...] = ()
-    """Forgotten once they are written, before what was written is loaded: only one of both lies in memory."""
+    """Freed when they have been written, so that they are not in memory beside the loaded servable."""

@@ -1,1 +1,1 @@
-"""A decoder-only Transformer: its description, its weights and its forward pass. Free of state layouts."""
+"""A decoder-only Transformer: its description, its weights and its forward pass, for any state layout."""

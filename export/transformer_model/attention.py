@@ -1,6 +1,6 @@
 """Attention of a call's queries over blocks of keys and values.
 
-Knows neither where these are kept nor where queries come from.
+Independent of where the blocks are kept and of how the queries were computed.
 """
 
 from typing import NamedTuple, Protocol
@@ -10,99 +10,104 @@ import tensorflow as tf
 from export.transformer_model.description import Alibi, Attention
 from export.transformer_model.layers import soft_capped
 
-LOW = -1e9
-"""The score of a position that a token may not look at."""
+MASKED_SCORE = -1e9
+"""Added to the score of a position that a token may not attend to."""
 
 
-class Block(Protocol):
-    """One block of positions, of a call's rows."""
+class KeyValueBlock(Protocol):
+    """The keys and values of one block of positions, for the rows of a call."""
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
-        """(batch, kv_heads, steps, block_size) of `queries` (batch, kv_heads, steps, head_dim)."""
+        """Returns (batch, kv_heads, steps, block_size) for `queries` (batch, kv_heads, steps, head_dim)."""
 
-    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
-        """(batch, kv_heads, steps, head_dim): the values by their `weights`, shaped as the scores."""
+    def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
+        """Returns (batch, kv_heads, steps, head_dim): the values, summed by `weights` (as the scores)."""
 
 
-class Whole(NamedTuple):
-    """All rows have it; keys and values are (batch, kv_heads, block_size, head_dim)."""
+class FullBlock(NamedTuple):
+    """A block that every row has: keys and values (batch, kv_heads, block_size, head_dim)."""
 
     keys: tf.Tensor
     values: tf.Tensor
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
+        """Returns the scores, as `KeyValueBlock.scores`."""
         return tf.matmul(queries, self.keys, transpose_b=True)
 
-    def mixed(self, weights: tf.Tensor) -> tf.Tensor:
+    def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
+        """Returns the weighted values, as `KeyValueBlock.weighted_sum`."""
         return tf.matmul(weights, self.values)
 
 
-class Masks:
-    """What is added to the scores of a call's queries: very low where a token may not look, else its bias."""
+class AttentionMasks:
+    """The masks of a call, which are added to scores: MASKED_SCORE or the bias of the position.
 
-    def __init__(self, places: tf.Tensor, positions: tf.Tensor) -> None:
-        """Queries stand at `places` (batch, steps), what they may look at at `positions` ([batch,] any)."""
-        self._places = places[..., None]  # (batch, steps, 1)
-        self._positions = positions[..., None, :]  # (1, any) or (batch, 1, any)
+    Layers with the same window and bias share one mask.
+    """
+
+    def __init__(self, query_positions: tf.Tensor, key_positions: tf.Tensor) -> None:
+        """Takes the positions of the queries (batch, steps) and of the keys ([batch,] keys)."""
+        self._queries = query_positions[..., None]  # (batch, steps, 1)
+        self._keys = key_positions[..., None, :]  # (1, keys) or (batch, 1, keys)
         self._made: dict[tuple[int | None, Alibi | None, int], tf.Tensor] = {}
 
-    def of(self, attention: Attention) -> tf.Tensor:
-        """(batch, 1, group * steps, any), or (batch, 1, 1, any) of one step; made once for like layers.
+    def mask_for(self, attention: Attention) -> tf.Tensor:
+        """Returns (batch, 1, group_size * steps, keys), or (batch, 1, 1, keys) for a call of one step.
 
-        With alibi, (batch, kv_heads, group * steps, any).
+        With alibi, (batch, kv_heads, group_size * steps, keys).
         """
-        repeats = 1 if self._places.shape[1] == 1 else attention.group
-        key = attention.window, attention.alibi, repeats
-        if key not in self._made:
+        repeats = 1 if self._queries.shape[1] == 1 else attention.group_size
+        cache_key = attention.window, attention.alibi, repeats
+        if cache_key not in self._made:
             biases = 0.0 if attention.alibi is None else self._biases(attention.alibi)
-            mask = tf.where(self._seen(attention.window), biases, LOW)
+            mask = tf.where(self._visible(attention.window), biases, MASKED_SCORE)
             if attention.alibi is not None:
-                mask = group(mask, attention)
+                mask = group_heads(mask, attention)
             elif repeats > 1:
                 mask = tf.tile(mask, [1, 1, repeats, 1])
-            self._made[key] = mask
-        return self._made[key]
+            self._made[cache_key] = mask
+        return self._made[cache_key]
 
-    def _seen(self, window: int | None) -> tf.Tensor:
-        """(batch, 1, steps, any)"""
-        seen = self._positions <= self._places
+    def _visible(self, window: int | None) -> tf.Tensor:
+        """Returns which keys each query may attend to, bool (batch, 1, steps, keys)."""
+        visible = self._keys <= self._queries
         if window is not None:
-            seen &= self._positions > self._places - window
-        return seen[:, None]
+            visible &= self._keys > self._queries - window
+        return visible[:, None]
 
     def _biases(self, alibi: Alibi) -> tf.Tensor:
-        """([batch,] heads, 1, any)"""
+        """Returns the biases, float32 ([batch,] heads, 1, keys)."""
         slopes = tf.constant(alibi.slopes, tf.bfloat16)[:, None, None]
-        products = slopes * tf.cast(self._positions[..., None, :, :], tf.bfloat16)
+        products = slopes * tf.cast(self._keys[..., None, :, :], tf.bfloat16)
         return tf.cast(products, tf.float32) * alibi.scale
 
 
-def group(values: tf.Tensor, attention: Attention) -> tf.Tensor:
-    """(batch, heads, steps, any) to (batch, kv_heads, group * steps, any)."""
-    if attention.group == 1:
+def group_heads(values: tf.Tensor, attention: Attention) -> tf.Tensor:
+    """Reshapes (batch, heads, steps, size) to (batch, kv_heads, group_size * steps, size)."""
+    if attention.group_size == 1:
         return values
     batch, steps, size = (values.shape[axis] or tf.shape(values)[axis] for axis in (0, 2, 3))
-    return tf.reshape(values, [batch, attention.kv_heads, attention.group * steps, size])
+    return tf.reshape(values, [batch, attention.kv_heads, attention.group_size * steps, size])
 
 
-def ungroup(mixed: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
-    """What `group` made of `queries`, shaped as these again."""
-    if mixed.shape[1] == queries.shape[1]:
-        return mixed
-    return tf.ensure_shape(tf.reshape(mixed, tf.shape(queries)), queries.shape)
+def ungroup_heads(attended: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+    """Undoes `group_heads`: reshapes `attended` to the shape of the ungrouped `queries`."""
+    if attended.shape[1] == queries.shape[1]:
+        return attended
+    return tf.ensure_shape(tf.reshape(attended, tf.shape(queries)), queries.shape)
 
 
 def attend(
-    queries: tf.Tensor,  # (batch, kv_heads, group * steps, head_dim)
-    blocks: list[Block],
-    mask: tf.Tensor,  # (batch, 1, 1 or group * steps, positions)
+    queries: tf.Tensor,  # (batch, kv_heads, group_size * steps, head_dim)
+    blocks: list[KeyValueBlock],
+    mask: tf.Tensor,  # (batch, 1, 1 or group_size * steps, positions)
     soft_cap: float | None = None,
 ) -> tf.Tensor:
-    """Shaped as `queries`: softmax over the positions of all blocks, in float32."""
+    """Returns the attention output, shaped as `queries`; the softmax is over all blocks, in float32."""
     scores = tf.cast(_joined([block.scores(queries) for block in blocks]), tf.float32)
     weights = tf.nn.softmax(soft_capped(scores, soft_cap) + mask)
     parts = _split(tf.cast(weights, queries.dtype), len(blocks))
-    return tf.add_n([block.mixed(part) for block, part in zip(blocks, parts, strict=True)])
+    return tf.add_n([block.weighted_sum(part) for block, part in zip(blocks, parts, strict=True)])
 
 
 def _joined(parts: list[tf.Tensor]) -> tf.Tensor:

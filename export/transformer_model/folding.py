@@ -1,7 +1,8 @@
-"""Arranges weights for fewer operations, without another result but by rounding.
+"""Folds factors and offsets into weights, so that the graph has fewer operations; results differ by rounding.
 
-Scale and offset of a layer norm go into the product that follows it, and so does the scale of the scores; a
-product without a bias gets zeros, since only one with a bias is fused, and may keep its matrix packed.
+The scale and the offset of a layer norm become part of the matrix product after it, the scale of the scores
+part of the queries' weights. A product without a bias gets a bias of zeros, because TensorFlow fuses only a
+product with a bias, and can then keep its matrix packed.
 """
 
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from contract.tensors import Array
 from export.transformer_model.description import (
     ATTENTION_NORM,
     FEED_FORWARD_NORM,
@@ -16,19 +18,19 @@ from export.transformer_model.description import (
     Layer,
     Transformer,
 )
-from export.transformer_model.weight_source import Array, WeightSources, together, zeros
+from export.transformer_model.weight_source import WeightSources, together, zeros
 
 
 def fold(model: Transformer, sources: WeightSources) -> tuple[Transformer, WeightSources]:
-    """`model` as it is with the folded `sources`."""
+    """Returns the description and the weight sources of an equivalent model with folded weights."""
     folded = dict(sources)
     layers = tuple(_layer(f"layers.{i}", layer, model, folded) for i, layer in enumerate(model.layers))
-    _head_bias(model, folded)
+    folded.setdefault("head.bias", zeros(model.vocabulary_size))
     return replace(model, layers=layers), folded
 
 
 def _layer(prefix: str, layer: Layer, model: Transformer, sources: WeightSources) -> Layer:
-    """The layer as it is then; changes `sources`."""
+    """Folds the weights of one layer in `sources`, in place; returns the layer's new description."""
     attention = layer.attention
     width = attention.width + 2 * attention.kv_width
     sources.setdefault(f"{prefix}.qkv.bias", zeros(width))
@@ -38,55 +40,52 @@ def _layer(prefix: str, layer: Layer, model: Transformer, sources: WeightSources
         sources.setdefault(f"{prefix}.inner.bias", zeros(inner))
         sources.setdefault(f"{prefix}.outer.bias", zeros(model.width))
     if model.norm.kind == "layer":
-        for norm, products in _readers(layer).items():
+        for norm, products in _products_after_norms(layer).items():
             names = [f"{prefix}.{product}" for product in products]
             if all(f"{name}.bias" in sources for name in names):
-                _norm(f"{prefix}.{norm}", names, sources)
+                _fold_norm(f"{prefix}.{norm}", names, sources)
     if attention.query_key_norm is not None or attention.scale == 1:
         return layer
     for part in ("kernel", "bias"):
-        _scale(f"{prefix}.qkv.{part}", attention.width, attention.scale, sources)
+        _scale_queries(f"{prefix}.qkv.{part}", attention.width, attention.scale, sources)
     return replace(layer, attention=replace(attention, scale=1.0))
 
 
-def _readers(layer: Layer) -> dict[str, tuple[str, ...]]:
-    """Which products read what a norm gives."""
+def _products_after_norms(layer: Layer) -> dict[str, tuple[str, ...]]:
+    """Returns the names of the products that read each norm's output."""
     if layer.parallel and FEED_FORWARD_NORM not in layer.norms:
         return {ATTENTION_NORM: ("qkv", "inner")}
     return {ATTENTION_NORM: ("qkv",), FEED_FORWARD_NORM: ("inner",)}
 
 
-def _norm(norm: str, products: list[str], sources: WeightSources) -> None:
+def _fold_norm(norm: str, products: list[str], sources: WeightSources) -> None:
+    """Moves the scale and the offset of `norm` into the `products` that read it."""
     scale, offset = sources.pop(f"{norm}.scale", None), sources.pop(f"{norm}.offset", None)
     for product in products:
         bias, kernel = f"{product}.bias", f"{product}.kernel"
         if offset is not None:
-            sources[bias] = together(_offset, sources[bias], offset, sources[kernel])
+            sources[bias] = together(_bias_with_offset, sources[bias], offset, sources[kernel])
         if scale is not None:
-            sources[kernel] = together(_rows_scaled, sources[kernel], scale)
+            sources[kernel] = together(_kernel_with_scale, sources[kernel], scale)
 
 
-def _offset(bias: Array, offset: Array, kernel: Array) -> Array:
-    return _float(bias) + _float(offset) @ _float(kernel)
+def _bias_with_offset(bias: Array, offset: Array, kernel: Array) -> Array:
+    return _float32(bias) + _float32(offset) @ _float32(kernel)
 
 
-def _rows_scaled(kernel: Array, scale: Array) -> Array:
-    return _float(kernel) * _float(scale)[:, None]
+def _kernel_with_scale(kernel: Array, scale: Array) -> Array:
+    return _float32(kernel) * _float32(scale)[:, None]
 
 
-def _scale(name: str, width: int, scale: float, sources: WeightSources) -> None:
-    """The queries, which come first."""
+def _scale_queries(name: str, width: int, scale: float, sources: WeightSources) -> None:
+    """Multiplies the first `width` entries of the last axis of the weight `name`: those of the queries."""
 
     def scaled(value: Array) -> Array:
-        queries, rest = np.split(_float(value), [width], axis=-1)
+        queries, rest = np.split(_float32(value), [width], axis=-1)
         return np.concatenate([queries * np.float32(scale), rest], axis=-1)
 
     sources[name] = sources[name].then(scaled)
 
 
-def _head_bias(model: Transformer, sources: WeightSources) -> None:
-    sources.setdefault("head.bias", zeros(model.vocabulary_size))
-
-
-def _float(value: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _float32(value: Array) -> np.ndarray[Any, np.dtype[np.float32]]:
     return value.astype(np.float32)

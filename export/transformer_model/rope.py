@@ -1,24 +1,24 @@
-"""Rotary positions: from a configuration's settings to the transformers library's inverse frequencies.
+"""Rotary positions: computes the frequencies of the transformers library from a model's configuration.
 
 Reads the older form (`rope_theta`, `rope_scaling`) and the newer one (`rope_parameters`, for each layer type
-or for all). Arithmetic is float32 where the library's is, since positions of 100,000 and more multiply every
-difference. Knows neither weights nor TensorFlow.
+or for all). Arithmetic is float32 where the library's is, since a position of 100,000 multiplies every
+difference by as much. Uses numpy alone.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from export.errors import SourceError, UnsupportedError
 
-Floats = npt.NDArray[np.float32]
+Float32Array: TypeAlias = npt.NDArray[np.float32]
 
-# What a model type's configuration means where it is silent, unlike 10,000 and the whole head.
-# Only those with a partial_rotary_factor here may turn a part of the head.
+# The defaults of model types that differ from rope_theta = 10,000 and rotating the whole head.
+# Only the types with a partial_rotary_factor here may rotate a part of the head.
 DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "gemma3_text": {"rope_theta": 1e6, "rope_local_base_freq": 1e4},
     "gpt_neox": {"partial_rotary_factor": 0.25},
@@ -29,13 +29,13 @@ DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "stablelm": {"partial_rotary_factor": 0.25},
 }
 
-# Model types with names of their own; the usual ones mean nothing there.
+# The names of model types that call these keys otherwise; they ignore the usual names.
 NAMES = {"gpt_neox": {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}}
 
-# What holds for all layer types, unless one of them states it.
+# Keys that apply to all layer types, unless the parameters of a layer type contain them.
 OUTER = ("rope_theta", "partial_rotary_factor", "max_position_embeddings")
 
-# The keys that each rope type cannot do without.
+# The keys that each rope type needs.
 REQUIRED = {
     "default": (),
     "dynamic": ("factor",),
@@ -45,84 +45,90 @@ REQUIRED = {
     "yarn": ("factor",),
 }
 
-# The keys that any rope type reads; a type passes over those of the others.
+# The keys that some rope type reads; a rope type ignores those of the others.
 KEYS = {
     *("type", "rope_type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings"),
     *("factor", "low_freq_factor", "high_freq_factor", "short_factor", "long_factor", "attention_factor"),
     *("beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"),
-    "finetuned",  # says how the checkpoint came about, in early yarn configurations
+    "finetuned",  # in early yarn configurations: how the checkpoint was trained; no effect on the result
 }
 
 
 @dataclass(frozen=True)
 class Rope:
-    """Rotary positions: the first `2 * len(frequencies)` of a head's dimensions turn, the halves as pairs."""
+    """Rotary positions of the first `2 * len(frequencies)` dimensions of a head.
 
-    frequencies: tuple[float, ...]  # radians a position, float32 values
-    scale: float = 1.0  # what cosines and sines are multiplied by (attention factor)
-
-
-def read(settings: Mapping[str, Any], head_dim: int, context: int, layer_type: str | None = None) -> Rope:
-    """The rope of a whole config.json for sequences up to `context`, whatever their split into calls.
-
-    The library's frequencies change with the current length for two rope types; here they are fixed:
-    `dynamic` is the unscaled rope, so `context` may not exceed max_position_embeddings; `longrope` takes the
-    short factors for a `context` up to original_max_position_embeddings, and beyond it the long factors at
-    every position, as the library does for a sequence of that length.
-
-    `layer_type` chooses where ropes differ by layer. Raises SourceError for a missing or malformed setting,
-    UnsupportedError for one that would change the result and is not implemented.
+    Dimension i and dimension i + len(frequencies) form a pair, which is rotated by position * frequencies[i].
     """
-    settings = _spelled_out(settings)
-    model_type = settings.get("model_type")
-    parameters = _parameters(settings, layer_type)
+
+    frequencies: tuple[float, ...]
+    """Radians per position; float32 values."""
+    scale: float = 1.0
+    """The factor of cosines and sines (the library's attention factor)."""
+
+
+def read(config: Mapping[str, Any], head_dim: int, context: int, layer_type: str | None = None) -> Rope:
+    """Returns the rope that a config.json describes, for sequences of up to `context` tokens.
+
+    The library's frequencies depend on the current length for two rope types. Here they are fixed, so that
+    the result does not depend on how a sequence is split into calls: `dynamic` is the unscaled rope, so
+    `context` may not exceed max_position_embeddings; `longrope` uses the short factors for a `context` up to
+    original_max_position_embeddings, and for a longer one the long factors at every position, as the library
+    does for a sequence of that length.
+
+    `layer_type` selects the rope where layers have different ones. Raises SourceError for a missing or
+    malformed value, UnsupportedError for one that would change the result and is not implemented.
+    """
+    config = _with_usual_names(config)
+    model_type = config.get("model_type")
+    parameters = _parameters(config, layer_type)
     rope_type = _rope_type(parameters, model_type)
     _check_keys(parameters, rope_type)
-    parameters = {key: settings[key] for key in OUTER if key in settings} | parameters
-    return TYPES[rope_type](_Given(parameters, _dims(parameters, model_type, head_dim), context))
+    parameters = {key: config[key] for key in OUTER if key in config} | parameters
+    return TYPES[rope_type](_RopeParameters(parameters, _dims(parameters, model_type, head_dim), context))
 
 
-def angles(rope: Rope, positions: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Cosines and sines, scaled, each float32 (positions, len(frequencies))."""
-    turned = np.outer(np.asarray(positions, np.float32), np.array(rope.frequencies, np.float32))
+def angles(rope: Rope, positions: npt.ArrayLike) -> tuple[Float32Array, Float32Array]:
+    """Returns scaled cosines and sines at `positions`, each float32 (positions, len(frequencies))."""
+    radians = np.outer(np.asarray(positions, np.float32), np.array(rope.frequencies, np.float32))
     scale = np.float32(rope.scale)
-    return np.cos(turned) * scale, np.sin(turned) * scale
+    return np.cos(radians) * scale, np.sin(radians) * scale
 
 
-def _spelled_out(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` under the usual names, with what the model type takes for granted."""
-    model_type = settings.get("model_type", "")
+def _with_usual_names(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `config` with the usual names of the keys, and with the defaults of its model type."""
+    model_type = config.get("model_type", "")
     names = NAMES.get(model_type, {})
-    usual = {key: value for key, value in settings.items() if key not in names}
-    own = {usual_name: settings[name] for usual_name, name in names.items() if name in settings}
-    return {"rope_theta": 10_000.0} | dict(DEFAULTS.get(model_type, {})) | usual | own
+    usual = {key: value for key, value in config.items() if key not in names}
+    renamed = {usual_name: config[name] for usual_name, name in names.items() if name in config}
+    return {"rope_theta": 10_000.0} | dict(DEFAULTS.get(model_type, {})) | usual | renamed
 
 
-def _parameters(settings: Mapping[str, Any], layer_type: str | None) -> dict[str, Any]:
-    """The rope parameters of one layer type, or of all."""
-    scaling, parameters = _mapping(settings, "rope_scaling"), _mapping(settings, "rope_parameters")
-    if "rope_local_base_freq" in settings:  # scaling is of full attention only
-        local = {"rope_theta": settings["rope_local_base_freq"]}
+def _parameters(config: Mapping[str, Any], layer_type: str | None) -> dict[str, Any]:
+    """Returns the rope parameters of `layer_type`, or those of all layers where they do not differ."""
+    scaling, parameters = _mapping(config, "rope_scaling"), _mapping(config, "rope_parameters")
+    if "rope_local_base_freq" in config:  # scaling applies to full attention only
+        local = {"rope_theta": config["rope_local_base_freq"]}
         parameters["full_attention"] = _mapping(parameters, "full_attention") | scaling
         parameters["sliding_attention"] = local | _mapping(parameters, "sliding_attention")
     else:
         parameters = scaling or parameters
     if any(isinstance(value, Mapping) for value in parameters.values()):
         # The library looks for `truncate` beside the layer types, not in them.
-        return _chosen(parameters, layer_type) | {"truncate": parameters.get("truncate", True)}
-    # What the configuration itself states goes first, in the library too.
+        return _of_layer_type(parameters, layer_type) | {"truncate": parameters.get("truncate", True)}
+    # The value beside the rope parameters takes precedence over the one inside, as in the library.
     outer = "original_max_position_embeddings"
-    return parameters | ({outer: settings[outer]} if outer in settings else {})
+    return parameters | ({outer: config[outer]} if outer in config else {})
 
 
-def _mapping(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = settings.get(key)
+def _mapping(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = config.get(key)
     if value is not None and not isinstance(value, Mapping):
         raise SourceError(f"{key} must be an object or null, not {value!r}")
     return dict(value or {})
 
 
-def _chosen(layers: Mapping[str, Any], layer_type: str | None) -> dict[str, Any]:
+def _of_layer_type(layers: Mapping[str, Any], layer_type: str | None) -> dict[str, Any]:
     if layer_type is None:
         raise UnsupportedError(
             f"rope by layer type ({', '.join(layers)}) is not implemented for this model type"
@@ -133,14 +139,14 @@ def _chosen(layers: Mapping[str, Any], layer_type: str | None) -> dict[str, Any]
 
 
 def _rope_type(parameters: Mapping[str, Any], model_type: str | None) -> str:
-    given = parameters.get("rope_type", parameters.get("type"))
-    if given is None and "factor" in parameters:
+    stated = parameters.get("rope_type", parameters.get("type"))
+    if stated is None and "factor" in parameters:
         raise SourceError("rope_scaling: rope_type is missing")
-    name = "default" if given is None else given
+    name = "default" if stated is None else stated
     if name == "su" or (name == "yarn" and model_type == "phi3"):
-        name = "longrope"  # as early Phi-3 configurations call it
+        name = "longrope"  # early Phi-3 configurations use these names for it
     if name not in list(TYPES):
-        raise UnsupportedError(f"rope_type = {given!r} is not implemented; supported: {', '.join(TYPES)}")
+        raise UnsupportedError(f"rope_type = {stated!r} is not implemented; supported: {', '.join(TYPES)}")
     return name
 
 
@@ -157,20 +163,20 @@ def _check_keys(parameters: Mapping[str, Any], rope_type: str) -> None:
 
 
 def _dims(parameters: Mapping[str, Any], model_type: str | None, head_dim: int) -> int:
-    """How many of the head's dimensions turn."""
+    """Returns how many dimensions of a head are rotated."""
     key = "partial_rotary_factor"
-    part = 1.0 if parameters.get(key) is None else _number(parameters, key)
+    part = 1.0 if parameters.get(key) is None else _positive_number(parameters, key)
     if part != 1 and model_type is not None and key not in DEFAULTS.get(model_type, {}):
         raise UnsupportedError(f"{key} = {part} is not implemented for {model_type!r}; it must be 1")
     dims = int(head_dim * part)
     if not 0 < dims <= head_dim or dims % 2:
         raise SourceError(
-            f"{key} = {part} turns {dims} of {head_dim} dimensions; they must be an even number"
+            f"{key} = {part} rotates {dims} of {head_dim} dimensions; it must be an even number of them"
         )
     return dims
 
 
-def _number(parameters: Mapping[str, Any], key: str) -> float:
+def _positive_number(parameters: Mapping[str, Any], key: str) -> float:
     if key not in parameters:
         raise SourceError(f"{key} is missing")
     value = parameters[key]
@@ -180,124 +186,129 @@ def _number(parameters: Mapping[str, Any], key: str) -> float:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What the frequencies are computed from."""
+class _RopeParameters:
+    """The parameters that the frequencies are computed from; SourceError where one is malformed."""
 
-    parameters: Mapping[str, Any]
+    values: Mapping[str, Any]
     dims: int
+    """How many dimensions of a head are rotated."""
     context: int
 
     def number(self, key: str) -> float:
-        return _number(self.parameters, key)
+        """Returns a positive number, which must be there."""
+        return _positive_number(self.values, key)
 
     def optional(self, key: str) -> float | None:
-        """None for what is absent or null."""
-        return None if self.parameters.get(key) is None else self.number(key)
+        """Returns a positive number, or None if it is absent or null."""
+        return None if self.values.get(key) is None else self.number(key)
 
     @property
     def trained(self) -> float:
-        """The length that the model was trained with, before its context was extended."""
+        """The context length that the model was trained with, before it was extended."""
         return self.optional("original_max_position_embeddings") or self.number("max_position_embeddings")
 
     @property
     def factor(self) -> float:
-        """How far the context was extended."""
+        """The factor by which the context was extended."""
         return self.optional("factor") or self.number("max_position_embeddings") / self.trained
 
     @property
-    def periods(self) -> Floats:
-        """Positions a radian, before any scaling: (dims / 2,)."""
+    def periods(self) -> Float32Array:
+        """Positions per radian, before any scaling: (dims / 2,)."""
         exponents = np.arange(0, self.dims, 2, dtype=np.float32) / np.float32(self.dims)
         base = np.float64(np.float32(self.number("rope_theta")))
-        # In float64, then rounded: float32 powers differ between libraries in the last bit.
+        # Computed in float64, then rounded: float32 powers differ between libraries in the last bit.
         return np.power(base, exponents.astype(np.float64)).astype(np.float32)
 
     @property
-    def frequencies(self) -> Floats:
-        """Radians a position, before any scaling."""
+    def frequencies(self) -> Float32Array:
+        """Radians per position, before any scaling: (dims / 2,)."""
         return np.reciprocal(self.periods)
 
-    def factors(self, key: str) -> Floats:
-        """A list of numbers, one for each frequency."""
-        values = self.parameters[key]
-        if not isinstance(values, list) or len(values) != self.dims // 2:
-            raise SourceError(f"{key} must be a list of {self.dims // 2} numbers, not {values!r}")
-        return np.array([_number({key: value}, key) for value in values], np.float32)
+    def factors(self, key: str) -> Float32Array:
+        """Returns a list of positive numbers as (dims / 2,): one for each frequency."""
+        found = self.values[key]
+        if not isinstance(found, list) or len(found) != self.dims // 2:
+            raise SourceError(f"{key} must be a list of {self.dims // 2} numbers, not {found!r}")
+        return np.array([_positive_number({key: value}, key) for value in found], np.float32)
 
 
-def _default(given: _Given) -> Rope:
-    return _rope(given.frequencies)
+def _default(parameters: _RopeParameters) -> Rope:
+    return _rope(parameters.frequencies)
 
 
-def _linear(given: _Given) -> Rope:
-    return _rope(given.frequencies / np.float32(given.number("factor")))
+def _linear(parameters: _RopeParameters) -> Rope:
+    return _rope(parameters.frequencies / np.float32(parameters.number("factor")))
 
 
-def _dynamic(given: _Given) -> Rope:
-    limit = given.number("max_position_embeddings")
-    if given.context > limit:
+def _dynamic(parameters: _RopeParameters) -> Rope:
+    limit = parameters.number("max_position_embeddings")
+    if parameters.context > limit:
         raise UnsupportedError(
-            f"context = {given.context} is not implemented for rope_type 'dynamic': beyond "
-            f"max_position_embeddings = {limit} every position turns anew as a sequence grows"
+            f"context = {parameters.context} is not implemented for rope_type 'dynamic': beyond "
+            f"max_position_embeddings = {limit} the frequencies change as a sequence grows"
         )
-    return _default(given)
+    return _default(parameters)
 
 
-def _llama3(given: _Given) -> Rope:
-    """Long waves are slowed by the factor, short ones kept, those between mixed."""
-    low, high = given.number("low_freq_factor"), given.number("high_freq_factor")
+def _llama3(parameters: _RopeParameters) -> Rope:
+    """Divides low frequencies by the factor, keeps high ones, and interpolates in between."""
+    low, high = parameters.number("low_freq_factor"), parameters.number("high_freq_factor")
     if high <= low:
         raise SourceError(f"high_freq_factor = {high} must be greater than low_freq_factor = {low}")
-    frequencies, factor = given.frequencies, np.float32(given.number("factor"))
+    frequencies, factor = parameters.frequencies, np.float32(parameters.number("factor"))
     waves = np.float32(2 * math.pi) / frequencies
-    smooth = (np.float32(given.trained) / waves - np.float32(low)) / np.float32(high - low)
+    smooth = (np.float32(parameters.trained) / waves - np.float32(low)) / np.float32(high - low)
     mixed = (1 - smooth) * frequencies / factor + smooth * frequencies
-    kept = np.where(waves < np.float32(given.trained / high), frequencies, mixed)
-    return _rope(np.where(waves > np.float32(given.trained / low), frequencies / factor, kept))
+    kept = np.where(waves < np.float32(parameters.trained / high), frequencies, mixed)
+    return _rope(np.where(waves > np.float32(parameters.trained / low), frequencies / factor, kept))
 
 
-def _yarn(given: _Given) -> Rope:
-    """Fast dimensions are kept, slow ones slowed by the factor, along a ramp between the two."""
-    first, last = _ramp(given)
-    steps = np.arange(given.dims // 2, dtype=np.float32) - np.float32(first)
+def _yarn(parameters: _RopeParameters) -> Rope:
+    """Keeps high frequencies, divides low ones by the factor, with a linear ramp in between."""
+    first, last = _ramp(parameters)
+    steps = np.arange(parameters.dims // 2, dtype=np.float32) - np.float32(first)
     kept = 1 - np.clip(steps / np.float32(last - first), 0, 1)
-    slowed = np.reciprocal(np.float32(given.factor) * given.periods)
-    return _rope(slowed * (1 - kept) + given.frequencies * kept, _yarn_scale(given))
+    slowed = np.reciprocal(np.float32(parameters.factor) * parameters.periods)
+    return _rope(slowed * (1 - kept) + parameters.frequencies * kept, _yarn_scale(parameters))
 
 
-def _ramp(given: _Given) -> tuple[float, float]:
-    """Between the dimensions that turn `beta_fast` and `beta_slow` times within the trained length."""
+def _ramp(parameters: _RopeParameters) -> tuple[float, float]:
+    """Returns the pairs that rotate `beta_fast` and `beta_slow` times within the trained length."""
 
-    def dimension(turns: float) -> float:
-        wave = math.log(given.trained / (turns * 2 * math.pi))
-        return given.dims * wave / (2 * math.log(given.number("rope_theta")))
+    def dimension(rotations: float) -> float:
+        wave = math.log(parameters.trained / (rotations * 2 * math.pi))
+        return parameters.dims * wave / (2 * math.log(parameters.number("rope_theta")))
 
-    first = dimension(given.optional("beta_fast") or 32)
-    last = dimension(given.optional("beta_slow") or 1)
-    if given.parameters.get("truncate", True):
+    first = dimension(parameters.optional("beta_fast") or 32)
+    last = dimension(parameters.optional("beta_slow") or 1)
+    if parameters.values.get("truncate", True):
         first, last = math.floor(first), math.ceil(last)
-    first, last = max(first, 0), min(last, given.dims - 1)
+    first, last = max(first, 0), min(last, parameters.dims - 1)
     return first, last + 0.001 if first == last else last
 
 
-def _yarn_scale(given: _Given) -> float:
-    growth = 0.1 * math.log(max(given.factor, 1))
-    above, below = given.optional("mscale"), given.optional("mscale_all_dim")
+def _yarn_scale(parameters: _RopeParameters) -> float:
+    """Returns the factor of cosines and sines."""
+    growth = 0.1 * math.log(max(parameters.factor, 1))
+    above, below = parameters.optional("mscale"), parameters.optional("mscale_all_dim")
     ratio = (growth * above + 1) / (growth * below + 1) if above and below else growth + 1
-    return given.optional("attention_factor") or ratio
+    return parameters.optional("attention_factor") or ratio
 
 
-def _longrope(given: _Given) -> Rope:
-    factors = given.factors("long_factor" if given.context > given.trained else "short_factor")
-    scale = math.sqrt(1 + math.log(max(given.factor, 1)) / math.log(given.trained))
-    return _rope(np.reciprocal(factors * given.periods), given.optional("attention_factor") or scale)
+def _longrope(parameters: _RopeParameters) -> Rope:
+    factors = parameters.factors("long_factor" if parameters.context > parameters.trained else "short_factor")
+    scale = math.sqrt(1 + math.log(max(parameters.factor, 1)) / math.log(parameters.trained))
+    return _rope(
+        np.reciprocal(factors * parameters.periods), parameters.optional("attention_factor") or scale
+    )
 
 
-def _rope(frequencies: Floats, scale: float = 1.0) -> Rope:
+def _rope(frequencies: Float32Array, scale: float = 1.0) -> Rope:
     return Rope(tuple(frequencies.tolist()), float(scale))
 
 
-TYPES: Mapping[str, Callable[[_Given], Rope]] = {
+TYPES: Mapping[str, Callable[[_RopeParameters], Rope]] = {
     "default": _default,
     "dynamic": _dynamic,
     "linear": _linear,

@@ -1,50 +1,52 @@
-"""Where a weight of a described model comes from: tensors of a checkpoint, and what is made of them.
+"""Sources of weights: which tensors of a checkpoint a weight needs, and how it is computed from them.
 
-A weight is made when it is asked for, from tensors that are read for it alone, so that a model never lies in
-memory as a whole. Knows neither families nor files.
+A source is only a recipe. A weight is computed when it is read, from tensors that are read for it alone, so
+that the whole model is never in memory at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from contract.tensors import Array
 from export.transformer_model.description import Transformer
 
-Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 ReadTensor: TypeAlias = Callable[[str, Shape], Array]
-"""The tensor of a name, which has the shape; of any floating dtype."""
+"""Returns the tensor of a name, which must have the shape; its dtype is any floating one."""
 
 
 @dataclass(frozen=True)
 class WeightSource:
-    """One weight."""
+    """The recipe of one weight."""
 
     needs: Mapping[str, Shape]
-    """Tensors of the checkpoint, and the shapes that they must have."""
+    """The tensors of the checkpoint that it is made from, and the shapes that they must have."""
     make: Callable[[Mapping[str, Array]], Array]
-    """From these tensors, each of which is read when it is looked up."""
+    """Computes the weight from these tensors; each lookup in the mapping reads a tensor."""
 
     def read(self, read: ReadTensor) -> Array:
+        """Returns the weight, made from tensors that `read` returns."""
         return self.make(_Tensors(self.needs, read))
 
     def then(self, change: Callable[[Array], Array]) -> "WeightSource":
+        """Returns the source of `change(weight)`."""
         return WeightSource(self.needs, lambda tensors: change(self.make(tensors)))
 
     @property
     def transposed(self) -> "WeightSource":
+        """The source of the weight with its axes reversed."""
         return self.then(np.transpose)
 
     def rows(self, begin: int, end: int) -> "WeightSource":
-        """These of the first axis."""
+        """Returns the source of `weight[begin:end]`."""
         return self.then(lambda value: value[begin:end])
 
 
 class _Tensors(Mapping[str, Array]):
-    """Keeps none of them."""
+    """The tensors that a source needs, read at each lookup and not kept."""
 
     def __init__(self, needs: Mapping[str, Shape], read: ReadTensor) -> None:
         self._needs = needs
@@ -61,31 +63,34 @@ class _Tensors(Mapping[str, Array]):
 
 
 WeightSources: TypeAlias = dict[str, WeightSource]
-"""By the weights' names (transformer_model/weights.py)."""
+"""The sources by the names of the weights, which `transformer_model.weights` lists."""
 
 
 def tensor(name: str, *shape: int) -> WeightSource:
-    """A tensor as it is."""
+    """Returns the source of a weight that is a tensor of the checkpoint, unchanged."""
     return WeightSource({name: shape}, lambda tensors: tensors[name])
 
 
 def linear(name: str, inputs: int, outputs: int) -> WeightSource:
-    """The matrix of a layer that stores it as (outputs, inputs)."""
+    """Returns the source of a kernel (inputs, outputs) that the checkpoint stores as (outputs, inputs)."""
     return tensor(name, outputs, inputs).transposed
 
 
 def joined(*sources: WeightSource, axis: int = -1) -> WeightSource:
-    """One weight of several, along an axis."""
+    """Returns the source of several weights, concatenated along `axis`."""
     return together(lambda *values: np.concatenate(values, axis), *sources)
 
 
 def together(make: Callable[..., Array], *sources: WeightSource) -> WeightSource:
-    """What `make` gives for the weights of several sources."""
+    """Returns the source of `make(*weights)`, for the weights of several sources."""
     return WeightSource(_needs(sources), lambda tensors: make(*(source.make(tensors) for source in sources)))
 
 
 def stacked(*sources: WeightSource) -> WeightSource:
-    """One weight of several, along a new first axis; of these, one at a time lies in memory beside it."""
+    """Returns the source of several weights, stacked along a new first axis.
+
+    Only one of them at a time is in memory beside the result.
+    """
 
     def make(tensors: Mapping[str, Array]) -> Array:
         first = sources[0].make(tensors)
@@ -104,14 +109,13 @@ def _needs(sources: Iterable[WeightSource]) -> dict[str, Shape]:
 
 
 def zeros(*shape: int) -> WeightSource:
+    """Returns the source of a float32 weight of zeros, which needs no tensor."""
     return WeightSource({}, lambda _: np.zeros(shape, np.float32))
 
 
 class DescribedModel(NamedTuple):
-    """A model with all that its weights are made from."""
+    """A model, the sources of its weights, and the function that reads the checkpoint's tensors."""
 
     model: Transformer
     sources: WeightSources
-    """By the names of the weights."""
     read: ReadTensor
-    """Reads a tensor of the checkpoint."""

@@ -1,16 +1,15 @@
-"""A described model's weights as variables, each made from its source when its turn comes.
+"""The weights of a described model as TensorFlow variables, made one after the other.
 
-Their names: `embedding`, `positions`, `head.kernel` (vocabulary, width), `head.bias`, `final_norm.scale`,
+Their names are `embedding`, `positions`, `head.kernel` (vocabulary, width), `head.bias`, `final_norm.scale`,
 `input_projection.kernel` (embedding, width), `output_projection.kernel` (width, embedding), and for each
-layer `layers.<i>.`
+layer, after the prefix `layers.<i>.`
 
     qkv.kernel (width, queries | keys | values)      attention_output.kernel (heads * head_dim, width)
     inner.kernel (width, inner), gated: gate | up    outer.kernel (inner, width)
-    router.kernel (width, experts), and then inner and outer with the experts as first axis
-    query_norm, key_norm, and the norms that the layer names: .scale and, if there is one, .offset
+    router.kernel (width, experts); inner and outer then have the experts as their first axis
+    query_norm, key_norm, and the norms that the layer names: .scale, and .offset if there is one
 
-Products may have a `.bias`. Norms are float32; what enters products, and is added to them, has the dtype
-that was asked for.
+A product may have a `.bias`. Norms are float32; kernels, biases and embeddings have the dtype of the export.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,19 +19,21 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from export.transformer_model.weight_source import Array, ReadTensor, WeightSources
+from contract.tensors import Array
+from export.transformer_model.weight_source import ReadTensor, WeightSources
 
 NORM_PARTS = (".scale", ".offset")
 ALIGNMENT = 64
-"""Bytes."""
+"""The alignment of a tensor's memory in TensorFlow, in bytes."""
 
 
 def stored_dtype(name: str, dtype: str) -> str:
+    """Returns the dtype of the weight `name` in an export to `dtype`: float32 for norms."""
     return "float32" if name.endswith(NORM_PARTS) else dtype
 
 
 def variables(sources: WeightSources, read: ReadTensor, dtype: str) -> dict[str, tf.Variable]:
-    """By name."""
+    """Reads every weight into a variable; returns the variables by the weights' names."""
     progress = tqdm(sources.items(), desc="reading weights", unit="weight", leave=False, disable=None)
     return {
         name: tf.Variable(_adopted(source.read(read), stored_dtype(name, dtype)), name=name)
@@ -41,36 +42,38 @@ def variables(sources: WeightSources, read: ReadTensor, dtype: str) -> dict[str,
 
 
 def forget(variables: Iterable[tf.Variable]) -> None:
-    """Gives their memory back, whoever else refers to them; they have no value then."""
+    """Frees the memory of the variables, even while they are referenced; they are empty afterwards."""
     for variable in variables:
-        nothing = tf.zeros([0], variable.dtype)
-        tf.raw_ops.AssignVariableOp(resource=variable.handle, value=nothing, validate_shape=False)
+        empty = tf.zeros([0], variable.dtype)
+        tf.raw_ops.AssignVariableOp(resource=variable.handle, value=empty, validate_shape=False)
 
 
 def _adopted(value: Array, dtype: str) -> tf.Tensor:
-    """A tensor in memory that is made here, and not copied again on its way through TensorFlow."""
-    wanted = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
-    room = np.empty(value.size * wanted.itemsize + ALIGNMENT, np.uint8)
-    begin = -room.ctypes.data % ALIGNMENT
-    aligned = room[begin : begin + value.size * wanted.itemsize]
-    aligned.view(wanted).reshape(value.shape)[...] = value
-    pieces = aligned.reshape(*value.shape, wanted.itemsize)
-    return tf.bitcast(tf.experimental.dlpack.from_dlpack(pieces.__dlpack__()), dtype)
+    """Returns `value` as a tensor of `dtype`, over aligned memory that TensorFlow uses without a copy."""
+    stored = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
+    memory = np.empty(value.size * stored.itemsize + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    aligned = memory[begin : begin + value.size * stored.itemsize]
+    aligned.view(stored).reshape(value.shape)[...] = value
+    # DLPack has no bfloat16 from numpy: the bytes go over, and are given their dtype there.
+    as_bytes = aligned.reshape(*value.shape, stored.itemsize)
+    return tf.bitcast(tf.experimental.dlpack.from_dlpack(as_bytes.__dlpack__()), dtype)
 
 
-class Scope:
-    """Weights whose names begin with one prefix."""
+class WeightScope:
+    """The weights with one prefix of their names, such as those of a layer."""
 
     def __init__(self, weights: Mapping[str, Any], prefix: str = "") -> None:
         self._weights = weights
         self._prefix = prefix
 
-    def within(self, name: str) -> "Scope":
-        return Scope(self._weights, f"{self._prefix}{name}.")
+    def within(self, name: str) -> "WeightScope":
+        """Returns the weights with the prefix of this scope, then `<name>.`."""
+        return WeightScope(self._weights, f"{self._prefix}{name}.")
 
     def __getitem__(self, name: str) -> Any:
         return self._weights[self._prefix + name]
 
     def get(self, name: str) -> Any | None:
-        """None where the model has no such weight."""
+        """Returns the weight, or None where the model has none of that name."""
         return self._weights.get(self._prefix + name)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from contract.manifest import StateTensor
 from export.errors import UnsupportedError
-from export.signatures.servable import Tensors
+from export.signatures.servable import NamedTensors
 from export.user_model.graph import LOOPS, Call
 from export.user_model.positionwise import described
 
@@ -61,8 +61,8 @@ class Loop:
         x: tf.Tensor,  # (batch, time, features)
         mask: tf.Tensor | None,  # (batch, time): what the model itself leaves out
         lengths: tf.Tensor,  # (batch,)
-        before: Tensors,
-    ) -> tuple[Any, Tensors]:
+        before: NamedTensors,
+    ) -> tuple[Any, NamedTensors]:
         """What the layer gives, and the state after each row's length."""
         after: dict[str, tf.Tensor] = {}
         for cell in self._cells:
@@ -86,7 +86,7 @@ class _Cell:
         self.state = _state(layer, name, self._loop)
 
     def run(
-        self, x: tf.Tensor, mask: tf.Tensor | None, lengths: tf.Tensor, before: Tensors
+        self, x: tf.Tensor, mask: tf.Tensor | None, lengths: tf.Tensor, before: NamedTensors
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         initial = [before[tensor.name] for tensor in self.state]
         # A masked position leaves the state as it was: each row ends with the state of its own length.

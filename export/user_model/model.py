@@ -19,7 +19,7 @@ from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, State
 from export.errors import SignatureError, SourceError, VerificationError
 from export.language import special_tokens, tokenizer_file
 from export.signatures import explicit_decode
-from export.signatures.servable import ExportedModel, Reference, Step
+from export.signatures.servable import ExportedModel, Reference, StepFunction
 from export.user_errors import blamed
 from export.user_model.recurrent import Recurrent
 from export.user_model.user_function import function as user_function
@@ -31,7 +31,7 @@ Ids: TypeAlias = npt.NDArray[np.int32]
 class UserModel:
     """What a user's function returns."""
 
-    step: Step
+    step: StepFunction
     """Called by keyword with `tokens`, `lengths` and each tensor of `state`, batched."""
     state: tuple[StateTensor, ...]
     tokenizer: str | Path
@@ -111,7 +111,7 @@ def _called(source: str) -> UserModel:
     return model
 
 
-def _step(step: Step) -> Step:
+def _step(step: StepFunction) -> StepFunction:
     @wraps(step)
     def blamed_step(*args: tf.Tensor, **given: tf.Tensor) -> dict[str, tf.Tensor]:
         with blamed(SignatureError, "step cannot be traced: "):

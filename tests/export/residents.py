@@ -1,4 +1,4 @@
-"""Resident servables of the golden checkpoints, in blocks so small that short texts span several."""
+"""Resident servables of the golden checkpoints, with blocks so small that short sequences fill several."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ SLOTS = 6
 
 
 def golden(directory: Path, name: str, dtype: str = "float32", block_size: int = BLOCK_SIZE) -> ExportedModel:
-    """Of the golden checkpoint `name`, copied to `directory`."""
+    """Returns the model of the golden checkpoint `name`, which is copied to `directory`."""
     samples.golden(directory, name)
     return load_checkpoint(directory, name, ExportOptions(dtype, "resident", block_size=block_size))
 
@@ -32,7 +32,7 @@ def generate(
     sampling: Sampling = GREEDY,
     uniforms: np.ndarray | None = None,  # (rows, count)
 ) -> list[list[int]]:
-    """`count` tokens after each of `prompts`, which are in slots 0, 1, ...; one prefill and one decode."""
+    """Returns `count` tokens after each of `prompts`, in slots 0, 1, ..., by one prefill and one decode."""
     numbers = np.zeros((len(prompts), count)) if uniforms is None else uniforms
     first = stepper.prefill(prompts, range(len(prompts)), None, sampling, numbers[:, 0])
     budget = [count - 1] * len(prompts)

@@ -1,4 +1,4 @@
-"""The decode loop over real graphs of both layouts: the same requests get the same answers."""
+"""The decode loop over real graphs of both layouts: the same requests get the same tokens."""
 
 import asyncio
 from collections.abc import Sequence
@@ -38,11 +38,11 @@ from tests.export import residents, samples
 
 SLOTS = 8
 VOCABULARY = 300
-BROKEN_PLACE = 60
+BROKEN_POSITION = 60
 
 
 class InProcessServer:
-    """A servable in this process, as the decode loop sees a model server."""
+    """A servable in this process, with the interface that the decode loop has to a model server."""
 
     available = 1
 
@@ -62,35 +62,38 @@ class InProcessServer:
 
 
 def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper, several_steps: bool) -> DecodeLoop:
-    """With several steps in a call, or, where the state is explicit, with one and sampling in the loop."""
+    """Returns a decode loop with several steps in a call.
+
+    With explicit state and without `several_steps`, with one step in a call and sampling in the loop.
+    """
     engine: Engine
-    room: Admission
+    admission: Admission
     if isinstance(stepper, Stepper):
         manifest = stepper.manifest if several_steps else replace(stepper.manifest, decode_steps=0)
         engine = ExplicitEngine(StateStore(manifest), server, Pace(3600))
-        room = ReservedAdmission(1 << 30, stepper.manifest.state_bytes)
+        admission = ReservedAdmission(1 << 30, stepper.manifest.state_bytes)
     else:
-        ladder = BlockLayout((SLOTS,) * stepper.pool.blocks)
-        # An hour: as many steps a call as the pool allows, whenever the batch is stable.
+        layout = BlockLayout((SLOTS,) * stepper.pool.blocks)
+        # With a target of an hour a call runs as many steps as the pool allows while the batch is stable.
         engine = ResidentEngine(
-            stepper.pool, SlotTable(ladder, stepper.pool.block_size), Lease(server, ladder.slots), 3600
+            stepper.pool, SlotTable(layout, stepper.pool.block_size), Lease(server, layout.slots), 3600
         )
-        room = BlockAdmission(stepper.pool, ladder)
+        admission = BlockAdmission(stepper.pool, layout)
     limits = Limits(max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=64)
-    return DecodeLoop(Scheduler(limits, room), engine)
+    return DecodeLoop(Scheduler(limits, admission), engine)
 
 
 Answer = tuple[list[int], FinishReason, list[TokenLogprobs]]
 
 
 async def answer(loop: DecodeLoop, sequence: TokenSequence) -> Answer:
-    outbox, ids, told = loop.submit(sequence), [], []
+    outbox, ids, logprobs = loop.submit(sequence), [], []
     while True:
         chunk = await outbox.take()
         ids.extend(chunk.ids)
-        told.extend(chunk.logprobs or ())
+        logprobs.extend(chunk.logprobs or ())
         if chunk.finish is not None:
-            return ids, chunk.finish, told
+            return ids, chunk.finish, logprobs
 
 
 async def answers(
@@ -132,9 +135,9 @@ async def test_both_layouts_give_the_same_tokens_and_probabilities(
     assert ("decode" in steps) == several_steps
     for one, other in zip(resident_answers, explicit_answers, strict=True):
         assert one[:2] == other[:2]
-        for told, wanted in zip(one[2], other[2], strict=True):
-            assert told.logprob == pytest.approx(wanted.logprob, abs=1e-3)
-            assert [token for token, _ in told.top] == [token for token, _ in wanted.top]
+        for found, wanted in zip(one[2], other[2], strict=True):
+            assert found.logprob == pytest.approx(wanted.logprob, abs=1e-3)
+            assert [token for token, _ in found.top] == [token for token, _ in wanted.top]
     by_name = dict(zip(ASKED, resident_answers, strict=True))
     assert [len(by_name[name][2]) for name in ("plain", "presence", "bias", "mask")] == [0, 40, 40, 40]
     assert set(by_name["mask"][0]) <= set(range(40, 60))
@@ -156,8 +159,8 @@ async def test_no_end_token_comes_before_the_least_length_and_one_may_right_afte
     assert max(lengths) < 40
 
 
-async def test_a_row_that_is_no_numbers_any_more_fails_alone_and_spoils_no_slot(broken: PoolStepper) -> None:
-    """Its keys and values once stayed in the slot for whoever came next."""
+async def test_a_row_with_nan_logits_fails_alone_and_leaves_no_nan_in_its_slot(broken: PoolStepper) -> None:
+    """Its keys and values once stayed in the slot and broke the next sequence."""
     server = InProcessServer(broken)
     params = SamplingParams(seed=3, presence_penalty=0.5)
     async with running(loop_over(server, broken, several_steps=True)) as loop:
@@ -165,20 +168,20 @@ async def test_a_row_that_is_no_numbers_any_more_fails_alone_and_spoils_no_slot(
         goes = asyncio.create_task(answer(loop, sequence("goes", params, 30, 60)))
         with pytest.raises(TensorloomError, match="NaN"):
             await goes
-        given = [await task for task in stay]
+        kept = [await task for task in stay]
         again = [replace(sequence("s", params, 5, 50), id=str(slot)) for slot in range(SLOTS)]
         after = await asyncio.gather(*(answer(loop, each) for each in again))
-    assert all(len(ids) == 50 for ids, _, _ in given)
-    assert after == [given[0]] * SLOTS
+    assert all(len(ids) == 50 for ids, _, _ in kept)
+    assert after == [kept[0]] * SLOTS
 
 
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> PoolStepper:
-    """A model whose logits are no numbers from one place of a text on."""
+    """A model whose logits are NaN from the position BROKEN_POSITION on."""
     directory = samples.golden(tmp_path_factory.mktemp("golden") / "broken", "small")
     path = directory / "model.safetensors"
     tensors = load_file(path)
-    tensors["transformer.wpe.weight"][BROKEN_PLACE] = np.nan
+    tensors["transformer.wpe.weight"][BROKEN_POSITION] = np.nan
     save_file(tensors, path)
     broken = load_checkpoint(
         directory, "broken", ExportOptions("float32", "resident", block_size=residents.BLOCK_SIZE)

@@ -1,4 +1,4 @@
-"""The LSTM exporter against plain numpy, and the claim that padding never reaches a row's state."""
+"""The LSTM export gives the logits of plain numpy, and padding never changes a row's state."""
 
 from pathlib import Path
 

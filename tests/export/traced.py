@@ -1,6 +1,6 @@
-"""Servables that are run as they were traced: not written, and without what samples.
+"""Steppers over models that are only traced: not written, and without sampling in the graph.
 
-A test of a model needs neither, and both take longer than the model itself.
+Tests of a model need neither, and both take longer than the model itself.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from contract.tensors import Array
 from export.signatures import step_signature
 from export.signatures.decode_loop import DecodeRows, DecodeStep
 from export.signatures.pool import PoolVariables
-from export.signatures.pool_view import Gathered, PoolView
+from export.signatures.pool_view import GatheredSlots, PoolView
 from export.signatures.servable import ExportedModel, ResidentModel
 from export.verification.pool_stepper import Ids
 from export.verification.stepper import Stepper
@@ -22,12 +22,12 @@ EPOCH = 1
 
 
 class TracedStepper(Stepper):
-    """Of the explicit layout; has no `decode`."""
+    """A traced model of the explicit layout, without `decode`."""
 
-    def __init__(self, servable: ExportedModel) -> None:
-        self.manifest = servable.manifest
-        self.tokenizer = servable.tokenizer
-        self._step = step_signature.trace(servable)
+    def __init__(self, exported: ExportedModel) -> None:
+        self.manifest = exported.manifest
+        self.tokenizer = exported.tokenizer
+        self._step = step_signature.trace(exported)
 
     def call(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
         assert signature == names.STEP_SIGNATURE, f"{signature} is not traced"
@@ -36,22 +36,22 @@ class TracedStepper(Stepper):
 
 
 class TracedPool:
-    """Of the resident layout: logits of every token of a call."""
+    """A traced model of the resident layout, with the logits of every token of a call."""
 
-    def __init__(self, servable: ExportedModel) -> None:
-        assert isinstance(servable.step, ResidentModel)
-        self._forward = servable.step.forward
-        self._pool = PoolVariables(servable.step.layout)
+    def __init__(self, exported: ExportedModel) -> None:
+        assert isinstance(exported.step, ResidentModel)
+        self._forward = exported.step.forward
+        self._pool = PoolVariables(exported.step.layout)
         ids, per_row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         self._prefill = tf.function(self._prefilled, [ids, per_row, per_row, per_row], autograph=False)
         self._decode = tf.function(self._decoded, [per_row, per_row], autograph=False)
 
     def claim(self, slots: int) -> None:
-        """Zeros."""
+        """Claims a pool of zeros with `slots` slots in every block."""
         self._pool.claim(tf.constant(EPOCH, tf.int64), tf.fill([self._pool.layout.blocks], slots))
 
     def prefill(self, rows: Sequence[Ids], slots: Sequence[int], starts: Sequence[int]) -> list[Array]:
-        """For each of `rows`, which follow what is in `slots`: logits (time, vocabulary)."""
+        """Returns logits (time, vocabulary) for `rows`, which follow the first `starts` tokens of `slots`."""
         lengths = [len(row) for row in rows]
         padded = np.zeros((len(rows), max(lengths)), np.int32)
         for row, ids in zip(padded, rows, strict=True):
@@ -60,18 +60,18 @@ class TracedPool:
         return [row[:length] for row, length in zip(logits, lengths, strict=True)]
 
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Array:
-        """One step of slots 0, 1, ...: logits (rows, vocabulary)."""
+        """Runs one step of slots 0, 1, ...; returns the logits (rows, vocabulary)."""
         return self._decode(tokens, positions).numpy()
 
     def _prefilled(
         self, tokens: tf.Tensor, lengths: tf.Tensor, slots: tf.Tensor, starts: tf.Tensor
     ) -> tf.Tensor:
-        held = self._pool.check(tf.constant(EPOCH, tf.int64))
-        view = PoolView(self._pool, held, Gathered(slots), starts, lengths, tf.shape(tokens)[1])
+        claimed = self._pool.check_lease(tf.constant(EPOCH, tf.int64))
+        view = PoolView(self._pool, claimed, GatheredSlots(slots), starts, lengths, tf.shape(tokens)[1])
         logits = self._forward(tokens, starts, tf.range(tf.size(tokens)), view)
         return tf.reshape(logits, tf.concat([tf.shape(tokens), [-1]], axis=0))
 
     def _decoded(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-        held = self._pool.check(tf.constant(EPOCH, tf.int64))
-        step = DecodeStep(self._forward, self._pool, held, sampler=None)
-        return step.logits(DecodeRows(tokens, positions, left=tf.ones_like(tokens)))
+        claimed = self._pool.check_lease(tf.constant(EPOCH, tf.int64))
+        step = DecodeStep(self._forward, self._pool, claimed, sampler=None)
+        return step.logits(DecodeRows(tokens, positions, budget=tf.ones_like(tokens)))

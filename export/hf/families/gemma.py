@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from contract.tensors import Array
 from export.checkpoints.config_reader import ConfigReader
 from export.hf.families import llama
 from export.transformer_model.description import FeedForward, Layer, Transformer
-from export.transformer_model.weight_source import Array, WeightSources
+from export.transformer_model.weight_source import WeightSources
 
 MODEL_TYPE = "gemma"
 PREFIX = llama.PREFIX

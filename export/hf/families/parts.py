@@ -6,9 +6,10 @@ checkpoint. Products are stored as (outputs, inputs).
 
 import numpy as np
 
+from contract.tensors import Array
 from export.checkpoints.config_reader import ConfigReader
 from export.transformer_model.description import Layer, Norm, Transformer
-from export.transformer_model.weight_source import Array, WeightSources, joined, linear, tensor
+from export.transformer_model.weight_source import WeightSources, joined, linear, tensor
 
 
 def transformer(

@@ -1,4 +1,4 @@
-"""The sampler in the graph gives the tokens that the decode loop's own sampler gives."""
+"""The filters in the graph sample the tokens that the decode loop's own sampler samples."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from deployments.decoder.sampling.filters import sample as expected_tokens
 from deployments.decoder.sampling.philox import uniforms
 from deployments.messages import SamplingParams
 from export.sampling import filters
-from export.sampling.filters import Parameters, draw, sample
+from export.sampling.filters import FilterParameters, draw, sample
 
 FLOATS = tf.TensorSpec([None], tf.float32)
 TINY = 2 * np.finfo(np.float32).tiny
@@ -22,16 +22,16 @@ TINY = 2 * np.finfo(np.float32).tiny
     autograph=False,
     input_signature=[
         tf.TensorSpec([None, None], tf.float32),
-        Parameters(FLOATS, tf.TensorSpec([None], tf.int32), FLOATS, FLOATS),
+        FilterParameters(FLOATS, tf.TensorSpec([None], tf.int32), FLOATS, FLOATS),
         tf.TensorSpec([None], tf.float64),
     ],
 )
-def traced(logits: tf.Tensor, parameters: Parameters, numbers: tf.Tensor) -> tf.Tensor:
+def traced(logits: tf.Tensor, parameters: FilterParameters, numbers: tf.Tensor) -> tf.Tensor:
     return sample(logits, parameters, numbers)
 
 
 def tokens(logits: np.ndarray, batch: SamplingBatch) -> list[int]:
-    parameters = Parameters(
+    parameters = FilterParameters(
         tf.constant(batch.temperature),
         tf.constant(batch.top_k, tf.int32),
         tf.constant(batch.top_p, tf.float32),
@@ -47,7 +47,7 @@ def assert_same(logits: np.ndarray, params: list[SamplingParams]) -> None:
 
 
 def exact(value: float) -> float:
-    """As the graph's float32 inputs carry it."""
+    """Rounds to float32, as the graph's inputs are."""
     return float(np.float32(value))
 
 

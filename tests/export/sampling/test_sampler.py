@@ -1,4 +1,4 @@
-"""All that a request may ask of sampling, in the graph: what the decode loop's own sampler gives."""
+"""All sampling parameters of a request, in the graph: the tokens of the decode loop's own sampler."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,13 @@ MATRIX = tf.TensorSpec([None, None], tf.float32, "matrix")
 
 @tf.function(autograph=False, input_signature=[FIRST, MATRIX, dict(INPUTS)])
 def loop(first: tf.Tensor, matrix: tf.Tensor, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """A model in which a token's row of `matrix` (vocabulary, vocabulary) gives the logits after it."""
-    sampler = Sampler.of(inputs)
-    inside = tf.fill([tf.shape(first)[0]], True)
+    """Samples from a model: row `i` of `matrix` (vocabulary, vocabulary) is the logits after token `i`."""
+    sampler = Sampler.from_inputs(inputs)
+    active = tf.fill([tf.shape(first)[0]], True)
 
     def body(i, logits, progress):  # type: ignore[no-untyped-def]
-        given, progress = sampler.next(logits, i, inside, progress)
-        return i + 1, tf.gather(matrix, tf.maximum(given, 0)), progress
+        tokens, progress = sampler.sample_step(logits, i, active, progress)
+        return i + 1, tf.gather(matrix, tf.maximum(tokens, 0)), progress
 
     return outputs(tf.while_loop(lambda i, *_: i < sampler.steps, body, (0, first, sampler.begin()))[2])
 
@@ -51,16 +51,16 @@ def in_graph(
 def by_hand(
     sequences: Sequence[TokenSequence], first: Array, matrix: Array, steps: int
 ) -> list[SampledTokens]:
-    """Step by step, each as a call of its own."""
-    logits, given = first, [SampledTokens((), ()) for _ in sequences]
+    """Samples step by step with the decode loop's own sampler."""
+    logits, sampled = first, [SampledTokens((), ()) for _ in sequences]
     for _ in range(steps):
         new = next_tokens(sequences, logits)
         for i, (sequence, row) in enumerate(zip(sequences, new, strict=True)):
             append(sequence, row.ids[0])
-            told = None if row.logprobs is None else (*(given[i].logprobs or ()), *row.logprobs)
-            given[i] = SampledTokens(given[i].ids + row.ids, told)
+            logprobs = None if row.logprobs is None else (*(sampled[i].logprobs or ()), *row.logprobs)
+            sampled[i] = SampledTokens(sampled[i].ids + row.ids, logprobs)
         logits = matrix[[row.ids[0] for row in new]]
-    return given
+    return sampled
 
 
 def append(sequence: TokenSequence, token: int) -> None:
@@ -69,7 +69,7 @@ def append(sequence: TokenSequence, token: int) -> None:
 
 
 def sequences_of(params: Sequence[SamplingParams], seed: int, steps: int) -> list[TokenSequence]:
-    """In mid-answer, with room for `steps` tokens more than one call gives."""
+    """Returns sequences in the middle of decoding, with room for `steps` tokens and more."""
     rng = np.random.default_rng(seed)
     made = []
     for i, each in enumerate(params):
@@ -77,7 +77,7 @@ def sequences_of(params: Sequence[SamplingParams], seed: int, steps: int) -> lis
         mask = None
         if each.allowed_token_ids is not None:
             mask = token_mask.pack(each.allowed_token_ids, VOCABULARY)
-        # Nothing ends it: here it is about the tokens alone.
+        # No token ends the sequence: these tests compare tokens only.
         ends = EOS if each.min_tokens else frozenset[int]()
         sequence = TokenSequence(str(i), prompt, 4 * steps + 20, each, ends, mask)
         sequence.move(Event.ADMIT)
@@ -91,20 +91,20 @@ def sequences_of(params: Sequence[SamplingParams], seed: int, steps: int) -> lis
 def assert_same(
     params: Sequence[SamplingParams], seed: int, steps: int = 1, spread: float = 2.0
 ) -> list[SampledTokens]:
-    """The graph's tokens in one call and the loop's own, one by one; returns them."""
+    """Compares the graph's tokens of one call with the loop's own, one by one; returns them."""
     rng = np.random.default_rng(seed)
     first = rng.normal(0, spread, (len(params), VOCABULARY)).astype(np.float32)
     matrix = rng.normal(0, spread, (VOCABULARY, VOCABULARY)).astype(np.float32)
-    given, _ = in_graph(sequences_of(params, seed, steps), first, matrix, steps)
+    sampled, _ = in_graph(sequences_of(params, seed, steps), first, matrix, steps)
     expected = by_hand(sequences_of(params, seed, steps), first, matrix, steps)
-    assert [row.ids for row in given] == [row.ids for row in expected]
-    for one, other in zip(given, expected, strict=True):
+    assert [row.ids for row in sampled] == [row.ids for row in expected]
+    for one, other in zip(sampled, expected, strict=True):
         assert (one.logprobs is None) == (other.logprobs is None)
-        for told, wanted in zip(one.logprobs or (), other.logprobs or (), strict=True):
-            assert told.logprob == pytest.approx(wanted.logprob, abs=1e-5)
-            assert [token for token, _ in told.top] == [token for token, _ in wanted.top]
-            assert np.allclose([p for _, p in told.top], [p for _, p in wanted.top], atol=1e-5)
-    return given
+        for ours, theirs in zip(one.logprobs or (), other.logprobs or (), strict=True):
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-5)
+            assert [token for token, _ in ours.top] == [token for token, _ in theirs.top]
+            assert np.allclose([p for _, p in ours.top], [p for _, p in theirs.top], atol=1e-5)
+    return sampled
 
 
 ASKED = {
@@ -127,7 +127,7 @@ ASKED = {
 
 @pytest.mark.parametrize("steps", [1, 12])
 @pytest.mark.parametrize("asked", ASKED)
-def test_each_thing_asked_for_gives_the_loops_own_tokens_in_one_call_of_any_steps(
+def test_each_sampling_parameter_gives_the_loops_own_tokens_in_one_call_of_any_steps(
     asked: str, steps: int
 ) -> None:
     for seed in range(4):
@@ -135,7 +135,7 @@ def test_each_thing_asked_for_gives_the_loops_own_tokens_in_one_call_of_any_step
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_rows_that_ask_for_different_things_do_not_change_one_another(seed: int) -> None:
+def test_rows_with_different_parameters_do_not_change_one_another(seed: int) -> None:
     rng = np.random.default_rng(seed)
     params = [ASKED[name] for name in rng.permutation(list(ASKED))]
     assert_same(params, seed, steps=9)
@@ -164,8 +164,8 @@ def test_a_frequency_penalty_is_felt_by_tokens_of_the_same_call() -> None:
     logits[0, [40, 50]] = 10, 5
     matrix = np.tile(logits, (VOCABULARY, 1))
     sequence = TokenSequence("a", (1,), 20, SamplingParams(temperature=0, frequency_penalty=3))
-    given, _ = in_graph([sequence], logits, matrix, 6)
-    assert given[0].ids == (40, 40, 50, 40, 50, 40)
+    sampled, _ = in_graph([sequence], logits, matrix, 6)
+    assert sampled[0].ids == (40, 40, 50, 40, 50, 40)
 
 
 def test_probabilities_are_those_of_the_logits_before_everything_else() -> None:
@@ -175,17 +175,17 @@ def test_probabilities_are_those_of_the_logits_before_everything_else() -> None:
     )
     mask = token_mask.pack((5, 6), VOCABULARY)
     sequences = [TokenSequence(str(i), (1, 5), 9, params, mask=mask) for i in range(2)]
-    given, _ = in_graph(sequences, logits, np.zeros((VOCABULARY, VOCABULARY), np.float32), 1)
+    sampled, _ = in_graph(sequences, logits, np.zeros((VOCABULARY, VOCABULARY), np.float32), 1)
     exact = logits.astype(np.float64)
     exact -= np.log(np.exp(exact).sum(axis=1, keepdims=True))
-    for row, (ids, told) in zip(exact, [(row.ids, row.logprobs) for row in given], strict=True):
+    for row, (ids, logprobs) in zip(exact, [(row.ids, row.logprobs) for row in sampled], strict=True):
         assert ids == (5,)
-        assert told is not None
-        assert told[0].logprob == pytest.approx(row[5], abs=1e-5)
-        assert [token for token, _ in told[0].top] == np.argsort(-row)[:3].tolist()
+        assert logprobs is not None
+        assert logprobs[0].logprob == pytest.approx(row[5], abs=1e-5)
+        assert [token for token, _ in logprobs[0].top] == np.argsort(-row)[:3].tolist()
 
 
-def test_answers_have_no_width_where_nobody_asks() -> None:
+def test_inputs_and_outputs_have_no_width_where_no_row_uses_them() -> None:
     sequences = [TokenSequence(str(i), (1,), 9) for i in range(3)]
     inputs = sampling_inputs.row_inputs(sequences, 4)
     _, answer = in_graph(sequences, np.zeros((3, 300), np.float32), np.zeros((300, 300), np.float32), 4)
@@ -198,7 +198,7 @@ def test_answers_have_no_width_where_nobody_asks() -> None:
     ("number", "place"), [(np.nan, slice(None)), (np.nan, 77), (np.inf, 77), (-np.inf, slice(None))]
 )
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_a_row_whose_logits_are_no_numbers_fails_and_the_others_do_not(
+def test_a_row_whose_logits_are_nan_or_infinite_fails_and_the_others_do_not(
     number: float, place: int | slice, temperature: float
 ) -> None:
     logits = np.random.default_rng(0).normal(0, 2, (3, VOCABULARY)).astype(np.float32)

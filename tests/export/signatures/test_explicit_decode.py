@@ -1,4 +1,4 @@
-"""Several steps in one call with explicit state: the tokens and the state of as many single steps."""
+"""Several steps in one call with explicit state give the tokens and the state of as many single steps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from deployments.decoder.sampling.philox import uniforms
 from export.hf.load import load_checkpoint
 from export.options import ExportOptions
 from export.signatures import explicit_decode, step_signature
-from export.signatures.servable import ExportedModel, Step
+from export.signatures.servable import ExportedModel, StepFunction
 from export.verification.pool_stepper import NO_STOP, Sampling
 from export.verification.stepper import Decoded, State, Stepper
 from tests.export import samples
@@ -40,7 +40,7 @@ def ids(seed: int, length: int) -> np.ndarray:
 
 
 def prefilled(stepper: Stepper) -> tuple[list[int], list[State]]:
-    """Each prompt's first token, and the state that it left."""
+    """Returns each prompt's first token and the state after the prompt."""
     results = [stepper.run([ids(i, length)])[0] for i, length in enumerate(LENGTHS)]
     return [int(result.logits.argmax()) for result in results], [result.state for result in results]
 
@@ -50,9 +50,9 @@ def numbers(rows: int, steps: int) -> np.ndarray:
     return uniforms(seeds, np.broadcast_to(np.arange(steps, dtype=np.uint64), seeds.shape))
 
 
-def assert_near(given: Sequence[Decoded], expected: Sequence[Decoded]) -> None:
-    assert [row.tokens for row in given] == [row.tokens for row in expected]
-    for one, other in zip(given, expected, strict=True):
+def assert_near(decoded: Sequence[Decoded], expected: Sequence[Decoded]) -> None:
+    assert [row.tokens for row in decoded] == [row.tokens for row in expected]
+    for one, other in zip(decoded, expected, strict=True):
         for name, value in one.state.items():
             np.testing.assert_allclose(value, other.state[name], atol=1e-5, err_msg=name)
 
@@ -81,7 +81,7 @@ def test_one_call_is_as_many_calls_of_one_step(stepper: Stepper, sampling: Sampl
     assert_near(together, singly)
 
 
-def test_rows_of_other_budgets_get_what_each_gets_alone(stepper: Stepper) -> None:
+def test_rows_with_different_budgets_get_what_each_gets_alone(stepper: Stepper) -> None:
     tokens, states = prefilled(stepper)
     budgets = [3, 12, 1]
     together = stepper.decode(tokens, states, LENGTHS, budgets)
@@ -92,11 +92,11 @@ def test_rows_of_other_budgets_get_what_each_gets_alone(stepper: Stepper) -> Non
 
 def test_a_row_without_budget_keeps_its_state(stepper: Stepper) -> None:
     tokens, states = prefilled(stepper)
-    out = stepper.decode(tokens, states, LENGTHS, [4, 0, 4])[1]
-    assert_near([out], [Decoded([], states[1])])
+    finished = stepper.decode(tokens, states, LENGTHS, [4, 0, 4])[1]
+    assert_near([finished], [Decoded([], states[1])])
 
 
-def test_a_stop_token_is_a_rows_last_and_its_state_is_that_after_the_last_fed_token(stepper: Stepper) -> None:
+def test_a_stop_token_is_a_rows_last_and_the_state_does_not_include_it(stepper: Stepper) -> None:
     tokens, states = prefilled(stepper)
     free = stepper.decode(tokens, states, LENGTHS, [12] * 3)
     stop = free[1].tokens[4]
@@ -124,7 +124,7 @@ HISTORY = Manifest(
 
 
 def history(tokens: tf.Tensor, lengths: tf.Tensor, total: tf.Tensor, seen: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The next token is the sum of all tokens modulo 7; a token is kept six times, along a middle axis."""
+    """The next token is the sum of all modulo 7; the state has each token six times, along a middle axis."""
     whole = tf.debugging.assert_equal(tf.reduce_sum(seen, axis=[1, 2, 3]), 6 * total)
     with tf.control_dependencies([whole]):
         total += tf.reduce_sum(tf.where(tf.sequence_mask(lengths, tf.shape(tokens)[1]), tokens, 0), axis=1)
@@ -136,7 +136,7 @@ def history(tokens: tf.Tensor, lengths: tf.Tensor, total: tf.Tensor, seen: tf.Te
 
 
 def run(
-    tokens: list[int], held: list[int], seen: np.ndarray, budget: list[int], step: Step = history
+    tokens: list[int], held: list[int], seen: np.ndarray, budget: list[int], step: StepFunction = history
 ) -> dict[str, np.ndarray]:
     function = explicit_decode.trace(step_signature.trace(ExportedModel(HISTORY, b"", step)), HISTORY)
     feeds = {
@@ -155,7 +155,7 @@ def run(
 
 
 def test_new_entries_lie_along_the_growth_axis_each_rows_after_its_own() -> None:
-    """The model itself fails where an entry is misplaced, or left behind by a row that is out."""
+    """The model itself fails if an entry is misplaced, or if a finished row writes one."""
     seen = np.zeros((2, 2, 3, 3))
     seen[0, :, :1], seen[1, :, :3] = 1, 2
     answer = run([1, 3], [1, 3], seen, [4, 2])
@@ -166,9 +166,9 @@ def test_new_entries_lie_along_the_growth_axis_each_rows_after_its_own() -> None
     assert answer["seen"][1, 0, :, 0].tolist() == [3, 2, 0, 0]
 
 
-def test_a_row_whose_logits_are_not_numbers_is_out_and_says_so() -> None:
-    def step(**given: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = history(**given)
+def test_a_row_whose_logits_are_nan_fails_and_is_finished() -> None:
+    def step(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer = history(**inputs)
         return answer | {"logits": answer["logits"] + tf.where(answer["total"] > 5, np.nan, 0.0)[:, None]}
 
     answer = run([3, 1], [0, 0], np.zeros((2, 2, 0, 3)), [3, 2], step)

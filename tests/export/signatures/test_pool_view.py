@@ -1,8 +1,8 @@
-"""How many blocks attention may read at a time."""
+"""The numbers of blocks that a call can read."""
 
 import pytest
 
-from export.signatures.pool_view import choices
+from export.signatures.pool_view import growing_counts
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from export.signatures.pool_view import choices
         (64, 2, 4, (2, 8, 32, 64)),
     ],
 )
-def test_choices_thin_out_and_end_with_all(
+def test_counts_grow_by_the_factor_and_end_with_all_blocks(
     blocks: int, first: int, growth: float, expected: tuple[int, ...]
 ) -> None:
-    assert choices(blocks, first, growth) == expected
+    assert growing_counts(blocks, first, growth) == expected

@@ -1,4 +1,4 @@
-"""GPT-2 over a pool: the tokens of the transformers library, however sessions share calls and slots."""
+"""GPT-2 over a pool gives the tokens of the transformers library, however sessions share calls and slots."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def loaded(pools: Path) -> PoolStepper:
 
 @pytest.fixture
 def pool(loaded: PoolStepper) -> PoolStepper:
-    """With a pool of zeros."""
+    """The loaded servable with a newly claimed pool."""
     loaded.claim(SLOTS)
     return loaded
 
@@ -80,7 +80,7 @@ def test_rows_that_decode_together_get_what_each_gets_alone(pool: PoolStepper) -
     assert together == [generate(pool, [prompt], 40)[0] for prompt in prompts]
 
 
-def test_a_slot_forgets_the_longer_text_it_held(pool: PoolStepper) -> None:
+def test_a_slot_forgets_the_longer_sequence_it_held(pool: PoolStepper) -> None:
     before = generate(pool, [ids(1, 5)], 50)
     generate(pool, [ids(2, 120)], 30)
     assert generate(pool, [ids(1, 5)], 50) == before
@@ -97,7 +97,7 @@ def test_rows_without_budget_get_nothing_and_keep_their_slots(pool: PoolStepper)
     prompts = [ids(i, 20) for i in range(3)]
     expected = generate(pool, prompts, 12)
     first = pool.prefill(prompts, range(3))
-    # A row that is out may say anything of where it stands.
+    # The token and the position of a row without budget do not matter.
     partial = pool.decode([first[0], 0, first[2]], [20, 3, 20], [5, 0, 11])
     assert partial[1].tolist() == [NO_STOP] * 11
     assert [first[0], *partial[0][:5]] == expected[0][:6]
@@ -176,7 +176,7 @@ def test_later_blocks_may_have_fewer_slots(pool: PoolStepper, slots: tuple[int, 
     assert generate(pool, prompts, 20) == expected
 
 
-def test_what_a_slot_has_no_block_for_reaches_no_other_slot(pool: PoolStepper) -> None:
+def test_tokens_beyond_a_slots_blocks_are_not_written_to_another_slot(pool: PoolStepper) -> None:
     prompts = [ids(0, 100), ids(1, 20)]
     expected = generate(pool, prompts, 10)
     pool.claim([2, 1, 1, 1, *[0] * (pool.pool.blocks - 4)])
@@ -188,7 +188,7 @@ def test_what_a_slot_has_no_block_for_reaches_no_other_slot(pool: PoolStepper) -
     assert [[a, *b] for a, b in zip(first.tolist(), rest.tolist(), strict=True)] == expected
 
 
-def test_tokens_are_sampled_after_each_of_a_rows_last_ones(pool: PoolStepper) -> None:
+def test_prefill_samples_after_each_of_a_rows_last_tokens(pool: PoolStepper) -> None:
     prompt = ids(0, 40)
     expected = generate(pool, [prompt, prompt], 6)
     first = pool.prefill([prompt, prompt], [0, 1])
@@ -207,11 +207,14 @@ def test_a_draft_is_checked_with_the_penalties_of_the_tokens_before_each(pool: P
     sampling = Sampling(1.0, edits=listed, frequency=2.0, repetition=1.5, logprobs=2)
     numbers = np.random.default_rng(0).random((2, count))
     first = pool.prefill([prompt, prompt], [0, 1])
-    given = pool.decode(first, [40, 40], [count, 2], (), sampling, numbers)
-    drafts = [np.array([first[0], *given[0][:-1]], np.int32), np.array([first[1], given[1][0]], np.int32)]
+    decoded = pool.decode(first, [40, 40], [count, 2], (), sampling, numbers)
+    drafts = [
+        np.array([first[0], *decoded[0][:-1]], np.int32),
+        np.array([first[1], decoded[1][0]], np.int32),
+    ]
     answer = pool.check(drafts, [0, 1], [40, 40], sampling, numbers)
-    assert answer[0].tolist() == given[0].tolist()
-    assert answer[1].tolist() == given[1][:2].tolist() + [NO_STOP] * 3
+    assert answer[0].tolist() == decoded[0].tolist()
+    assert answer[1].tolist() == decoded[1][:2].tolist() + [NO_STOP] * 3
 
 
 @pytest.mark.parametrize(
@@ -255,7 +258,7 @@ def test_without_a_claim_there_is_no_pool(pools: Path) -> None:
             call()
 
 
-def test_another_claim_brings_another_size_and_forgets(pool: PoolStepper) -> None:
+def test_another_claim_changes_the_size_and_clears_the_pool(pool: PoolStepper) -> None:
     expected = generate(pool, [ids(0, 40)], 5)
     pool.claim(1)
     assert generate(pool, [ids(0, 40)], 5) == expected
@@ -274,7 +277,7 @@ def test_another_claim_brings_another_size_and_forgets(pool: PoolStepper) -> Non
         ([2, 3], "later blocks must not have more slots"),
     ],
 )
-def test_a_pool_that_cannot_be_is_refused(slots: list[int], message: str, pool: PoolStepper) -> None:
+def test_a_pool_of_impossible_size_is_refused(slots: list[int], message: str, pool: PoolStepper) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         pool.claim([*slots, *[slots[-1]] * (pool.pool.blocks - len(slots))])
 
@@ -338,10 +341,10 @@ def _explicit(stepper: Stepper, prompt: np.ndarray, params: SamplingParams, coun
 
 
 def _allocated(stepper: PoolStepper, slots: int) -> set[int]:
-    """Bytes that all operations of a decode call take, the first of a lease; for several leases.
+    """Returns the bytes that all operations of a lease's first decode call allocate, for several leases.
 
-    Whether an operation takes over its input's memory depends on who is done with it first: a scalar more or
-    less from call to call.
+    Whether an operation reuses its input's memory depends on the order in which operations finish, so the sum
+    differs by a scalar from call to call.
     """
     return {_allocated_once(stepper, slots) for _ in range(15)}
 

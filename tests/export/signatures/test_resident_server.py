@@ -1,4 +1,4 @@
-"""A resident servable behind a model server: the pool lives between calls, and dies with the process."""
+"""A resident servable behind a model server: the pool stays between calls, and ends with the process."""
 
 from collections.abc import Iterator
 from pathlib import Path

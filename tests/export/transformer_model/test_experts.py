@@ -1,4 +1,4 @@
-"""Experts of a layer: the router's choice."""
+"""The experts of a layer, and the router's choice among them."""
 
 import numpy as np
 import pytest
@@ -6,19 +6,19 @@ import tensorflow as tf
 
 from export.transformer_model import layers
 from export.transformer_model.description import Experts
-from export.transformer_model.weights import Scope
+from export.transformer_model.weights import WeightScope
 
 WIDTH, INNER, COUNT, ROWS = 8, 4, 6, 5
 
 
-def weights(count: int = COUNT, spread: float = 1.0) -> Scope:
-    """A router of small `spread` likes all alike; fewer experts are the first of more."""
+def weights(count: int = COUNT, spread: float = 1.0) -> WeightScope:
+    """The weights of `count` experts, the first of COUNT; with `spread` 0 the router rates all alike."""
     rng = np.random.default_rng(0)
     router = spread * rng.normal(size=(WIDTH, COUNT))[:, :count]
     inner = rng.normal(size=(COUNT, WIDTH, 2 * INNER))[:count]
     outer = rng.normal(size=(COUNT, INNER, WIDTH))[:count]
     named = {"router": router, "inner": inner, "outer": outer}
-    return Scope({f"{name}.kernel": tf.constant(value, tf.float32) for name, value in named.items()})
+    return WeightScope({f"{name}.kernel": tf.constant(value, tf.float32) for name, value in named.items()})
 
 
 def rows() -> np.ndarray:
@@ -26,7 +26,7 @@ def rows() -> np.ndarray:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_a_number_stays_in_its_row(bad: float) -> None:
+def test_nan_and_infinity_stay_in_their_row(bad: float) -> None:
     x, kind = rows(), Experts(COUNT, 2, INNER, "silu", renormalized=True)
     good = layers.experts(weights(), kind, tf.constant(x)).numpy()
     x[2, 0] = bad
@@ -36,7 +36,7 @@ def test_what_is_not_a_number_stays_in_its_row(bad: float) -> None:
 
 
 @pytest.mark.parametrize(("renormalized", "share"), [(True, 1 / 2), (False, 1 / COUNT)])
-def test_of_experts_that_are_as_good_the_first_are_chosen(renormalized: bool, share: float) -> None:
+def test_of_experts_with_equal_weights_the_first_are_chosen(renormalized: bool, share: float) -> None:
     x = tf.constant(rows())
     got = layers.experts(weights(spread=0), Experts(COUNT, 2, INNER, "silu", renormalized), x)
     first = layers.experts(weights(2, spread=0), Experts(2, 2, INNER, "silu", renormalized=True), x)

@@ -1,4 +1,4 @@
-"""Rotary positions against the transformers library (golden file), and what is refused."""
+"""Rotary positions against the transformers library (golden file), and the refused configurations."""
 
 import json
 from typing import Any
@@ -26,9 +26,9 @@ def read(case: dict[str, Any], form: str) -> rope.Rope:
     return rope.read(case[form], case["head_dim"], case["context"], case["layer_type"])
 
 
-def units_apart(given: Any, expected: Any) -> np.ndarray:
-    """How many float32 values lie between two positive ones."""
-    bits = [np.array(values, np.float32).view(np.int32) for values in (given, expected)]
+def units_apart(computed: Any, expected: Any) -> np.ndarray:
+    """How many float32 steps two positive values are apart."""
+    bits = [np.array(values, np.float32).view(np.int32) for values in (computed, expected)]
     return np.abs(bits[0] - bits[1])
 
 
@@ -56,8 +56,8 @@ def test_frequencies_are_float32_values(case: dict[str, Any]) -> None:
 
 
 def test_angles_give_the_librarys_cosines_and_sines_at_the_last_position(case: dict[str, Any]) -> None:
-    turned = rope.Rope(tuple(case["frequencies"]), case["scale"])
-    cos, sin = rope.angles(turned, [0, case["context"] - 1])
+    library = rope.Rope(tuple(case["frequencies"]), case["scale"])
+    cos, sin = rope.angles(library, [0, case["context"] - 1])
     assert cos.shape == sin.shape == (2, len(case["frequencies"]))
     assert cos.dtype == sin.dtype == np.float32
     np.testing.assert_allclose(cos[1, EVERY_EIGHTH], case["cos"], rtol=0, atol=3e-7)
@@ -122,7 +122,7 @@ def test_each_key_that_a_rope_type_needs_is_missed_by_name(rope_type: str, keys:
 
 
 def test_scaling_without_a_type_is_refused() -> None:
-    """The library would pass over the factor."""
+    """The library would ignore the factor."""
     refused(SourceError, "rope_type is missing", rope_scaling={"factor": 4.0})
 
 

@@ -1,13 +1,14 @@
-"""Weights are made of few tensors at a time."""
+"""Weights are made from few tensors at a time."""
 
 import weakref
 
 import numpy as np
 
-from export.transformer_model.weight_source import Array, Shape, joined, stacked, tensor
+from contract.tensors import Array
+from export.transformer_model.weight_source import Shape, joined, stacked, tensor
 
 
-def test_of_what_is_stacked_one_part_lies_in_memory() -> None:
+def test_only_one_part_of_a_stacked_weight_is_in_memory() -> None:
     read: list[weakref.ref[Array]] = []
 
     def one(name: str, shape: Shape) -> Array:

@@ -14,12 +14,12 @@ from export.errors import VerificationError
 from export.saved_model import write
 from export.saved_model.published import Published
 from export.signatures.pool_view import PoolView
-from export.signatures.servable import ExportedModel, Forward, ResidentModel
+from export.signatures.servable import ExportedModel, ResidentForward, ResidentModel
 from export.verification import resident, verify
 from tests.export import residents
 
 ASKED = verify.Asked(tokens=4)
-Change = Callable[[Forward], Forward]
+Change = Callable[[ResidentForward], ResidentForward]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def _changed(servable: ExportedModel, change: Change) -> ExportedModel:
     return replace(servable, step=replace(model, forward=change(model.forward)), reference=None)
 
 
-def _forgets(forward: Forward) -> Forward:
+def _forgets(forward: ResidentForward) -> ResidentForward:
     return lambda tokens, starts, places, view: forward(tokens, starts * 0, places, view)
 
 
@@ -67,14 +67,14 @@ def test_no_version_is_left_of_one_that_is_found_wrong(servable: ExportedModel, 
     assert not (tmp_path / "models" / "small").exists()
 
 
-def _forgets_between_pieces(forward: Forward) -> Forward:
+def _forgets_between_pieces(forward: ResidentForward) -> ResidentForward:
     def run(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
         return forward(tokens, starts if tokens.shape[1] == 1 else starts * 0, places, view)
 
     return run
 
 
-def _leaks_padding(forward: Forward) -> Forward:
+def _leaks_padding(forward: ResidentForward) -> ResidentForward:
     def run(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
         rows, steps = tf.unstack(tf.shape(tokens))
         ends = places // steps * steps + steps - 1
