@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from export.demo import checkpoint, corpus, gpt, lstm, optimize, tokenize
+from export.demo import checkpoint, corpus, gpt, lstm, tokenization, training
 
 SEED = 2048
 DOCUMENTS = 8_000
@@ -21,8 +21,8 @@ DOCUMENTS = 8_000
 class Demo:
     """How one demo model is made."""
 
-    begin: Callable[[tokenize.Ids], gpt.Gpt | lstm.Lstm]
-    schedule: optimize.Schedule
+    begin: Callable[[tokenization.Ids], gpt.Gpt | lstm.Lstm]
+    schedule: training.Schedule
     config: Mapping[str, Any]
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    tokenizer = tokenize.train(corpus.documents(SEED, DOCUMENTS))
+    tokenizer = tokenization.train(corpus.documents(SEED, DOCUMENTS))
     for name in args.only or DEMOS:
         checkpoint.write_tokenizer(args.out / name, tokenizer)
         _train(DEMOS[name], args.out / name, tokenizer)
@@ -52,11 +52,11 @@ def _train(demo: Demo, directory: Path, tokenizer: Tokenizer) -> None:
         logging.info("%s: saved after step %d", directory, step)
 
     batches = _batches(tokenizer, demo.schedule)
-    loss = optimize.train(model.variables, model.loss, batches, demo.schedule, keep)
+    loss = training.train(model.variables, model.loss, batches, demo.schedule, keep)
     logging.info("%s: last loss %.3f nats per token", directory, loss)
 
 
-def _batches(tokenizer: Tokenizer, schedule: optimize.Schedule) -> Iterator[tokenize.Ids]:
+def _batches(tokenizer: Tokenizer, schedule: training.Schedule) -> Iterator[tokenization.Ids]:
     """Batches for all stages in order; no document is seen twice."""
     seed = SEED
     for stage in schedule.stages:
@@ -69,9 +69,9 @@ def _batches(tokenizer: Tokenizer, schedule: optimize.Schedule) -> Iterator[toke
             left -= count
 
 
-def _rows(tokenizer: Tokenizer, seed: int, stage: optimize.Stage) -> tokenize.Ids:
+def _rows(tokenizer: Tokenizer, seed: int, stage: training.Stage) -> tokenization.Ids:
     documents = list(corpus.documents(seed, DOCUMENTS, stage.turns))
-    return tokenize.rows(tokenizer, documents, stage.length)
+    return tokenization.rows(tokenizer, documents, stage.length)
 
 
 def _arguments() -> argparse.Namespace:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from export.checkpoints.config_reader import ConfigReader
-from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
-from export.demo.tokenize import VOCABULARY_SIZE
+from export.demo.tokenization import VOCABULARY_SIZE
+from export.demo.training import Schedule, Stage, cross_entropy, inputs
 from export.hf.families import gpt2
 from export.signatures.explicit_model import Past
 from export.transformer_model.forward import Stack

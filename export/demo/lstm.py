@@ -8,8 +8,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from export import lstm
-from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
-from export.demo.tokenize import NOTHING, VOCABULARY_SIZE, Ids
+from export.demo.tokenization import NOTHING, VOCABULARY_SIZE, Ids
+from export.demo.training import Schedule, Stage, cross_entropy, inputs
 from export.reference.lstm import LstmConfig
 
 CONFIG = LstmConfig(

@@ -21,7 +21,7 @@ from export.language import special_tokens, tokenizer_file
 from export.signatures import explicit_decode
 from export.signatures.servable import ExportedModel, Reference, Step
 from export.user_errors import blamed
-from export.user_model.recurrent import Recurrent
+from export.user_model.stepwise import StepwiseModel
 from export.user_model.user_function import function as user_function
 
 Ids: TypeAlias = npt.NDArray[np.int32]
@@ -63,7 +63,7 @@ def recurrent(
     kinds unknown here that treat each position by itself. UnsupportedError names a layer that has no step.
     """
     _check_backend()
-    stepwise = Recurrent(model, positionwise)
+    stepwise = StepwiseModel(model, positionwise)
     return UserModel(
         step=stepwise.step,
         state=stepwise.state,

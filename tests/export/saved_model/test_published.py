@@ -9,14 +9,14 @@ import pytest
 from export import cli, lstm
 from export.errors import SourceError
 from export.saved_model import versions
-from export.saved_model.published import Published, Tensor
+from export.saved_model.published import PublishedVersion, SignatureTensor
 from tests.export import samples
 
-Run = Callable[..., tuple[int, str, str]]
+RunCommand = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
+def run(capfd: pytest.CaptureFixture[str]) -> RunCommand:
     """The command's status, what it printed, and its error."""
 
     def ran(*argv: object) -> tuple[int, str, str]:
@@ -34,7 +34,7 @@ def lstm_servable(lstm_published: Path) -> Path:
 
 
 def test_a_servable_is_held_against_the_checkpoint_that_it_was_made_from(
-    run: Run, pools: Path, lstm_servable: Path, lstm_checkpoint: Path, tmp_path: Path
+    run: RunCommand, pools: Path, lstm_servable: Path, lstm_checkpoint: Path, tmp_path: Path
 ) -> None:
     source = samples.golden(tmp_path / "small", "small")
     for servable, reference in ((pools.parent, source), (lstm_servable, lstm_checkpoint)):
@@ -46,7 +46,7 @@ def test_a_servable_is_held_against_the_checkpoint_that_it_was_made_from(
 
 
 def test_another_checkpoint_of_the_same_shape_fails_after_the_table(
-    run: Run, lstm_servable: Path, tmp_path: Path
+    run: RunCommand, lstm_servable: Path, tmp_path: Path
 ) -> None:
     shapes = lstm.shapes(samples.LSTM_CONFIG)
     other = samples.write(tmp_path / "other", samples.LSTM, shapes, seed=1)
@@ -58,14 +58,16 @@ def test_another_checkpoint_of_the_same_shape_fails_after_the_table(
     assert run("verify", lstm_servable, "--reference", other, *bounds)[0] == 0
 
 
-def test_without_a_reference_a_servable_is_held_against_itself(run: Run, lstm_servable: Path) -> None:
+def test_without_a_reference_a_servable_is_held_against_itself(run: RunCommand, lstm_servable: Path) -> None:
     status, told, _ = run("verify", lstm_servable)
     assert status == 0
     assert "reference" not in told
     assert "ragged batch" in told
 
 
-def test_a_reference_of_another_vocabulary_is_refused(run: Run, pools: Path, lstm_checkpoint: Path) -> None:
+def test_a_reference_of_another_vocabulary_is_refused(
+    run: RunCommand, pools: Path, lstm_checkpoint: Path
+) -> None:
     status, _, error = run("verify", pools, "--reference", lstm_checkpoint)
     assert status == 1
     assert error == f"error: {lstm_checkpoint} has a vocabulary of 260, the servable one of 300\n"
@@ -79,7 +81,7 @@ def test_of_several_versions_the_latest_is_meant(lstm_servable: Path, tmp_path: 
     assert versions.find(tmp_path / "m" / "9").name == "9"
 
 
-def test_a_path_without_a_servable_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_path_without_a_servable_is_named(run: RunCommand, tmp_path: Path) -> None:
     status, _, error = run("inspect", tmp_path / "none")
     assert status == 1
     assert error.startswith(f"error: {tmp_path / 'none'} is no servable: there is neither ")
@@ -88,10 +90,10 @@ def test_a_path_without_a_servable_is_named(run: Run, tmp_path: Path) -> None:
 def test_a_file_that_is_no_saved_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_text("nothing of the kind")
     with pytest.raises(SourceError, match=r"saved_model\.pb is not a SavedModel"):
-        Published(tmp_path)
+        PublishedVersion(tmp_path)
 
 
-def test_a_servable_tells_its_manifest_sizes_memory_and_signatures(run: Run, pools: Path) -> None:
+def test_a_servable_tells_its_manifest_sizes_memory_and_signatures(run: RunCommand, pools: Path) -> None:
     status, told, _ = run("inspect", pools.parent)
     assert status == 0
     lines = {" ".join(line.split()) for line in told.splitlines()}
@@ -108,7 +110,7 @@ def test_a_servable_tells_its_manifest_sizes_memory_and_signatures(run: Run, poo
     }
 
 
-def test_explicit_state_is_told_tensor_by_tensor(run: Run, lstm_servable: Path) -> None:
+def test_explicit_state_is_told_tensor_by_tensor(run: RunCommand, lstm_servable: Path) -> None:
     lines = {" ".join(line.split()) for line in run("inspect", lstm_servable)[1].splitlines()}
     assert lines >= {
         "a token 0 bytes",
@@ -122,5 +124,5 @@ def test_explicit_state_is_told_tensor_by_tensor(run: Run, lstm_servable: Path) 
 
 
 def test_sizes_of_tensors_are_told_as_far_as_they_are_fixed() -> None:
-    assert str(Tensor("x", "int32", (None, 3))) == "x int32 (?, 3)"
-    assert str(Tensor("x", "int32", None)) == "x int32 (any)"
+    assert str(SignatureTensor("x", "int32", (None, 3))) == "x int32 (?, 3)"
+    assert str(SignatureTensor("x", "int32", None)) == "x int32 (any)"

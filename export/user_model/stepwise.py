@@ -14,17 +14,17 @@ import tensorflow as tf
 
 from contract.manifest import StateTensor
 from export.errors import UnsupportedError
-from export.user_model.graph import Graph
-from export.user_model.loop import Loop, last, plain
+from export.user_model.layer_graph import LayerGraph
 from export.user_model.positionwise import described
+from export.user_model.recurrent_layer import RecurrentLayer, last, plain
 
 
-class Recurrent:
+class StepwiseModel:
     """A model that can be run step by step."""
 
     def __init__(self, model: Any, positionwise: Sequence[str] = ()) -> None:
         """UnsupportedError names what in the model cannot be run so."""
-        self._graph = Graph(model, positionwise)
+        self._graph = LayerGraph(model, positionwise)
         self._loops = _loops(self._graph)
         if not self._loops:
             raise UnsupportedError(f"model {model.name!r} has no recurrent layer")
@@ -114,16 +114,16 @@ def _linear(layer: Any, x: tf.Tensor, **_: Any) -> tf.Tensor:
     return x if layer.bias is None else keras.ops.add(x, layer.bias)
 
 
-def _loops(graph: Graph) -> dict[int, Loop]:
-    loops: dict[int, Loop] = {}
+def _loops(graph: LayerGraph) -> dict[int, RecurrentLayer]:
+    loops: dict[int, RecurrentLayer] = {}
     for call in graph.loops:
         if id(call.operation) in loops:
             raise UnsupportedError(f"{described(call.operation)} is called twice, with one state for both")
-        loops[id(call.operation)] = Loop(call)
+        loops[id(call.operation)] = RecurrentLayer(call)
     return loops
 
 
-def _check_embeddings(graph: Graph) -> None:
+def _check_embeddings(graph: LayerGraph) -> None:
     for operation in (call.operation for call in graph.calls):
         if isinstance(operation, keras.layers.Embedding) and operation.input_dim < graph.vocabulary_size:
             raise UnsupportedError(

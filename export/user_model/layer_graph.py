@@ -13,22 +13,22 @@ import keras
 from export.errors import UnsupportedError
 from export.user_model.positionwise import check_positionwise
 
-Run: TypeAlias = Callable[..., Any]
+RunOperation: TypeAlias = Callable[..., Any]
 """Called with an operation of the graph and the arguments of its call; returns what the operation gives."""
 
 LOOPS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN, keras.layers.RNN)
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class OperationCall:
     """One call of an operation, and for each value that it takes the call that gave it, but for masks."""
 
     operation: Any
     """None: the model's input."""
-    sources: tuple["Call", ...] = ()
+    sources: tuple["OperationCall", ...] = ()
 
 
-class Graph:
+class LayerGraph:
     """A model that takes token ids (batch, time), and gives one value for each of a vocabulary."""
 
     def __init__(self, model: Any, positionwise: Sequence[str] = ()) -> None:
@@ -43,7 +43,7 @@ class Graph:
                 check_positionwise(call.operation)
 
     @property
-    def loops(self) -> list[Call]:
+    def loops(self) -> list[OperationCall]:
         """The calls of recurrent layers, in order."""
         return [call for call in self.calls if isinstance(call.operation, keras.layers.RNN)]
 
@@ -59,7 +59,7 @@ class Graph:
             last = last.sources[0]
         return tail
 
-    def run(self, tokens: Any, run: Run) -> Any:
+    def run(self, tokens: Any, run: RunOperation) -> Any:
         """The model's output, with each operation called by `run`."""
         return _walk(self._model, [keras.ops.cast(tokens, self.input.dtype)], run)
 
@@ -108,7 +108,7 @@ def _vocabulary_size(graph: Any) -> int:
     return int(shape[-1])
 
 
-def _walk(graph: Any, inputs: list[Any], run: Run) -> Any:
+def _walk(graph: Any, inputs: list[Any], run: RunOperation) -> Any:
     """Runs a graph in the order of its operations; models inside of it are run in their place."""
 
     def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
@@ -122,23 +122,23 @@ def _walk(graph: Any, inputs: list[Any], run: Run) -> Any:
     return graph._run_through_graph(inputs, call_fn=call)[0]
 
 
-def _calls(graph: Any) -> list[Call]:
+def _calls(graph: Any) -> list[OperationCall]:
     found = []
 
     def note(operation: Any, *args: Any, **kwargs: Any) -> Any:
         given = keras.tree.flatten(operation.output)
-        sources = [value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, Call)]
-        call = Call(operation, tuple(sources))
+        sources = [value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, OperationCall)]
+        call = OperationCall(operation, tuple(sources))
         if all(tensor.dtype == "bool" for tensor in given):
             return [None] * len(given)
         found.append(call)
         return [call] * len(given)
 
-    last = _walk(graph, [Call(None)], note)
+    last = _walk(graph, [OperationCall(None)], note)
     return [call for call in found if call is not last] + [last]
 
 
-def _check_names(calls: list[Call], positionwise: Sequence[str]) -> None:
+def _check_names(calls: list[OperationCall], positionwise: Sequence[str]) -> None:
     known = {call.operation.name for call in calls}
     if unknown := [name for name in positionwise if name not in known]:
         raise UnsupportedError(

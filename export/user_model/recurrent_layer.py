@@ -13,7 +13,7 @@ import tensorflow as tf
 from contract.manifest import StateTensor
 from export.errors import UnsupportedError
 from export.signatures.servable import Tensors
-from export.user_model.graph import LOOPS, Call
+from export.user_model.layer_graph import LOOPS, OperationCall
 from export.user_model.positionwise import described
 
 _LETTERS = {
@@ -38,10 +38,10 @@ def plain(layer: Any) -> StepLoop:
     return StepLoop(layer.cell, **{name: getattr(layer, name) for name in kept})
 
 
-class Loop:
+class RecurrentLayer:
     """One recurrent layer, called once."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: OperationCall) -> None:
         """UnsupportedError where it cannot be run with a state from before."""
         self._layer = call.operation
         _check(call)
@@ -50,7 +50,7 @@ class Loop:
             named = [(f"{name}_{identifier(each.name)}", each) for each in cell.cells]
         else:
             named = [(name, cell)]
-        self._cells = [_Cell(self._layer, *each) for each in named]
+        self._cells = [_RecurrentCell(self._layer, *each) for each in named]
 
     @property
     def state(self) -> tuple[StateTensor, ...]:
@@ -73,7 +73,7 @@ class Loop:
         return [x, *after.values()] if self._layer.return_state else x, after
 
 
-class _Cell:
+class _RecurrentCell:
     def __init__(self, layer: Any, name: str, cell: Any) -> None:
         self._layer = layer
         self._loop = StepLoop(
@@ -119,7 +119,7 @@ def identifier(name: str) -> str:
     return name if re.match("[A-Za-z]", name) else f"layer_{name}"
 
 
-def _check(call: Call) -> None:
+def _check(call: OperationCall) -> None:
     layer = call.operation
     if type(layer) not in LOOPS:
         raise UnsupportedError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from export.demo.tokenize import NOTHING, Ids
+from export.demo.tokenization import NOTHING, Ids
 
 logger = logging.getLogger(__name__)
 
