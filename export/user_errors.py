@@ -16,7 +16,7 @@ _OURS = tuple(str(Path(package).parent) for package in (__file__, contract.__fil
 
 
 @contextmanager
-def blamed(kind: type[ExportError], prefix: str = "") -> Iterator[None]:
+def errors_located(kind: type[ExportError], prefix: str = "") -> Iterator[None]:
     """Turns each exception that the body raises into a `kind`; an ExportError stays as it is."""
     try:
         yield

@@ -75,7 +75,7 @@ def _remove_if_empty(directory: Path) -> None:
 
 
 def _save(model: ExportedModel, directory: Path) -> None:
-    logger.info("tracing %s", model.manifest.name)
+    logger.info("tracing the signatures of %s", model.manifest.name)
     root = tf.Module()
     signatures = _TRACERS[model.manifest.state_layout](model)
     # The graph refers to its variables but does not own them: the root must.

@@ -48,8 +48,8 @@ def measure(runner: Runner, prompts: TrialPrompts) -> tuple[Measurements, list[B
     """
     groups = list(prompts.groups(runner))
     runner.claim([[prompts.final_length(prompts.prompts[i]) for i in group] for group in groups])
-    calls = 3 * len(prompts.prompts) + (2 if runner.max_steps else 1) * len(groups)
-    with tqdm(total=calls, desc="verifying", unit="call", leave=False, disable=None) as progress:
+    passes = 3 * len(prompts.prompts) + (2 if runner.max_steps else 1) * len(groups)
+    with tqdm(total=passes, desc="verifying", unit="pass", leave=False, disable=None) as progress:
         baselines = []
         for prompt in prompts.prompts:
             baselines.append(_baseline(runner, prompt, prompts.tokens))

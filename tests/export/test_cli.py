@@ -1,4 +1,4 @@
-"""What can go wrong ends with status 1 and one line that names the culprit."""
+"""Each failure of an export ends with status 1 and one line that names the cause."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ RunFailing = Callable[..., str]
 
 @pytest.fixture
 def failure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> RunFailing:
-    """Runs an export that fails; its one line."""
+    """Runs an export that fails; returns its error line."""
 
     def run(*argv: object) -> str:
         assert cli.main([*map(str, argv), "--out", str(tmp_path / "models")]) == 1
@@ -80,8 +80,8 @@ def test_a_file_that_is_not_what_it_claims(file: str, failure: RunFailing, gpt2_
 def test_another_model_type_lists_the_supported(failure: RunFailing, gpt2_checkpoint: Path) -> None:
     samples.edit(gpt2_checkpoint, "config.json", model_type="bert")
     supported = ", ".join(FAMILIES)
-    given = failure("hf", gpt2_checkpoint)
-    assert given.endswith(f"model_type 'bert' is not supported; supported are {supported}")
+    message = failure("hf", gpt2_checkpoint)
+    assert message.endswith(f"model_type 'bert' is not supported; supported are {supported}")
 
 
 def test_an_unknown_key_is_refused_unless_it_is_ignored(failure: RunFailing, gpt2_checkpoint: Path) -> None:
@@ -133,7 +133,9 @@ def test_a_setting_that_is_not_implemented(
 
 
 @pytest.mark.parametrize("value", [None, 0, "24", 2.5, True])
-def test_a_size_that_is_none(value: object, failure: RunFailing, gpt2_checkpoint: Path) -> None:
+def test_a_size_that_is_no_positive_integer(
+    value: object, failure: RunFailing, gpt2_checkpoint: Path
+) -> None:
     samples.edit(gpt2_checkpoint, "config.json", n_embd=value)
     assert f"n_embd must be a positive integer, not {value!r}" in failure("hf", gpt2_checkpoint)
 

@@ -47,7 +47,7 @@ def test_a_model_is_exported_with_the_state_of_its_cells(
     assert {tensor.name: tensor.shape for tensor in user.state} == {
         name: (size,) for name, size in state.items()
     }
-    # VerificationReport there: against the model run whole, by ragged batches, and by many steps in one call.
+    # Verified there: against the model run whole, by ragged batches, and by many steps in one call.
     publish(servable(user))
 
 

@@ -28,7 +28,7 @@ def _scores(token: int) -> Array:
 
 @dataclass
 class _Runner:
-    """Rows are the tokens that they have seen."""
+    """A runner whose row handles are the tokens fed so far."""
 
     skips: int = 0
     """How many of the likeliest tokens `decode_steps` skips."""

@@ -1,4 +1,4 @@
-"""What is tried: much of a small model, less of a large one, and never a row without company."""
+"""Small models are verified on more tokens than large ones, and each call has at least two rows."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ RESIDENT = replace(EXPLICIT, state_layout="resident", pool=POOL)
 
 
 class _Runner:
-    """Has room for so many rows."""
+    """A runner with a fixed limit of rows."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
