@@ -38,7 +38,7 @@ class StepwiseModel:
     @property
     def state(self) -> tuple[StateTensor, ...]:
         """The state tensors of all cells, in order."""
-        return tuple(tensor for loop in self._recurrent_layers.values() for tensor in loop.state)
+        return tuple(tensor for layer in self._recurrent_layers.values() for tensor in layer.state)
 
     @property
     def exact(self) -> bool:
