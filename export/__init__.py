@@ -1,4 +1,4 @@
-"""Turns models into servables that keep the contract: one file per family, one writer, one verifier.
+"""The exporter: turns models into servables that keep the contract, and verifies them.
 
-Depends on `contract` and TensorFlow; knows neither the deployments nor the model server.
+Depends on `contract` and TensorFlow. Does not import the deployments or the model server.
 """

@@ -1,53 +1,100 @@
-"""What the command line takes; without TensorFlow, which takes seconds to import."""
+"""The arguments of the command line. Does not import TensorFlow, so that `--help` answers at once."""
 
 import argparse
 from pathlib import Path
 
 from contract.manifest import EXPLICIT, RESIDENT, STATE_LAYOUTS
 from export.options import ExportOptions
-from export.verification.figures import KL
-from export.verification.trials import TOKENS
+from export.verification.claims import KL
+from export.verification.prompts import TOKENS
+
+DESCRIPTION = """\
+Exports a model as a servable: a TensorFlow SavedModel that a model server loads. The servable is written
+aside, verified against its source, and published as OUT/NAME/VERSION only if it passes. The commands `verify`
+and `inspect` read a servable that was published before."""
+EXAMPLE = "Example: python -m export hf demo/tales-gpt --out models --name tales-gpt"
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m export", description="Turn a model into a servable, or look at one."
+    """Builds the parser of `python -m export`, with a subparser for each kind of source or command."""
+    made = argparse.ArgumentParser(prog="python -m export", description=DESCRIPTION, epilog=EXAMPLE)
+    kinds = made.add_subparsers(
+        dest="kind", required=True, metavar="KIND", help="`KIND --help` lists the options of each"
     )
-    kinds = made.add_subparsers(dest="kind", required=True, metavar="kind")
-    hf = _kind(kinds, "hf", "a checkpoint in Hugging Face's layout", "its directory, or its id on the hub")
-    hf.add_argument("--revision", help="of the repository on the hub; by default its main branch")
-    _described(hf)
-    keras_hub = _kind(kinds, "keras-hub", "a preset of KerasHub's CausalLM", "the preset's directory")
+    hf = _source(
+        kinds,
+        "hf",
+        "export a Hugging Face checkpoint",
+        "a checkpoint directory, or a repository id on the hub",
+    )
+    hf.add_argument("--revision", help="revision of the repository on the hub (default: its main branch)")
+    _transformer(hf)
+    keras_hub = _source(kinds, "keras-hub", "export a KerasHub CausalLM preset", "the preset's directory")
     keras_hub.add_argument(
-        "--tokenizer", type=Path, help="a tokenizer.json, instead of the preset's tokenizer"
+        "--tokenizer", type=Path, help="a tokenizer.json to use instead of the preset's tokenizer"
     )
-    _described(keras_hub)
-    lstm = _kind(kinds, "lstm", "embedding, LSTM layers and a dense layer", "the checkpoint's directory")
+    _transformer(keras_hub)
+    lstm = _source(
+        kinds,
+        "lstm",
+        "export an LSTM checkpoint: an embedding, LSTM layers and a dense layer",
+        "the checkpoint's directory, laid out as docs/contract.md says",
+    )
     lstm.set_defaults(state=EXPLICIT)
-    keras = _kind(kinds, "keras", "your own model", "module:function that returns an export.keras.UserModel")
+    keras = _source(
+        kinds,
+        "keras",
+        "export a Keras model of your own",
+        "MODULE:FUNCTION; the function returns an export.keras.UserModel (see docs/keras.md)",
+    )
     keras.set_defaults(state=EXPLICIT)
-    _verify(_published(kinds, "verify", "hold a servable against its source, and against itself"))
-    _published(kinds, "inspect", "what a servable says of itself, its sizes, and the memory of a session")
+    _verify(_published(kinds, "verify", "verify a published servable against its source and against itself"))
+    _published(kinds, "inspect", "print a servable's manifest, sizes, memory per session and signatures")
     return made
 
 
-def _kind(kinds, name: str, description: str, source: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
-    made: argparse.ArgumentParser = kinds.add_parser(name, help=description, description=description)
-    made.add_argument("source", help=source)
-    made.add_argument("--out", type=Path, default=Path("models"), help="the base directory (models)")
-    made.add_argument("--name", help="the model's name; by default the source's")
-    made.add_argument("--version", type=int, help="by default the next free one")
+def _source(kinds, name: str, description: str, source: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    made = _subparser(kinds, name, description)
+    made.add_argument("source", metavar="SOURCE", help=source)
+    made.add_argument(
+        "--out",
+        type=Path,
+        default=Path("models"),
+        help="base directory of the servables (default: %(default)s)",
+    )
+    made.add_argument("--name", help="name of the model (default: the last part of SOURCE)")
+    made.add_argument("--version", type=int, help="version number (default: the next free one)")
     _tolerance(made)
     return made
 
 
-def _described(made: argparse.ArgumentParser) -> None:
-    """What can be chosen for any Transformer that is read from a configuration and weights."""
-    made.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")
+def _subparser(kinds, name: str, description: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
+    sentence = f"{description[0].upper()}{description[1:]}."
+    made: argparse.ArgumentParser = kinds.add_parser(name, help=description, description=sentence)
+    return made
+
+
+def _transformer(made: argparse.ArgumentParser) -> None:
+    """Adds the options of Transformers that are read from a configuration and weights."""
     made.add_argument(
-        "--state", choices=STATE_LAYOUTS, default=RESIDENT, help="where sessions' state lies (resident)"
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="dtype of the weights (default: %(default)s)",
     )
-    made.add_argument("--context", type=int, help="tokens of the longest text; by default the source's")
+    made.add_argument(
+        "--state",
+        choices=STATE_LAYOUTS,
+        default=RESIDENT,
+        help="where a session's state (its KV cache) lies: resident in the model server, or explicit, which "
+        "is sent with each call (default: %(default)s)",
+    )
+    made.add_argument(
+        "--context",
+        type=int,
+        metavar="TOKENS",
+        help="longest sequence (default: the source's context length)",
+    )
     _ignore(made)
 
 
@@ -57,14 +104,17 @@ def _ignore(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY",
-        help="a key of config.json that is not known and does not change the model's results",
+        help="accept this unknown key of config.json: it does not change the model's results (repeatable)",
     )
 
 
 def _published(kinds, name: str, description: str) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
-    made: argparse.ArgumentParser = kinds.add_parser(name, help=description, description=description)
+    made = _subparser(kinds, name, description)
     made.add_argument(
-        "servable", type=Path, help="BASE/NAME, of which the latest version, or BASE/NAME/VERSION"
+        "servable",
+        type=Path,
+        metavar="SERVABLE",
+        help="the model's directory BASE/NAME, for its latest version, or BASE/NAME/VERSION",
     )
     return made
 
@@ -73,15 +123,15 @@ def _verify(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--reference",
         metavar="SOURCE",
-        help="what it was made from; by default it is held against itself alone",
+        help="the source of the export, to compare with (default: compare the servable only with itself)",
     )
-    made.add_argument("--revision", help="of a reference on the hub; by default its main branch")
+    made.add_argument("--revision", help="revision of a reference on the hub (default: its main branch)")
     made.add_argument(
         "--tokens",
         type=_count,
         default=TOKENS,
         metavar="N",
-        help="greedy tokens after each prompt (%(default)s)",
+        help="greedy tokens after each prompt (default: %(default)s)",
     )
     _tolerance(made)
     _ignore(made)
@@ -92,34 +142,35 @@ def _tolerance(made: argparse.ArgumentParser) -> None:
         "--max-error",
         type=_bound,
         metavar="E",
-        help="allowed of logits (float32: 1e-4 and a millionth of the largest; bfloat16: any)",
+        help="largest absolute error of a logit or log-probability (default: 1e-4 plus a millionth of the "
+        "largest one in float32; no limit in bfloat16)",
     )
     made.add_argument(
         "--max-kl",
         type=_bound,
         default=KL,
         metavar="K",
-        help="allowed divergence of probabilities, mean, in nats (%(default)s)",
+        help="largest mean Kullback-Leibler divergence of the probabilities, in nats (default: %(default)s)",
     )
 
 
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
     return number
 
 
 def _bound(text: str) -> float:
     number = float(text)
     if not number > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text} must be above 0")
     return number
 
 
 def options(args: argparse.Namespace) -> ExportOptions:
-    """Returns the options that were given, for the kinds that take any."""
-    given = {
+    """Returns the options of an export; those that its kind does not take keep their defaults."""
+    arguments = {
         "dtype": "dtype",
         "layout": "state",
         "context": "context",
@@ -127,4 +178,6 @@ def options(args: argparse.Namespace) -> ExportOptions:
         "tokenizer": "tokenizer",
         "revision": "revision",
     }
-    return ExportOptions(**{name: getattr(args, arg) for name, arg in given.items() if hasattr(args, arg)})
+    return ExportOptions(
+        **{option: getattr(args, name) for option, name in arguments.items() if hasattr(args, name)}
+    )

@@ -1,4 +1,4 @@
-"""The command line: `python -m export <kind> ...`; one line on stderr where it fails."""
+"""The command line `python -m export KIND ...`. An error of the user's is one line on stderr."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, and within the tolerance; 1 not; 2 wrong usage."""
+    """Runs a command; returns its exit status: 0 done and verified, 1 failed. Wrong usage exits with 2."""
     args = arguments.parser().parse_args(argv)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("export").setLevel(logging.INFO)
@@ -29,52 +29,59 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def export(args: argparse.Namespace) -> None:
+    """Loads the source, writes it as a version, verifies that and publishes it."""
     name = args.name or _default_name(args.source)
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
-        raise VersionError(f"{name!r} cannot be a model's name; letters, digits, '_', '-' and '.' can")
+        raise VersionError(
+            f"{name!r} cannot be a model's name: use letters, digits, '_', '-' and '.', not '.' first"
+        )
     _import_tensorflow()
     from export.saved_model import write
     from export.sources import LOADERS
     from export.verification import verify as verification
 
     write.target_of(args.out / name, args.version)
-    servable = LOADERS[args.kind](args.source, name, arguments.options(args))
-    target = write.write(servable, args.out, args.version, lambda path: verification.verify(path, servable))
+    model = LOADERS[args.kind](args.source, name, arguments.options(args))
+    target = write.write(model, args.out, args.version, lambda path: verification.verify(path, model))
     logger.info("published %s", target)
 
 
 def verify(args: argparse.Namespace) -> None:
+    """Verifies a published version and prints the report."""
     directory = versions.find(args.servable)
     _import_tensorflow()
     from export import sources
     from export.checkpoints import hub
-    from export.saved_model.published import Published
+    from export.saved_model.published import PublishedVersion
     from export.verification import verify as verification
 
-    version, reference = Published(directory), None
+    version, reference = PublishedVersion(directory), None
     if args.reference is not None:
         source = (
             args.reference if ":" in args.reference else str(hub.directory(args.reference, args.revision))
         )
         reference = sources.read_reference(source, version, args.ignore)
-    asked = verification.Asked(args.tokens, args.max_error, args.max_kl)
-    verified = verification.published(version, reference, asked)
-    print(f"{directory}: {verified}")
-    verified.check()
+    options = verification.VerificationOptions(args.tokens, args.max_error, args.max_kl)
+    report = verification.verify_version(version, reference, options)
+    print(f"{directory}: {report}")
+    report.check()
 
 
 def inspect(args: argparse.Namespace) -> None:
+    """Prints the manifest, sizes, memory and signatures of a published version."""
     directory = versions.find(args.servable)
     _import_tensorflow()
     from export.saved_model import inspection
-    from export.saved_model.published import Published
+    from export.saved_model.published import PublishedVersion
 
-    print(inspection.report(Published(directory)))
+    print(inspection.report(PublishedVersion(directory)))
 
 
 def _import_tensorflow() -> None:
-    """It takes seconds: not before the arguments are known to be good."""
-    runtime.before_tensorflow()
+    """Imports TensorFlow; this takes seconds, so the arguments are checked first."""
+    if "tensorflow" not in sys.modules:
+        logger.info("loading TensorFlow")
+    runtime.prepare_memory()
     runtime.import_tensorflow()
 
 

@@ -1,38 +1,38 @@
-"""What can be wrong with an export, as one small tree; each message is one line and names the culprit.
+"""The errors of an export, as one small tree. Each message is one line that names the cause.
 
 ExportError
 ├── SourceError           a file is missing, unreadable or contradicts another
-│   ├── UnsupportedError  a model type or a setting that is not implemented
-│   └── ShapeError        a tensor whose shape is not the one that the configuration asks for
-├── SignatureError        a user's `step` does not keep the contract
-├── VersionError          the version cannot be published: it exists, or the name is not usable
-└── VerificationError     what was written does not compute what the reference computes
+│   ├── UnsupportedError  the model has a feature that is not implemented
+│   └── ShapeError        a tensor does not have the shape that the configuration requires
+├── SignatureError        the `step` function does not keep the contract
+├── VersionError          the version cannot be published: it exists, or its name is not valid
+└── VerificationError     the written servable fails, or its results differ from the reference
 """
 
 
 class ExportError(Exception):
-    """An export that cannot be done."""
+    """An export, or a look at a servable, that failed."""
 
 
 class SourceError(ExportError):
-    """The checkpoint or the user's model cannot be read as what it claims to be."""
+    """A source or a servable is missing, unreadable or inconsistent."""
 
 
 class UnsupportedError(SourceError):
-    """The result would differ from the original, because something in it is not implemented."""
+    """The source has a feature that is not implemented: the results would differ from the original's."""
 
 
 class ShapeError(SourceError):
-    """A tensor does not have the shape that the configuration asks for."""
+    """A tensor does not have the shape that the configuration requires."""
 
 
 class SignatureError(ExportError):
-    """The `step` function does not keep the contract."""
+    """The `step` function does not keep the contract: its arguments, outputs, dtypes or shapes."""
 
 
 class VersionError(ExportError):
-    """The version directory cannot be published."""
+    """The version cannot be published."""
 
 
 class VerificationError(ExportError):
-    """The written servable computes something else than the reference."""
+    """The written servable fails, or its results differ from the reference's or from one another."""

@@ -1,4 +1,4 @@
-"""The public names for a user's own Keras model: `from export.keras import UserModel, recurrent`."""
+"""The public names for exporting your own Keras model: `from export.keras import UserModel, recurrent`."""
 
 from export.user_model.model import UserModel, recurrent
 

@@ -1,4 +1,4 @@
-"""The options of an export, as one value: what a user chooses beside the model itself."""
+"""The options of an export as one value: what a user chooses in addition to the source."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from contract.manifest import EXPLICIT
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """The choices for a Transformer that is read from a configuration and weights."""
+    """The options for a Transformer that is read from a configuration and weights."""
 
     dtype: str = "float32"
     """The dtype of the weights: float32 or bfloat16."""

@@ -1,5 +1,6 @@
-"""The kinds of sources: how each is loaded for an export, and read as a reference."""
+"""Loads each kind of source for an export, and reads sources as references for a verification."""
 
+import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -12,26 +13,35 @@ from export.hf.load import describe_checkpoint, load_checkpoint
 from export.keras_hub.load import describe_preset, load_preset
 from export.options import ExportOptions
 from export.reference.transformer import TransformerReference
-from export.saved_model.published import Published
+from export.saved_model.published import PublishedVersion
 from export.signatures.servable import ExportedModel, Reference
 from export.user_model.model import load_user_model
+
+logger = logging.getLogger(__name__)
+
+
+def _load_lstm(directory: Path, name: str) -> ExportedModel:
+    logger.info("reading %s", directory)
+    return lstm.load(directory, name)
+
 
 LOADERS: dict[str, Callable[[str, str, ExportOptions], ExportedModel]] = {
     "hf": lambda source, name, options: load_checkpoint(
         hub.directory(source, options.revision), name, options
     ),
     "keras-hub": lambda source, name, options: load_preset(Path(source), name, options),
-    "lstm": lambda source, name, _: lstm.load(Path(source), name),
+    "lstm": lambda source, name, _: _load_lstm(Path(source), name),
     "keras": lambda source, name, _: load_user_model(source, name),
 }
 """By the kind on the command line: (source, name, options) -> a model that is ready to be written."""
 
 
-def read_reference(source: str, version: Published, ignored: Collection[str]) -> Reference:
-    """Reads `source` as a reference for `version`: for its context length, with weights of its dtype.
+def read_reference(source: str, version: PublishedVersion, ignored: Collection[str]) -> Reference:
+    """Reads `source` as a reference for `version`, with the context length and dtype of that version.
 
-    `source` is a checkpoint directory of any kind, or module:function for a user's model. Raises SourceError
-    where it cannot be read, or has another vocabulary.
+    `source` is a checkpoint directory of any kind, or module:function for a user's model. `ignored` are
+    unknown keys of the configuration to accept. Raises SourceError if the source cannot be read or has
+    another vocabulary size.
     """
     manifest = version.manifest
     if ":" in source:
@@ -51,7 +61,7 @@ def _user_reference(source: str, manifest: Manifest) -> Reference:
     model = load_user_model(source, manifest.name)
     _check_vocabulary(source, model.manifest.vocabulary_size, manifest)
     if model.reference is None:
-        raise SourceError(f"{source} gives no reference")
+        raise SourceError(f"{source} returns a model without a reference")
     return model.reference
 
 

@@ -1,4 +1,4 @@
-"""Errors raised by a user's code, as one line that says where in it."""
+"""Turns errors that a user's code raises into one line with the place in that code."""
 
 import os
 import re
@@ -16,8 +16,8 @@ _OURS = tuple(str(Path(package).parent) for package in (__file__, contract.__fil
 
 
 @contextmanager
-def blamed(kind: type[ExportError], prefix: str = "") -> Iterator[None]:
-    """Whatever the code inside raises becomes a `kind`; what is one already stays as it is."""
+def errors_located(kind: type[ExportError], prefix: str = "") -> Iterator[None]:
+    """Turns each exception that the body raises into a `kind`; an ExportError stays as it is."""
     try:
         yield
     except ExportError:
@@ -28,14 +28,17 @@ def blamed(kind: type[ExportError], prefix: str = "") -> Iterator[None]:
 
 
 def located(error: Exception) -> str:
-    """`file:line: type: message`, of the innermost line that is neither ours nor an installed package's."""
+    """Formats an error as `file:line: type: message`.
+
+    The line is the innermost one that belongs neither to this project nor to an installed package.
+    """
     place = _place(error)
     text = f"{type(error).__name__}: {one_line(error)}"
     return f"{os.path.relpath(place[0])}:{place[1]}: {text}" if place else text
 
 
 def one_line(error: Exception) -> str:
-    """What it says, for a message of ours."""
+    """Returns the error's message as one line of at most 500 characters, without colours."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras writes in bold.
     return " ".join(plain.split())[:500]
 

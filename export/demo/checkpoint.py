@@ -1,4 +1,4 @@
-"""Writes a demo model as a checkpoint directory that the exporters read: float16 weights, tokenizer, JSON."""
+"""Writes a demo model as a checkpoint that the exporter reads: float16 weights, tokenizer, JSON files."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ GENERATION_CONFIG = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "max_
 
 
 def write(directory: Path, config: Mapping[str, Any], weights: Mapping[str, tf.Variable]) -> None:
-    """`weights` and the JSON files; the tokenizer is written by `write_tokenizer`."""
+    """Writes the weights and the JSON files, without the tokenizer."""
     directory.mkdir(parents=True, exist_ok=True)
     _json(directory / "config.json", config)
     _json(directory / "tokenizer_config.json", TOKENIZER_CONFIG)
@@ -35,6 +35,7 @@ def write(directory: Path, config: Mapping[str, Any], weights: Mapping[str, tf.V
 
 
 def write_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
+    """Writes `tokenizer.json`."""
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(directory / "tokenizer.json"), pretty=False)
 

@@ -1,7 +1,7 @@
-"""Writes the corpus: short tales from a grammar over `world` and `plots`, the same for the same seed.
+"""Generates the corpus: short tales from a grammar over `world` and `plots`, the same for the same seed.
 
-A document is a plain tale, a request with its tale, or a talk in which a second request asks how it went
-on. Knows the three special tokens, but neither tokenizer nor model.
+A document is a plain tale, a request with its tale, or a chat in which further requests continue the tale. It
+contains the three special tokens as text.
 """
 
 import random
@@ -86,16 +86,17 @@ _PRONOUNS = {"she": ("she", "her", "her"), "he": ("he", "him", "his")}
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody in a tale."""
+    """A person in a tale."""
 
     name: str
     kind: str
     pronouns: tuple[str, str, str]
+    """Subject, object and possessive: he, him, his."""
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Who and where; stays the same when a tale goes on."""
+    """The characters and the place of a tale; a sequel keeps them."""
 
     hero: Person
     friend: Person
@@ -105,14 +106,14 @@ class Cast:
 
 
 def documents(seed: int, count: int, turns: int = 1) -> Iterator[str]:
-    """`count` documents of up to `turns` requests each, or scenes if `turns` is 0; all end in `END`."""
+    """Yields `count` documents of up to `turns` requests, or scenes if `turns` is 0; all end in `END`."""
     rng = random.Random(seed)
     for _ in range(count):
         yield document(rng, rng.randint(1, turns)) if turns else scene(rng)
 
 
 def document(rng: random.Random, turns: int) -> str:
-    """A tale, mostly with its request; where there are more turns, the requests that keep it going."""
+    """Generates a tale, mostly with its request; further turns are requests with sequels."""
     cast = _cast(rng)
     first, *later = rng.sample(PLOTS, turns)
     opening = _opening(rng, _slots(rng, cast, first), first, plain=0.4 if turns == 1 else 0)
@@ -120,7 +121,10 @@ def document(rng: random.Random, turns: int) -> str:
 
 
 def scene(rng: random.Random) -> str:
-    """The beginning of a tale and one moment of it: who is who is learnt first where it is near."""
+    """Generates the opening, one event and the closing of a tale.
+
+    Scenes come first in training: to whom a name refers is learnt sooner at a short distance.
+    """
     plot = rng.choice(PLOTS)
     slots = _slots(rng, _cast(rng), plot)
     moment = _say(rng, rng.choice(plot.stages), slots)
@@ -199,13 +203,13 @@ def _events(rng: random.Random, plot: Plot, slots: Mapping[str, str]) -> list[st
 
 
 def _request(rng: random.Random, variants: tuple[str, ...], slots: Mapping[str, str]) -> str:
-    """A request, now and then as people type: in small letters, without the full stop."""
+    """Generates a request, sometimes as people type it: in lower case, without the final mark."""
     request = _say(rng, variants, slots)
     return request.lower().rstrip(".?") if rng.random() < 0.15 else request
 
 
 def _text(lines: list[str]) -> str:
-    """Two paragraphs, the second from the middle of the tale."""
+    """Joins lines to two paragraphs of equal length."""
     middle = len(lines) // 2
     return " ".join(lines[:middle]) + "\n" + " ".join(lines[middle:])
 
@@ -215,7 +219,7 @@ def _say(rng: random.Random, variants: tuple[str, ...], slots: Mapping[str, str]
 
 
 def _fill(template: str, slots: Mapping[str, str]) -> str:
-    """`template` with its slots filled; a capitalised slot gives its value a capital."""
+    """Fills the slots of `template`; a capitalised slot capitalises its value."""
 
     def value(match: re.Match[str]) -> str:
         slot = match.group(1)

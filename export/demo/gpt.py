@@ -1,4 +1,4 @@
-"""The demo GPT: a small GPT-2 whose variables carry the names of a Hugging Face checkpoint."""
+"""The demo GPT: a small GPT-2 whose variables have the names of a Hugging Face checkpoint's tensors."""
 
 from typing import TypeAlias
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from export.checkpoints.config_reader import ConfigReader
-from export.demo.optimize import Schedule, Stage, cross_entropy, inputs
-from export.demo.tokenize import VOCABULARY_SIZE
+from export.demo.tokenization import VOCABULARY_SIZE
+from export.demo.training import Schedule, Stage, cross_entropy, inputs
 from export.hf.families import gpt2
 from export.signatures.explicit_model import PastView
 from export.transformer_model.forward import ForwardPass
@@ -29,12 +29,12 @@ CONFIG = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-SETTINGS = ConfigReader(CONFIG, "the demo GPT")
-MODEL = gpt2.describe(SETTINGS, gpt2.context(SETTINGS))
-SOURCES = gpt2.sources(MODEL, SETTINGS)
-# Each weight of this family is one tensor of the checkpoint, as it is.
+READER = ConfigReader(CONFIG, "the demo GPT")
+MODEL = gpt2.describe(READER, gpt2.context(READER))
+SOURCES = gpt2.sources(MODEL, READER)
+# In this family, each weight is exactly one tensor of the checkpoint.
 TENSORS = {weight: next(iter(source.needs.items())) for weight, source in SOURCES.items()}
-# Scenes, then tales, then talks that fill the context.
+# Scenes, then tales, then chats that fill the context.
 SCHEDULE = Schedule(stages=(Stage(450, 0, 80, 64), Stage(450, 1, 224, 16), Stage(350, 3, 512, 8)), peak=2e-3)
 OPERANDS = "bfloat16"
 
@@ -42,17 +42,18 @@ Array: TypeAlias = npt.NDArray[np.float32]
 
 
 class Gpt:
-    """Variables and the loss over rows of ids."""
+    """The model's variables, and its loss over rows of token ids."""
 
     def __init__(self, seed: int) -> None:
         self.weights = {name: tf.Variable(value) for name, value in _initial(seed).items()}
 
     @property
     def variables(self) -> list[tf.Variable]:
+        """The variables to train."""
         return list(self.weights.values())
 
     def loss(self, rows: tf.Tensor) -> tf.Tensor:
-        """Mean cross entropy in nats per token; `rows` is (batch, length)."""
+        """Computes the mean cross entropy of `rows` (batch, length), in nats per token."""
         tokens = inputs(rows)
         batch, steps = tf.unstack(tf.shape(tokens))
         nothing = tf.zeros([batch, 0, len(MODEL.layers), MODEL.kv_heads, MODEL.head_dim], OPERANDS)
@@ -63,23 +64,23 @@ class Gpt:
         return cross_entropy(rows, tf.reshape(logits, [batch, steps, MODEL.vocabulary_size]))
 
     def _operand(self, weight: str) -> tf.Tensor:
-        """What enters matrix products is cast; norms stay float32."""
+        """Casts what enters matrix products; norms stay float32."""
         name, _ = TENSORS[weight]
         return tf.cast(self.weights[name], stored_dtype(weight, OPERANDS))
 
 
 def _positions(batch: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-    """Where each row begins (batch,): half of them anywhere, so that short rows teach all positions."""
+    """Draws first positions (batch,): 0, or at random, so that short rows train all positions."""
     anywhere = tf.random.uniform([batch], 0, MODEL.context_length - steps + 1, tf.int32)
     return anywhere * tf.random.uniform([batch], 0, 2, tf.int32)
 
 
 def _initial(seed: int) -> dict[str, Array]:
-    """Weights that copy from the start.
+    """Draws initial weights with which attention copies.
 
-    Queries and keys are the same projection, so that tokens look at their like, and what is written back
-    is what was read: a name in sight becomes likelier. Left to find this alone, a model as small as this
-    one needs many times the steps before the characters of its tales keep their names.
+    Queries and keys are the same projection, so that tokens attend to similar tokens, and the output
+    projection writes back what the values read: a name in the context becomes likelier. Without this, so
+    small a model needs many times more steps before the characters of its tales keep their names.
     """
     rng = np.random.default_rng(seed)
     weights = {name: _plain(rng, name, shape) for name, shape in TENSORS.values()}
@@ -94,7 +95,7 @@ def _initial(seed: int) -> dict[str, Array]:
 
 
 def _waves() -> Array:
-    """Positions (n_positions, n_embd) as waves of many lengths, so that a distance is the same anywhere."""
+    """Returns sinusoidal position embeddings (n_positions, n_embd): a distance looks the same everywhere."""
     lengths = 10_000 ** (np.arange(MODEL.width // 2) / (MODEL.width // 2))
     angles = np.arange(MODEL.context_length)[:, None] / lengths
     return (0.1 * np.concatenate([np.sin(angles), np.cos(angles)], axis=1)).astype(np.float32)
@@ -109,5 +110,5 @@ def _plain(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array
 
 
 def checkpoint_config() -> dict[str, object]:
-    """The `config.json` that Hugging Face's GPT-2 would have."""
+    """Returns the `config.json` of a Hugging Face GPT-2 of this size."""
     return CONFIG

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a sentence is a line
-"""The plots of the tales: for each, what may be said at every stage. Data only; knows no grammar.
+"""The plots of the tales: for each stage of a plot, the sentences to choose from. Data only.
 
 Slots in braces are filled by `corpus`: the hero's `name`, `kind`, `he`, `him`, `his`, `trait` and `deed`;
 the friend's as `friend`, `fkind`, `fhe`, `fhim`, `fhis`; the `elder`, `place`, `landmark`, `water`, `path`,
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plot:
-    """What a tale is about, and its stages in order, each with its variants."""
+    """The subject of a tale, and its stages in order, each as a choice of sentences."""
 
     subject: str
     """As in `a tale about {subject}`."""

@@ -1,11 +1,11 @@
-"""The world of the tales: who lives in it, where, and what they treasure. Data only; knows no plot."""
+"""The world of the tales: characters, places, traits and things. Data only."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Place:
-    """Somewhere a tale can happen."""
+    """A place where a tale can happen."""
 
     name: str
     """As in `in {name}`."""
@@ -16,12 +16,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Trait:
-    """A side of a character, and how it shows."""
+    """A trait of a character, and how it shows."""
 
     word: str
     habits: tuple[str, ...]
     deed: str
-    """What it leads the character to do when it counts."""
+    """What it makes the character do at the turning point, in the past tense."""
 
 
 KINDS = (

@@ -1,1 +1,1 @@
-"""SavedModels on disk: written aside and published, read without weights, inspected, and run."""
+"""SavedModels on disk: writes and publishes versions, reads and inspects them, and runs their signatures."""

@@ -1,15 +1,17 @@
-"""What `export inspect` prints of a version directory."""
+"""The report of `python -m export inspect` on a version directory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from contract.manifest import GenerationDefaults, Manifest, Pool
-from export.saved_model.published import Published, PublishedSignature
+from export.saved_model.published import PublishedSignature, PublishedVersion
 
 Lines = Iterator[tuple[str, str]]
+"""Pairs (label, value)."""
 
 
-def report(version: Published) -> str:
+def report(version: PublishedVersion) -> str:
+    """Returns manifest, size, memory and signatures, each as a paragraph of aligned lines."""
     manifest = version.manifest
     parts = {
         str(version.directory): _manifest(manifest),
@@ -28,14 +30,14 @@ def _manifest(manifest: Manifest) -> Lines:
     yield "state", manifest.state_layout
     tokens = manifest.special_tokens
     yield "special tokens", f"bos {tokens.bos}, eos {list(tokens.eos)}, pad {tokens.pad}"
-    yield "generation", ", ".join(_generation(manifest.generation)) or "as the API's own defaults"
+    yield "generation", ", ".join(_generation(manifest.generation)) or "the API's own defaults"
     yield "chat template", _template(manifest.chat_template)
 
 
-def _generation(given: GenerationDefaults) -> Iterator[str]:
-    """What is not as everywhere."""
-    for field in fields(given):
-        value = getattr(given, field.name)
+def _generation(defaults: GenerationDefaults) -> Iterator[str]:
+    """Yields the values that differ from the API's own defaults."""
+    for field in fields(defaults):
+        value = getattr(defaults, field.name)
         if value != field.default:
             yield f"{field.name} {value:g}"
 
@@ -44,14 +46,14 @@ def _template(template: str | None) -> str:
     return "none" if template is None else f"{len(template):,} characters"
 
 
-def _size(version: Published) -> Lines:
+def _size(version: PublishedVersion) -> Lines:
     yield "parameters", f"{version.parameters:,} ({', '.join(version.dtypes) or 'no weights'})"
     for kind, size in version.files().items():
         yield kind, _bytes(size)
 
 
 def _memory(manifest: Manifest) -> Lines:
-    """Of sessions' state."""
+    """Yields the memory that sessions' state takes."""
     full = manifest.context_length
     if manifest.pool is not None:
         yield from _pool(manifest.pool)
@@ -86,7 +88,7 @@ def _aligned(lines: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _bytes(count: float) -> str:
-    """About three digits."""
+    """Formats a size with a unit, in three digits."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":
             break

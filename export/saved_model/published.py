@@ -1,4 +1,4 @@
-"""A version directory, as far as it can be read without loading weights."""
+"""A version directory, read without loading its weights: manifest, signatures, and sizes of the weights."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ VARIABLES = "variables"
 
 
 @dataclass(frozen=True)
-class Tensor:
+class SignatureTensor:
     """An input or an output of a signature."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] | None
-    """None: a size that is free, or any number of them."""
+    """A None in it: any size. None itself: any number of dimensions."""
 
     def __str__(self) -> str:
         sizes = "any" if self.shape is None else ", ".join("?" if n is None else str(n) for n in self.shape)
@@ -34,32 +34,37 @@ class Tensor:
 
 @dataclass(frozen=True)
 class PublishedSignature:
+    """A signature with its inputs and outputs, sorted by name."""
+
     name: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[SignatureTensor, ...]
+    outputs: tuple[SignatureTensor, ...]
 
 
 @dataclass(frozen=True)
-class Weight:
-    """A variable in the version directory."""
+class StoredWeight:
+    """The dtype and shape of a variable in the version directory."""
 
     dtype: str
     shape: tuple[int, ...]
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return prod(self.shape)
 
     @property
     def bytes(self) -> int:
+        """The size in bytes."""
         size: int = self.size * tf.as_dtype(self.dtype).size
         return size
 
 
-class Published:
-    """What a version directory says of itself."""
+class PublishedVersion:
+    """A version directory that holds a servable."""
 
     def __init__(self, directory: Path) -> None:
+        """Reads the graph; raises SourceError if `directory` holds no servable."""
         self.directory = directory
         try:
             self._meta_graph = parse_saved_model(str(directory)).meta_graphs[0]
@@ -70,15 +75,17 @@ class Published:
 
     @cached_property
     def manifest(self) -> Manifest:
-        return Manifest.from_json(self._told[0])
+        """The parsed manifest."""
+        return Manifest.from_json(self._manifest_outputs[0])
 
     @property
     def tokenizer(self) -> bytes:
-        return self._told[1]
+        """The content of tokenizer.json."""
+        return self._manifest_outputs[1]
 
     @cached_property
     def signatures(self) -> tuple[PublishedSignature, ...]:
-        """By name, without the loader's own."""
+        """The signatures sorted by name, without TensorFlow's own."""
         found = sorted(self._meta_graph.signature_def.items())
         return tuple(
             PublishedSignature(name, _tensors(proto.inputs), _tensors(proto.outputs))
@@ -87,59 +94,63 @@ class Published:
         )
 
     @cached_property
-    def weights(self) -> tuple[Weight, ...]:
+    def weights(self) -> tuple[StoredWeight, ...]:
+        """All variables."""
         return tuple(self._weights())
 
     @property
     def parameters(self) -> int:
+        """The number of elements in all variables."""
         return sum(weight.size for weight in self.weights)
 
     @property
     def dtypes(self) -> tuple[str, ...]:
-        """Of weights that are not whole numbers; that of most bytes first."""
-        held: Counter[str] = Counter()
+        """The floating-point dtypes of the weights, the one with the most bytes first."""
+        sizes: Counter[str] = Counter()
         for weight in self.weights:
             if tf.as_dtype(weight.dtype).is_floating:
-                held[weight.dtype] += weight.bytes
-        return tuple(dtype for dtype, _ in held.most_common())
+                sizes[weight.dtype] += weight.bytes
+        return tuple(dtype for dtype, _ in sizes.most_common())
 
     def files(self) -> dict[str, int]:
-        """Bytes by kind."""
+        """Returns the bytes of the files by kind."""
         sizes = {path: path.stat().st_size for path in self.directory.rglob("*") if path.is_file()}
-        of_weights = sum(size for path, size in sizes.items() if path.parent.name == VARIABLES)
+        weights = sum(size for path, size in sizes.items() if path.parent.name == VARIABLES)
         graph = sizes[self.directory / GRAPH]
-        rest = sum(sizes.values()) - of_weights - graph
-        return {"weights": of_weights, "graph and tokenizer": graph, "other": rest}
+        rest = sum(sizes.values()) - weights - graph
+        return {"weights": weights, "graph and tokenizer": graph, "other": rest}
 
     @cached_property
-    def _told(self) -> tuple[bytes, bytes]:
-        """Manifest and tokenizer, by the one signature that needs no variable."""
+    def _manifest_outputs(self) -> tuple[bytes, bytes]:
+        """The outputs of the one signature that needs no variable: manifest and tokenizer."""
         outputs = self._meta_graph.signature_def[names.MANIFEST_SIGNATURE].outputs
         graph = tf.Graph()
         with graph.as_default():
             tf.graph_util.import_graph_def(self._meta_graph.graph_def, name="")
         with tf.compat.v1.Session(graph=graph) as session:
-            told = session.run([outputs[name].name for name in (names.MANIFEST, names.TOKENIZER)])
-        return told[0], told[1]
+            manifest, tokenizer = session.run(
+                [outputs[name].name for name in (names.MANIFEST, names.TOKENIZER)]
+            )
+        return manifest, tokenizer
 
-    def _weights(self) -> Iterator[Weight]:
+    def _weights(self) -> Iterator[StoredWeight]:
         path = self.directory / VARIABLES / VARIABLES
         if not path.with_suffix(".index").exists():
             return
         reader = tf.train.load_checkpoint(str(path))
         dtypes = reader.get_variable_to_dtype_map()
         for name, shape in reader.get_variable_to_shape_map().items():
-            # The object graph is stored among the variables.
+            # TensorFlow stores its object graph as a string among the variables.
             if dtypes[name] != tf.string:
-                yield Weight(dtypes[name].name, tuple(shape))
+                yield StoredWeight(dtypes[name].name, tuple(shape))
 
 
-def _tensors(infos) -> tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
+def _tensors(infos) -> tuple[SignatureTensor, ...]:  # type: ignore[no-untyped-def]
     return tuple(_tensor(name, info) for name, info in sorted(infos.items()))
 
 
-def _tensor(name: str, info) -> Tensor:  # type: ignore[no-untyped-def]
+def _tensor(name: str, info) -> SignatureTensor:  # type: ignore[no-untyped-def]
     if info.tensor_shape.unknown_rank:
-        return Tensor(name, tf.as_dtype(info.dtype).name, None)
+        return SignatureTensor(name, tf.as_dtype(info.dtype).name, None)
     sizes = (dim.size for dim in info.tensor_shape.dim)
-    return Tensor(name, tf.as_dtype(info.dtype).name, tuple(None if n < 0 else n for n in sizes))
+    return SignatureTensor(name, tf.as_dtype(info.dtype).name, tuple(None if n < 0 else n for n in sizes))

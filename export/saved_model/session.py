@@ -1,6 +1,6 @@
-"""A version directory, loaded into a session of its own as a model server does it: two never share anything.
+"""A version directory loaded into a TensorFlow session of its own, as a model server loads it.
 
-Knows the manifest signature and no other.
+Two sessions share nothing. Of the signatures, only the manifest's is run here.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from contract.manifest import Manifest
 
 
 class ServableSession:
-    """Signatures that can be run until `close`, which gives the weights' memory back."""
+    """A loaded servable: its signatures can be run until `close` frees the weights' memory."""
 
     def __init__(self, directory: Path) -> None:
         graph = tf.Graph()
@@ -23,20 +23,24 @@ class ServableSession:
         with graph.as_default():
             meta_graph = SavedModelLoader(str(directory)).load(self._session, ["serve"])
         self.signatures = dict(meta_graph.signature_def)
-        answer = self.call(names.MANIFEST_SIGNATURE, {})
-        self.manifest = Manifest.from_json(answer[names.MANIFEST])
-        self.tokenizer: bytes = answer[names.TOKENIZER]
+        outputs = self.call(names.MANIFEST_SIGNATURE, {})
+        self.manifest = Manifest.from_json(outputs[names.MANIFEST])
+        self.tokenizer: bytes = outputs[names.TOKENIZER]
 
     def call(
         self, signature: str, inputs: Mapping[str, Any], options: Any = None, metadata: Any = None
     ) -> dict[str, Any]:
-        """One signature by the names of its inputs."""
+        """Runs one signature on inputs by name; returns its outputs by name.
+
+        `options` and `metadata` are TensorFlow's RunOptions and RunMetadata.
+        """
         proto = self.signatures[signature]
         fetches = {name: info.name for name, info in proto.outputs.items()}
         feeds = {proto.inputs[name].name: value for name, value in inputs.items()}
-        answer: dict[str, Any] = self._session.run(fetches, feeds, options, metadata)
-        return answer
+        outputs: dict[str, Any] = self._session.run(fetches, feeds, options, metadata)
+        return outputs
 
     def close(self) -> None:
+        """Closes the session."""
         self._session.close()
         del self._session

@@ -1,4 +1,4 @@
-"""Which version directory a path means."""
+"""Finds the version directory that a path names."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ GRAPH = "saved_model.pb"
 
 
 def find(path: Path) -> Path:
-    """`path`, or the latest version in it; SourceError where there is none."""
+    """Returns `path` if it is a version directory, else its latest version; raises SourceError if none."""
     if (path / GRAPH).is_file():
         return path
     versions = [each for each in path.glob("*") if each.name.isdecimal() and (each / GRAPH).is_file()]

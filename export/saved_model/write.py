@@ -1,7 +1,7 @@
-"""Writes a servable as `<base>/<name>/<version>/`: built aside, checked, then renamed into place.
+"""Writes a model as the version directory `<base>/<name>/<version>/`: aside, verified, renamed into place.
 
-A model server sees a version only when it is whole: until the rename it lies in a directory whose name
-is not a number. Knows nothing of the check but that it may raise.
+A model server sees a version only when it is complete: until the rename it lies in a directory whose name is
+not a number. The verification is passed in as a function that raises.
 """
 
 import logging
@@ -28,67 +28,68 @@ Signatures: TypeAlias = dict[str, tf.types.experimental.ConcreteFunction]
 logger = logging.getLogger(__name__)
 
 
-def write(servable: ExportedModel, base: Path, version: int | None, verify: Callable[[Path], object]) -> Path:
-    """The published version directory; whatever `verify` raises leaves none behind.
+def write(model: ExportedModel, base: Path, version: int | None, verify: Callable[[Path], object]) -> Path:
+    """Writes, verifies and publishes `model`; returns the version directory.
 
-    The servable's own weights are forgotten: it cannot be written once more.
+    If `verify` raises, no version is left behind. Frees the model's weights once they are written, so it
+    cannot be written again. Raises VersionError if the version exists or cannot be published.
     """
-    model = base / servable.manifest.name
-    target = target_of(model, version)
-    model.mkdir(parents=True, exist_ok=True)
-    with _aside(model) as directory:
-        _save(servable, directory)
-        forget(servable.weights)
-        runtime.give_back()
+    parent = base / model.manifest.name
+    target = target_of(parent, version)
+    parent.mkdir(parents=True, exist_ok=True)
+    with _aside(parent) as directory:
+        _save(model, directory)
+        forget(model.weights)
+        runtime.free_memory()
         logger.info("verifying")
         verify(directory)
         _publish(directory, target)
     return target
 
 
-def target_of(model: Path, version: int | None) -> Path:
-    """Where `version`, or the next free one, goes; VersionError where it exists."""
-    taken = [int(path.name) for path in model.glob("*") if path.name.isdecimal()]
+def target_of(parent: Path, version: int | None) -> Path:
+    """Returns the directory of `version`, or of the next free one; raises VersionError if it exists."""
+    taken = [int(path.name) for path in parent.glob("*") if path.name.isdecimal()]
     if version is None:
         version = max(taken, default=0) + 1
     if version < 1:
         raise VersionError(f"version {version} must be at least 1")
     if version in taken:
-        raise VersionError(f"version {version} exists already: {model / str(version)}")
-    return model / str(version)
+        raise VersionError(f"version {version} exists already: {parent / str(version)}")
+    return parent / str(version)
 
 
 @contextmanager
-def _aside(model: Path) -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix=".partial-", dir=model))
+def _aside(parent: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=".partial-", dir=parent))
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-        _remove_if_empty(model)
+        _remove_if_empty(parent)
 
 
-def _remove_if_empty(model: Path) -> None:
-    if not any(model.iterdir()):
-        model.rmdir()
+def _remove_if_empty(directory: Path) -> None:
+    if not any(directory.iterdir()):
+        directory.rmdir()
 
 
-def _save(servable: ExportedModel, directory: Path) -> None:
-    logger.info("tracing %s", servable.manifest.name)
+def _save(model: ExportedModel, directory: Path) -> None:
+    logger.info("tracing the signatures of %s", model.manifest.name)
     root = tf.Module()
-    signatures = _TRACERS[servable.manifest.state_layout](servable)
+    signatures = _TRACERS[model.manifest.state_layout](model)
     # The graph refers to its variables but does not own them: the root must.
     root.owned = _variables(signatures)
-    signatures[names.MANIFEST_SIGNATURE] = _manifest(servable)
+    signatures[names.MANIFEST_SIGNATURE] = _manifest(model)
     logger.info("writing %d variables", len(root.owned))
     tf.saved_model.save(root, str(directory), signatures=signatures)
 
 
-def _explicit(servable: ExportedModel) -> Signatures:
-    step = step_signature.trace(servable)
+def _explicit(model: ExportedModel) -> Signatures:
+    step = step_signature.trace(model)
     signatures = {names.STEP_SIGNATURE: step}
-    if servable.manifest.decode_steps:
-        signatures[names.DECODE_SIGNATURE] = explicit_decode.trace(step, servable.manifest)
+    if model.manifest.decode_steps:
+        signatures[names.DECODE_SIGNATURE] = explicit_decode.trace(step, model.manifest)
     return signatures
 
 
@@ -96,19 +97,19 @@ _TRACERS = {EXPLICIT: _explicit, RESIDENT: resident.trace}
 
 
 def _variables(signatures: Signatures) -> list[tf.Variable]:
-    """Of all, each once."""
+    """Returns the variables of all signatures, each once."""
     return list(
         {id(variable): variable for each in signatures.values() for variable in each.variables}.values()
     )
 
 
-def _manifest(servable: ExportedModel) -> tf.types.experimental.ConcreteFunction:
-    text = servable.manifest.to_json()
+def _manifest(model: ExportedModel) -> tf.types.experimental.ConcreteFunction:
+    text = model.manifest.to_json()
 
     def manifest() -> dict[str, tf.Tensor]:
         return {
             names.MANIFEST: tf.constant(text),
-            names.TOKENIZER: tf.constant(servable.tokenizer),
+            names.TOKENIZER: tf.constant(model.tokenizer),
         }
 
     return tf.function(manifest, autograph=False).get_concrete_function()

@@ -1,1 +1,1 @@
-"""A user's own Keras model: recurrent layers run step by step, or a `step` function of their own."""
+"""Exports a user's own Keras model: recurrent layers run step by step, or a `step` function of the user's."""

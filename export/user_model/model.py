@@ -1,8 +1,9 @@
-"""A user's own model: `module:function` returns a `UserModel`, which becomes a servable.
+"""Exports a user's own model: a function named as `module:function` returns a `UserModel`.
 
-Knows nothing of the model but its `step` and what it says of itself; docs/keras.md tells how to write one.
+See docs/keras.md for how to write one.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -20,31 +21,43 @@ from export.errors import SignatureError, SourceError, VerificationError
 from export.language import special_tokens, tokenizer_file
 from export.signatures import explicit_decode
 from export.signatures.servable import ExportedModel, Reference, StepFunction
-from export.user_errors import blamed
-from export.user_model.recurrent import Recurrent
-from export.user_model.user_function import function as user_function
+from export.user_errors import errors_located
+from export.user_model.stepwise import StepwiseModel
+from export.user_model.user_function import find_function
+
+logger = logging.getLogger(__name__)
 
 Ids: TypeAlias = npt.NDArray[np.int32]
+"""Token ids (tokens,)."""
 
 
 @dataclass(frozen=True)
 class UserModel:
-    """What a user's function returns."""
+    """A model as a user's function describes it."""
 
     step: StepFunction
-    """Called by keyword with `tokens`, `lengths` and each tensor of `state`, batched."""
+    """Called by keyword with `tokens`, `lengths` and each tensor of `state`, all batched.
+
+    Returns a dict of `logits` and the new state, as the contract's signature `step` does.
+    """
     state: tuple[StateTensor, ...]
     tokenizer: str | Path
-    """A `tokenizer.json`."""
+    """The path of a `tokenizer.json`."""
     vocabulary_size: int
     context_length: int
     special_tokens: SpecialTokens = field(default_factory=SpecialTokens)
     generation: GenerationDefaults = field(default_factory=GenerationDefaults)
     chat_template: str | None = None
     reference: Callable[[Ids], npt.ArrayLike] | None = None
-    """Logits (time, vocabulary) of ids (time,) computed in some other way; None: compared with itself."""
+    """Returns logits (time, vocabulary) of token ids (time,), computed independently of `step`.
+
+    None: the servable is compared only with itself.
+    """
     exact: bool = True
-    """Computed in float32: larger errors than its rounding fail the verification; False: only reported."""
+    """Whether all is computed in float32.
+
+    If so, larger errors than its rounding fail the verification; if not, they are only reported.
+    """
 
 
 def recurrent(
@@ -57,13 +70,14 @@ def recurrent(
     chat_template: str | None = None,
     positionwise: Sequence[str] = (),
 ) -> UserModel:
-    """A functional or Sequential Keras model with recurrent layers, from token ids to logits or a softmax.
+    """Describes a functional or Sequential Keras model with recurrent layers, from token ids to logits.
 
-    Its state is the recurrent layers'; the reference is the model run whole. `positionwise` names layers of
-    kinds unknown here that treat each position by itself. UnsupportedError names a layer that has no step.
+    A final softmax is left out. The state is that of the recurrent layers; the reference is `model` itself,
+    run on whole sequences. `positionwise` names layers of unknown types that treat each position by itself.
+    Raises UnsupportedError, naming the layer, if the model cannot be run step by step.
     """
     _check_backend()
-    stepwise = Recurrent(model, positionwise)
+    stepwise = StepwiseModel(model, positionwise)
     return UserModel(
         step=stepwise.step,
         state=stepwise.state,
@@ -79,10 +93,14 @@ def recurrent(
 
 
 def load_user_model(source: str, name: str) -> ExportedModel:
-    """Calls `source`, a `module:function`, and turns what it returns into a model ready to be written."""
+    """Calls `source`, a `module:function`, and turns the UserModel that it returns into an ExportedModel.
+
+    Raises SourceError if that fails.
+    """
+    logger.info("reading %s", source)
     _check_backend()
     model = _called(source)
-    words, data = _tokenizer(Path(model.tokenizer), model.vocabulary_size)
+    tokenizer, data = _tokenizer(Path(model.tokenizer), model.vocabulary_size)
     manifest = Manifest(
         name=name,
         family="keras",
@@ -90,7 +108,7 @@ def load_user_model(source: str, name: str) -> ExportedModel:
         context_length=model.context_length,
         state=tuple(model.state),
         decode_steps=explicit_decode.MAX_STEPS,
-        special_tokens=special_tokens.with_texts(model.special_tokens, words),
+        special_tokens=special_tokens.with_texts(model.special_tokens, tokenizer),
         generation=model.generation,
         chat_template=model.chat_template,
     )
@@ -103,8 +121,8 @@ def _check_backend() -> None:
 
 
 def _called(source: str) -> UserModel:
-    function = user_function(source)
-    with blamed(SourceError):
+    function = find_function(source)
+    with errors_located(SourceError):
         model = function()
     if not isinstance(model, UserModel):
         raise SourceError(f"{source} must return an export.keras.UserModel, not {type(model).__name__}")
@@ -113,28 +131,28 @@ def _called(source: str) -> UserModel:
 
 def _step(step: StepFunction) -> StepFunction:
     @wraps(step)
-    def blamed_step(*args: tf.Tensor, **given: tf.Tensor) -> dict[str, tf.Tensor]:
-        with blamed(SignatureError, "step cannot be traced: "):
-            return step(*args, **given)
+    def located_step(*args: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        with errors_located(SignatureError, "step cannot be traced: "):
+            return step(*args, **inputs)
 
-    return blamed_step
+    return located_step
 
 
 def _reference(model: UserModel) -> Reference | None:
-    """The user's, with a check of what it gives."""
+    """Wraps the user's reference with a check of its output's shape."""
     reference = model.reference
     if reference is None:
         return None
 
     def checked(ids: Ids) -> npt.NDArray[np.floating]:
-        with blamed(VerificationError, "reference: "):
+        with errors_located(VerificationError, "reference: "):
             logits = np.asarray(reference(ids))
-        wanted = (len(ids), model.vocabulary_size)
-        if logits.shape != wanted:
-            raise VerificationError(f"reference: shape {logits.shape} for {len(ids)} ids is not {wanted}")
+        expected = (len(ids), model.vocabulary_size)
+        if logits.shape != expected:
+            raise VerificationError(f"reference: shape {logits.shape} for {len(ids)} ids is not {expected}")
         return logits
 
-    return lambda texts, last=0: [checked(ids)[-last:] for ids in texts]
+    return lambda sequences, last=0: [checked(ids)[-last:] for ids in sequences]
 
 
 def _tokenizer(path: Path, vocabulary_size: int) -> tuple[Tokenizer, bytes]:

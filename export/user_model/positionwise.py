@@ -1,4 +1,4 @@
-"""Which of Keras's layers and operations treat each position of a text by itself."""
+"""The Keras layers and operations that treat each position of a sequence by itself."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,13 +26,15 @@ _OPERATIONS = (
     *("Elu", "Gelu", "HardSigmoid", "HardSilu", "LeakyRelu", "LogSoftmax", "Relu", "Relu6", "Selu"),
     *("Sigmoid", "Silu", "Softmax", "Softplus", "Softsign", "Tanh"),
 )
-"""Of keras.ops, whose classes are not public."""
+"""Operations of keras.ops by the names of their classes, which are not public."""
 
 
 def check_positionwise(operation: Any) -> None:
-    """UnsupportedError unless it is known that one position's values come of that position's alone."""
+    """Raises UnsupportedError unless each position's output is known to depend on that position alone."""
     if isinstance(operation, layers.Bidirectional):
-        raise UnsupportedError(f"{described(operation)} reads texts backwards too: no step can do that")
+        raise UnsupportedError(
+            f"{described(operation)} also reads backwards: this cannot be done step by step"
+        )
     if not _is_known(operation):
         raise UnsupportedError(f"{described(operation)} {_unknown(operation)}")
     if not all(axis in (-1, 2) for axis in _axes(operation)):
@@ -42,19 +44,19 @@ def check_positionwise(operation: Any) -> None:
 
 
 def described(operation: Any) -> str:
-    """For messages."""
+    """Returns the kind, name and type of an operation, for messages."""
     kind = "layer" if isinstance(operation, layers.Layer) else "operation"
     return f"{kind} {operation.name!r} ({type(operation).__name__})"
 
 
 def _unknown(operation: Any) -> str:
-    # Lambda and EinsumDense are whatever their user makes of them.
+    # What Lambda and EinsumDense compute depends on their arguments.
     of_keras = type(operation).__module__.startswith("keras.")
     if of_keras and not isinstance(operation, layers.Lambda | layers.EinsumDense):
         return "may look at other positions, so it cannot be run step by step: write the step by hand"
     return (
-        "is not known to treat each position by itself; where it does, say "
-        f"positionwise=({operation.name!r},), else write the step by hand"
+        "is not known to treat each position by itself; if it does, pass "
+        f"positionwise=({operation.name!r},), otherwise write the step by hand"
     )
 
 

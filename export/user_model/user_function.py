@@ -1,4 +1,4 @@
-"""A user's function, named as `module:function`; as for `python -m`, modules lie in the working directory."""
+"""Finds a user's function by `module:function`. Like `python -m`, it also looks in the working directory."""
 
 import importlib
 import importlib.util
@@ -8,11 +8,11 @@ from operator import attrgetter
 from typing import Any
 
 from export.errors import SourceError
-from export.user_errors import blamed
+from export.user_errors import errors_located
 
 
-def function(source: str) -> Callable[[], Any]:
-    """What `source` names; SourceError where there is no such thing, or the module cannot be imported."""
+def find_function(source: str) -> Callable[[], Any]:
+    """Imports the module and returns the function; raises SourceError if either is missing or fails."""
     module_name, colon, path = source.partition(":")
     if not (module_name and colon and path):
         raise SourceError(f"{source!r} is not of the form module:function")
@@ -29,16 +29,16 @@ def function(source: str) -> Callable[[], Any]:
 def _module(name: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
-    # A directory may have gained the module since it was last looked into.
+    # Python caches the contents of directories: the module may be newer.
     importlib.invalidate_caches()
     _check_exists(name)
-    with blamed(SourceError):
+    with errors_located(SourceError):
         return importlib.import_module(name)
 
 
 def _check_exists(name: str) -> None:
-    """Tells a module that is missing from one that misses something itself."""
-    with blamed(SourceError):
+    """Raises SourceError if the module is missing, or if its import fails for lack of another module."""
+    with errors_located(SourceError):
         try:
             found = importlib.util.find_spec(name)
         except ModuleNotFoundError as error:

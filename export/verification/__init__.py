@@ -1,1 +1,1 @@
-"""What a written servable computes, held against a reference and against itself; verify.py is the door."""
+"""Verification of written servables: against a reference and against themselves. Start with `verify.py`."""

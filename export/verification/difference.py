@@ -1,4 +1,4 @@
-"""How far two computations of the same tensors lie apart, and which tensor shows it most."""
+"""The largest absolute difference between two computations of the same tensors, with the tensor's name."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,10 +10,10 @@ from contract.tensors import Array
 
 
 class Difference(NamedTuple):
-    """The largest absolute difference of some elements."""
+    """The largest absolute difference between the elements of two tensors."""
 
     size: float
-    """Not a number where an element is none."""
+    """NaN where the difference of any two elements is NaN."""
     tensor: str
 
     @property
@@ -21,18 +21,18 @@ class Difference(NamedTuple):
         return math.inf if math.isnan(self.size) else self.size
 
 
-def between(tensor: str, given: Array, expected: Array) -> Difference:
-    """Of arrays of one shape and any dtypes."""
-    return Difference(float(np.abs(_wide(given) - _wide(expected)).max()), tensor)
+def between(tensor: str, actual: Array, expected: Array) -> Difference:
+    """Compares two arrays of one shape and of any dtypes."""
+    return Difference(float(np.abs(_wide(actual) - _wide(expected)).max()), tensor)
 
 
-def of_all(given: Mapping[str, Array], expected: Mapping[str, Array]) -> Difference:
-    """Of tensors by their names."""
-    return largest(between(name, given[name], expected[name]) for name in expected)
+def of_all(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> Difference:
+    """Compares tensors by their names, and returns the largest difference."""
+    return largest(between(name, actual[name], expected[name]) for name in expected)
 
 
 def largest(differences: Iterable[Difference]) -> Difference:
-    """Of equal ones the first."""
+    """Returns the largest difference: NaN ranks above all numbers, and the first of equal ones wins."""
     return max(differences, key=lambda difference: difference._rank)
 
 

@@ -1,4 +1,4 @@
-"""Runs a written resident servable by the contract alone, as a decode loop would: claim, prefill, decode."""
+"""A written servable with resident state, run through the contract alone: claim, prefill, decode, move."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,36 +6,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from contract import names
 from contract.manifest import Pool
 from contract.tensors import Array
 from export.saved_model.session import ServableSession
-
-Ids = npt.NDArray[np.int32]
+from export.verification.runner import Ids
 
 NO_STOP = names.NO_TOKEN
+"""Fills up stop token ids, and stands in `tokens` where a row has stopped."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """The same parameters for every row."""
+    """Sampling parameters, the same for every row of a call."""
 
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
     edits: Mapping[int, tuple[int, float]] = field(default_factory=dict)
-    """For token ids, (edit count, bias)."""
+    """By token id, (edit count, bias): see `EDIT_COUNTS` and `EDIT_BIAS` in `contract.names`."""
     presence: float = 0.0
     frequency: float = 0.0
     repetition: float = 1.0
     mask: tuple[int, ...] = ()
-    """Bytes."""
+    """The bytes of the token mask; empty: no mask."""
     logprobs: int = names.NO_LOGPROBS
 
     def feeds(self, uniforms: Array) -> dict[str, Array]:
+        """Builds the sampling inputs of a call with the random numbers `uniforms` (rows, steps)."""
         rows, steps = uniforms.shape
         return {
             names.TEMPERATURE: np.full(rows, self.temperature, np.float32),
@@ -68,7 +68,7 @@ GREEDY = Sampling()
 
 
 class PoolStepper:
-    """A loaded resident servable, and the lease on its pool."""
+    """A loaded servable with resident state, and the lease on its pool."""
 
     def __init__(self, directory: Path) -> None:
         self._loaded = ServableSession(directory)
@@ -78,11 +78,12 @@ class PoolStepper:
 
     @property
     def pool(self) -> Pool:
+        """The pool's description in the manifest."""
         assert self.manifest.pool is not None
         return self.manifest.pool
 
     def claim(self, slots: int | Sequence[int]) -> None:
-        """A new pool, under the next epoch; `slots` for each block, or as many of all."""
+        """Claims a new pool under the next epoch; `slots` is one number for all blocks, or one for each."""
         self.epoch += 1
         each = [slots] * self.pool.blocks if isinstance(slots, int) else slots
         self.call(names.CLAIM_SIGNATURE, epoch=self.epoch, slots=each)
@@ -95,22 +96,13 @@ class PoolStepper:
         sampling: Sampling = GREEDY,
         uniforms: Array | None = None,  # (batch,)
     ) -> Ids:
-        """The token after each of `prompts`, of any lengths, in one padded call."""
+        """Returns the token (batch,) after each of `prompts`, of any lengths, in one padded call."""
         numbers = np.zeros(len(prompts)) if uniforms is None else uniforms
-        return self.check(prompts, slots, starts or [0] * len(prompts), sampling, numbers[:, None])[:, 0]
+        starts = starts or [0] * len(prompts)
+        outputs = self.prefill_outputs(prompts, slots, starts, sampling, numbers[:, None])
+        return np.asarray(outputs[names.TOKENS][:, 0])
 
-    def check(
-        self,
-        tokens: Sequence[Ids],
-        slots: Sequence[int],
-        starts: Sequence[int],
-        sampling: Sampling,
-        uniforms: Array,  # (batch, sampled)
-    ) -> Ids:
-        """(batch, sampled): the tokens after each row's last ones, in one padded call."""
-        return np.asarray(self.prefilled(tokens, slots, starts, sampling, uniforms)[names.TOKENS])
-
-    def prefilled(
+    def prefill_outputs(
         self,
         tokens: Sequence[Ids],
         slots: Sequence[int],
@@ -118,7 +110,10 @@ class PoolStepper:
         sampling: Sampling,
         uniforms: Array,  # (batch, sampled)
     ) -> dict[str, Any]:
-        """All that `check` answers."""
+        """Runs `prefill` on rows of any lengths, padded; returns the outputs after each row's last tokens.
+
+        The second dimension of `uniforms` says after how many: its shape is that of the output `tokens`.
+        """
         padded = np.zeros((len(tokens), max(map(len, tokens))), np.int32)
         for row, ids in zip(padded, tokens, strict=True):
             row[: len(ids)] = ids
@@ -132,20 +127,11 @@ class PoolStepper:
             **sampling.feeds(uniforms),
         )
 
-    def decode(
-        self,
-        tokens: Sequence[int] | Ids,
-        positions: Sequence[int] | Ids,
-        budget: Sequence[int],
-        stop_tokens: Sequence[int] = (),
-        sampling: Sampling = GREEDY,
-        uniforms: Array | None = None,  # (rows, steps)
-    ) -> Ids:
-        """(rows, steps): up to `budget` tokens for each of slots 0, 1, ..., then NO_STOP."""
-        answer = self.decoded(tokens, positions, budget, stop_tokens, sampling, uniforms)
-        return np.asarray(answer[names.TOKENS])
+    def decode(self, *args: Any, **kwargs: Any) -> Ids:
+        """Returns the tokens (rows, steps) of `decode_outputs`, which takes the same arguments."""
+        return np.asarray(self.decode_outputs(*args, **kwargs)[names.TOKENS])
 
-    def decoded(
+    def decode_outputs(
         self,
         tokens: Sequence[int] | Ids,
         positions: Sequence[int] | Ids,
@@ -154,7 +140,7 @@ class PoolStepper:
         sampling: Sampling = GREEDY,
         uniforms: Array | None = None,  # (rows, steps)
     ) -> dict[str, Any]:
-        """All that `decode` answers."""
+        """Runs `decode`; returns its outputs: up to `budget` tokens for slots 0, 1, ..., then NO_STOP."""
         return self.call(
             names.DECODE_SIGNATURE,
             epoch=self.epoch,
@@ -168,22 +154,23 @@ class PoolStepper:
     def move(
         self, sources: Sequence[int], targets: Sequence[int], blocks: Sequence[int] | None = None
     ) -> None:
-        """Copy the first `blocks` of each source, or all."""
+        """Copies the first `blocks` blocks of each source slot to its target, or all blocks."""
         each = [self.pool.blocks] * len(sources) if blocks is None else blocks
         self.call(names.MOVE_SIGNATURE, epoch=self.epoch, sources=sources, targets=targets, blocks=each)
 
     def call(
         self, signature: str, options: Any = None, metadata: Any = None, **inputs: Any
     ) -> dict[str, Any]:
-        """One signature by the names of its inputs."""
+        """Runs one signature on inputs by name; `options` and `metadata` are TensorFlow's of a run."""
         return self._loaded.call(signature, inputs, options, metadata)
 
     def close(self) -> None:
+        """Unloads the servable and its pool."""
         self._loaded.close()
 
 
 def by_token(ids: Array, ranked: Array) -> Array:
-    """(..., vocabulary): log-probabilities by token id, from those of all tokens with their ids."""
+    """Sorts the log-probabilities of the whole vocabulary by token id: (..., vocabulary)."""
     logprobs = np.empty_like(ranked)
     np.put_along_axis(logprobs, ids, ranked, axis=-1)
     return logprobs

@@ -1,7 +1,7 @@
-"""How a written servable is run, whatever its layout: rows of text go on from where they stand.
+"""The interface through which the verifier runs a servable of either state layout.
 
-Scores are what the layout tells of each possible next token: logits, or log-probabilities, which are the same
-up to a number for each position.
+Scores are what a layout returns for each possible next token: logits (explicit state) or log-probabilities
+(resident state). At each position, these two differ by a constant.
 """
 
 from collections.abc import Sequence
@@ -15,25 +15,26 @@ from contract.manifest import Manifest
 from contract.tensors import Array
 
 Ids: TypeAlias = npt.NDArray[np.int32]
-Row: TypeAlias = Any
-"""Where one text stands: what a call gives, and the next call takes."""
+"""Token ids (tokens,)."""
+RowHandle: TypeAlias = Any
+"""A sequence between two calls: each call takes the handles of its rows and returns new ones."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a call gave one row."""
+class RowScores:
+    """The result of `prefill` or `decode` for one row."""
 
     scores: Array  # float32 (positions, vocabulary): after the last of its tokens
-    row: Row
+    row: RowHandle
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What several steps in one call gave one row."""
+class RowTokens:
+    """The result of `decode_steps` for one row."""
 
     tokens: list[int]
     logprobs: Array  # float32 (tokens, vocabulary)
-    row: Row
+    row: RowHandle
 
 
 class Runner(Protocol):
@@ -41,37 +42,39 @@ class Runner(Protocol):
 
     manifest: Manifest
     tokenizer: bytes
-    scores: str
-    """What they are called."""
-    most_steps: int
-    """Of one call of `several`; 0: there is none."""
+    score_name: str
+    """The name of the scores in messages."""
+    max_steps: int
+    """The most steps in one call of `decode_steps`; 0: the servable has no such signature."""
 
-    def scores_of(self, logits: Array) -> Array:
-        """What it should tell where a reference has `logits`."""
+    def expected_scores(self, logits: Array) -> Array:
+        """Returns the scores that are right where a reference has `logits`."""
 
-    def most_rows(self, longest: int) -> int:
-        """Of one call, where the longest text will have this many tokens: at least 2."""
+    def max_rows(self, longest: int) -> int:
+        """Returns how many rows a call may have if its longest sequence grows to `longest`; at least 2."""
 
     def claim(self, batches: Sequence[Sequence[int]]) -> None:
-        """Makes room for batches of texts that will have these lengths, the longest first."""
+        """Allocates state for batches of sequences of these final lengths, shortest first."""
 
-    def fresh(self, count: int) -> list[Row]:
-        """Rows of one batch, which have seen nothing."""
+    def new_rows(self, count: int) -> list[RowHandle]:
+        """Returns the empty rows of one batch."""
 
-    def aside(self) -> Row:
-        """A fresh row that is moved before it goes on, where rows have places."""
+    def new_moving_row(self) -> RowHandle:
+        """Returns an empty row that `decode` will move to another slot, if the layout has slots."""
 
-    def prefill(self, pieces: Sequence[Ids], rows: Sequence[Row], last: int = 1) -> list[Run]:
-        """Scores after each row's last tokens: of as many as `last` asks for and the layout tells."""
+    def prefill(self, pieces: Sequence[Ids], rows: Sequence[RowHandle], last: int = 1) -> list[RowScores]:
+        """Feeds each row a piece; returns scores after its last `last` tokens, or as many as there are."""
 
-    def decode(self, tokens: Sequence[int], rows: Sequence[Row]) -> list[Run]:
-        """One token more in every row of a batch."""
+    def decode(self, tokens: Sequence[int], rows: Sequence[RowHandle]) -> list[RowScores]:
+        """Feeds each row of a batch one token."""
 
-    def several(self, tokens: Sequence[int], rows: Sequence[Row], budgets: Sequence[int]) -> list[Chosen]:
-        """The likeliest tokens, up to as many as `budgets` says, after `tokens` in every row of a batch."""
+    def decode_steps(
+        self, tokens: Sequence[int], rows: Sequence[RowHandle], budgets: Sequence[int]
+    ) -> list[RowTokens]:
+        """Feeds each row its token, then decodes greedily, all in one call: up to `budgets` tokens a row."""
 
-    def state(self, row: Row) -> dict[str, Array]:
-        """What can be seen of it."""
+    def state(self, row: RowHandle) -> dict[str, Array]:
+        """Returns the state tensors of a row; empty if the layout keeps them in the model server."""
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Unloads the servable and frees its memory."""

@@ -1,6 +1,6 @@
-"""Runs a written servable by the contract alone, as a decode loop would: pads, calls, appends.
+"""A written servable with explicit state, run through the contract alone: pads, calls, appends new state.
 
-The smallest loop that keeps the contract; the verifier and the tests generate with it.
+This is the smallest loop that keeps the contract; the verifier and the tests generate with it.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from contract import names
@@ -18,71 +17,78 @@ from export.errors import VerificationError
 from export.saved_model.session import ServableSession
 from export.user_errors import one_line
 from export.verification.pool_stepper import GREEDY, NO_STOP, Sampling
+from export.verification.runner import Ids
 
-Ids = npt.NDArray[np.int32]
-State = dict[str, Array]
+RowState = dict[str, Array]
+"""The state tensors of one sequence by name, without a batch dimension."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step gave one row."""
+    """The result of `step` for one row."""
 
     logits: Array  # (vocabulary,)
-    state: State
+    state: RowState
 
 
-def _none() -> Array:
+def _empty() -> Array:
     return np.empty([0, 0])
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What several steps in one call gave one row."""
+class DecodeResult:
+    """The result of `decode`, many steps in one call, for one row."""
 
     tokens: list[int]
-    state: State
-    top_ids: Array = field(default_factory=_none)  # (steps, as many as were asked for)
-    top_logprobs: Array = field(default_factory=_none)
+    state: RowState
+    top_ids: Array = field(default_factory=_empty)  # (steps, top)
+    top_logprobs: Array = field(default_factory=_empty)  # (steps, top)
 
 
 class Stepper:
-    """A loaded servable."""
+    """A loaded servable with explicit state."""
 
     def __init__(self, directory: Path) -> None:
         self._loaded = ServableSession(directory)
         self.manifest = self._loaded.manifest
         self.tokenizer = self._loaded.tokenizer
 
-    def fresh(self) -> State:
-        """The state of a session that has seen nothing."""
+    def fresh(self) -> RowState:
+        """Returns the state of an empty sequence."""
         return {
             tensor.name: np.full(tensor.shape, tensor.initial, tensor.numpy_dtype)
             for tensor in self.manifest.state
         }
 
-    def run(self, ids: Sequence[Ids], states: Sequence[State] | None = None) -> list[StepResult]:
-        """One padded call for rows of any lengths; rows without states are fresh sessions."""
+    def run(self, ids: Sequence[Ids], states: Sequence[RowState] | None = None) -> list[StepResult]:
+        """Runs `step` on rows of any lengths, in one padded call; without `states`, sequences are new.
+
+        Raises VerificationError where the call fails or an output has a wrong shape.
+        """
         states = states or [self.fresh() for _ in ids]
         lengths = np.array([len(row) for row in ids], np.int32)
         feeds = {names.TOKENS: self._rectangle(ids), names.LENGTHS: lengths, **self._stacked(states)}
-        answer = self._answer(names.STEP_SIGNATURE, feeds)
-        self._check_shapes(answer, *feeds[names.TOKENS].shape)
+        outputs = self._outputs(names.STEP_SIGNATURE, feeds)
+        self._check_shapes(outputs, *feeds[names.TOKENS].shape)
         return [
-            StepResult(answer[names.LOGITS][row], self._after(answer, row, len(ids[row]), states[row]))
+            StepResult(outputs[names.LOGITS][row], self._after(outputs, row, len(ids[row]), states[row]))
             for row in range(len(ids))
         ]
 
     def decode(
         self,
         tokens: Sequence[int],
-        states: Sequence[State],
+        states: Sequence[RowState],
         held: Sequence[int],
         budget: Sequence[int],
         stop_tokens: Sequence[int] = (),
         sampling: Sampling = GREEDY,
         uniforms: Array | None = None,  # (rows, steps)
-    ) -> list[Decoded]:
-        """One call: up to `budget` tokens for each row, which holds `held` and is fed its `tokens` first."""
+    ) -> list[DecodeResult]:
+        """Runs `decode` in one call: feeds each row its token, then decodes up to `budget` tokens.
+
+        `held` says how many tokens each row's state covers.
+        """
         feeds = {
             names.TOKENS: np.array(tokens, np.int32),
             names.HELD: np.array(held, np.int32),
@@ -91,16 +97,18 @@ class Stepper:
             **sampling.feeds(np.zeros((len(tokens), max(budget))) if uniforms is None else uniforms),
             **self._stacked(states),
         }
-        answer = self._answer(names.DECODE_SIGNATURE, feeds)
-        given = [[token for token in row if token != NO_STOP] for row in answer[names.TOKENS].tolist()]
-        told = zip(answer[names.TOP_IDS], answer[names.TOP_LOGPROBS], strict=True)
+        outputs = self._outputs(names.DECODE_SIGNATURE, feeds)
+        tokens_of_rows = [
+            [token for token in row if token != NO_STOP] for row in outputs[names.TOKENS].tolist()
+        ]
+        logprobs_of_rows = zip(outputs[names.TOP_IDS], outputs[names.TOP_LOGPROBS], strict=True)
         return [
-            Decoded(new, self._after(answer, row, len(new), states[row]), *logprobs)
-            for row, (new, logprobs) in enumerate(zip(given, told, strict=True))
+            DecodeResult(new, self._after(outputs, row, len(new), states[row]), *logprobs)
+            for row, (new, logprobs) in enumerate(zip(tokens_of_rows, logprobs_of_rows, strict=True))
         ]
 
     def greedy(self, prompt: Ids, count: int) -> list[int]:
-        """`count` ids, each the likeliest."""
+        """Decodes `count` token ids greedily, one `step` for each."""
         result = self.run([prompt])[0]
         chosen = [int(result.logits.argmax())]
         while len(chosen) < count:
@@ -109,47 +117,48 @@ class Stepper:
         return chosen
 
     def call(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
-        """A signature itself."""
+        """Runs a signature on inputs by name, without padding or checks."""
         return self._loaded.call(signature, feeds)
 
     def close(self) -> None:
+        """Unloads the servable."""
         self._loaded.close()
 
-    def _answer(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
+    def _outputs(self, signature: str, feeds: dict[str, Array]) -> dict[str, Array]:
         try:
             return self.call(signature, feeds)
         except tf.errors.OpError as error:
             shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items() if value.size)
             raise VerificationError(f"{signature} fails for {shapes}: {one_line(error)}") from error
 
-    def _check_shapes(self, answer: dict[str, Array], rows: int, steps: int) -> None:
-        """Sizes that the graph left open until it ran."""
+    def _check_shapes(self, outputs: dict[str, Array], rows: int, steps: int) -> None:
+        """Checks the dimensions that are unknown until the graph runs."""
         wanted: dict[str, tuple[int, ...]] = {names.LOGITS: (rows, self.manifest.vocabulary_size)}
         for tensor in self.manifest.state:
             sizes = [steps if axis == tensor.growth_axis else size for axis, size in enumerate(tensor.shape)]
             wanted[tensor.name] = (rows, *sizes)
         for name, shape in wanted.items():
-            if answer[name].shape != shape:
+            if outputs[name].shape != shape:
                 raise VerificationError(
-                    f"output {name!r} of step has shape {answer[name].shape}, not {shape}, "
+                    f"output {name!r} of step has shape {outputs[name].shape}, not {shape}, "
                     f"for {rows} rows of {steps} tokens{_only_new(self.manifest, name)}"
                 )
 
     def _rectangle(self, ids: Sequence[Ids]) -> Ids:
-        """Padded with an id that no model takes for padding."""
+        """Pads rows with the last id of the vocabulary, which models do not take for padding."""
         tokens = np.full([len(ids), max(map(len, ids))], self.manifest.vocabulary_size - 1, np.int32)
         for i, row in enumerate(ids):
             tokens[i, : len(row)] = row
         return tokens
 
-    def _stacked(self, states: Sequence[State]) -> State:
+    def _stacked(self, states: Sequence[RowState]) -> RowState:
         return {t.name: _batch(t, [state[t.name] for state in states]) for t in self.manifest.state}
 
-    def _after(self, answer: dict[str, Array], row: int, length: int, before: State) -> State:
-        """The state of a row that has fed `length` tokens."""
+    def _after(self, outputs: dict[str, Array], row: int, length: int, before: RowState) -> RowState:
+        """Returns a row's state after it was fed `length` tokens: growing tensors get the new entries."""
         state = {}
         for tensor in self.manifest.state:
-            value = answer[tensor.name][row]
+            value = outputs[tensor.name][row]
             if tensor.growth_axis is not None:
                 new = value.take(range(length), tensor.growth_axis)
                 value = np.concatenate([before[tensor.name], new], tensor.growth_axis)
@@ -159,7 +168,7 @@ class Stepper:
 
 def _only_new(manifest: Manifest, name: str) -> str:
     grows = name in {tensor.name for tensor in manifest.growing}
-    return ": of what grows, only the new entries are asked for" if grows else ""
+    return ": a growing tensor must contain only the new entries" if grows else ""
 
 
 def _batch(tensor: StateTensor, rows: list[Array]) -> Array:
@@ -167,7 +176,7 @@ def _batch(tensor: StateTensor, rows: list[Array]) -> Array:
 
 
 def _padded(rows: Sequence[Array], axis: int) -> Array:
-    """Rows stacked, each filled up with zeros along `axis` to the longest."""
+    """Stacks rows, padded with zeros along `axis` to the longest."""
     longest = max(row.shape[axis] for row in rows)
     shape = list(rows[0].shape)
     shape[axis] = longest

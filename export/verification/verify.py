@@ -1,7 +1,7 @@
-"""Checks what was written: against a reference, and against itself, in either layout.
+"""Verifies a servable of either layout, against a reference and against itself.
 
-At every export, before the version is published, and whenever somebody asks. Runs the servable by the
-contract alone and knows no family.
+Runs at every export before the version is published, and in `python -m export verify`. Runs the servable
+through the contract alone, whatever the model's family.
 """
 
 import logging
@@ -13,81 +13,94 @@ from pathlib import Path
 from contract.manifest import EXPLICIT, RESIDENT
 from export import runtime
 from export.errors import VerificationError
-from export.saved_model.published import Published
+from export.saved_model.published import PublishedVersion
 from export.signatures.servable import ExportedModel, Reference
-from export.verification import comparisons
-from export.verification.explicit import ExplicitRunner
-from export.verification.figures import KL, Figures, Tolerance, check, tolerance
-from export.verification.resident import ResidentRunner
+from export.verification import measurement
+from export.verification.claims import KL, Measurements, Tolerance, check, tolerance
+from export.verification.explicit_runner import ExplicitRunner
+from export.verification.prompts import TOKENS, TrialPrompts, choose
+from export.verification.resident_runner import ResidentRunner
 from export.verification.runner import Runner
 from export.verification.table import table
-from export.verification.trials import TOKENS, Trials, choose
 
 RUNNERS: dict[str, Callable[[Path], Runner]] = {EXPLICIT: ExplicitRunner, RESIDENT: ResidentRunner}
 EXACT = {"float32", "float64"}
-"""Dtypes of weights whose results are those of the reference up to the rounding of float32."""
+"""The dtypes of weights with which results differ from the reference's only by float32's rounding."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a verification is to do and to allow."""
+class VerificationOptions:
+    """The size of a verification, and the bounds that it allows."""
 
     tokens: int = TOKENS
-    """That follow each prompt."""
+    """The tokens decoded after each prompt."""
     error: float | None = None
-    """None: what rounding explains, where that can be said."""
+    """The largest absolute error of a score. None: what rounding explains in float32, any in bfloat16."""
     kl: float = KL
+    """The largest mean Kullback-Leibler divergence, in nats."""
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What was measured, and what of it is allowed."""
+class VerificationReport:
+    """The measurements of a verification, and the largest that are allowed; printed as a table."""
 
-    scores: str
-    trials: Trials
-    figures: Figures
+    score_name: str
+    prompts: TrialPrompts
+    measured: Measurements
     allowed: Tolerance
 
     def __str__(self) -> str:
-        return table(self.scores, self.trials, self.figures, self.allowed)
+        return table(self.score_name, self.prompts, self.measured, self.allowed)
 
     def check(self) -> None:
-        """VerificationError for what is not allowed."""
-        check(self.figures, self.allowed)
+        """Raises VerificationError where a measurement is above what is allowed."""
+        check(self.measured, self.allowed)
 
 
-def verify(directory: Path, servable: ExportedModel, asked: Asked | None = None) -> Verified:
-    """What lies in `directory`, as far as it is `servable`; VerificationError where it is not."""
-    runner = RUNNERS[servable.manifest.state_layout](directory)
-    if runner.manifest != servable.manifest or runner.tokenizer != servable.tokenizer:
-        raise VerificationError("the manifest signature does not answer what was written")
-    parameters = Published(directory).parameters
-    verified = measure(runner, parameters, servable.reference, servable.exact, asked or Asked())
-    logger.info("verified: %s", verified)
-    verified.check()
-    return verified
+def verify(
+    directory: Path, model: ExportedModel, options: VerificationOptions | None = None
+) -> VerificationReport:
+    """Verifies that `directory` holds `model`, and logs the report; raises VerificationError if not."""
+    runner = RUNNERS[model.manifest.state_layout](directory)
+    if runner.manifest != model.manifest or runner.tokenizer != model.tokenizer:
+        raise VerificationError("the manifest signature does not return what was written")
+    parameters = PublishedVersion(directory).parameters
+    report = measure(runner, parameters, model.reference, model.exact, options or VerificationOptions())
+    logger.info("verified: %s", report)
+    report.check()
+    return report
 
 
-def published(version: Published, reference: Reference | None, asked: Asked) -> Verified:
-    """What lies in a version directory; nothing of it is checked yet."""
+def verify_version(
+    version: PublishedVersion, reference: Reference | None, options: VerificationOptions
+) -> VerificationReport:
+    """Measures a version directory; the caller has to `check` the report."""
     runner = RUNNERS[version.manifest.state_layout](version.directory)
-    return measure(runner, version.parameters, reference, set(version.dtypes) <= EXACT, asked)
+    return measure(runner, version.parameters, reference, set(version.dtypes) <= EXACT, options)
 
 
 def measure(
-    runner: Runner, parameters: int, reference: Reference | None, exact: bool, asked: Asked
-) -> Verified:
-    """`exact`: errors beyond rounding are none. The runner is closed then."""
-    # Its graph was several things while it was loaded.
-    runtime.give_back()
-    trials = choose(runner.manifest, parameters, asked.tokens)
-    figures, texts = comparisons.measure(runner, trials)
-    # The reference gets the memory that the servable had.
+    runner: Runner,
+    parameters: int,
+    reference: Reference | None,
+    exact: bool,
+    options: VerificationOptions,
+) -> VerificationReport:
+    """Measures a loaded servable and closes it.
+
+    `exact`: errors are bounded by float32's rounding, unless the options set another bound.
+    """
+    # While it was loaded, the graph existed in several forms.
+    runtime.free_memory()
+    prompts = choose(runner.manifest, parameters, options.tokens)
+    measured, baselines = measurement.measure(runner, prompts)
+    # The reference can use the memory that the servable had.
     runner.close()
-    runtime.give_back()
+    runtime.free_memory()
     if reference is not None:
-        figures = figures.judged(comparisons.against(reference, runner, texts))
-    error = asked.error or (tolerance(figures.scale) if exact else math.inf)
-    return Verified(runner.scores, trials, figures, Tolerance(error, asked.kl))
+        logger.info("comparing with the reference")
+        measured = measured.with_reference(measurement.compare_with_reference(reference, runner, baselines))
+    error = options.error or (tolerance(measured.scale) if exact else math.inf)
+    return VerificationReport(runner.score_name, prompts, measured, Tolerance(error, options.kl))

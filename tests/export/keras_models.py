@@ -1,4 +1,4 @@
-"""Keras models with recurrent layers of all kinds, for tests of what becomes of them."""
+"""Keras models with recurrent layers of all kinds, for tests of their export."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ VOCABULARY = 23
 
 
 class Leaky(layers.Layer):
-    """A cell whose output is not its state, which begins with ones."""
+    """A cell whose output is not its state; the state begins with ones."""
 
     state_size = output_size = 4
 
@@ -121,6 +121,6 @@ def servable(user: UserModel) -> ExportedModel:
         manifest,
         b"",
         user.step,
-        lambda texts, last=0: [user.reference(ids)[-last:] for ids in texts],
+        lambda sequences, last=0: [user.reference(ids)[-last:] for ids in sequences],
         user.exact,
     )  # type: ignore[misc]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from export import lstm
-from export.demo import checkpoint, corpus, optimize, tokenize
+from export.demo import checkpoint, corpus, tokenization, training
 from export.hf.load import load_checkpoint
 from export.options import ExportOptions
 from export.signatures.servable import ExportedModel
@@ -31,7 +31,7 @@ def documents() -> list[str]:
 
 @pytest.fixture(scope="module")
 def tokenizer(documents: list[str]) -> Tokenizer:
-    return tokenize.train(documents)
+    return tokenization.train(documents)
 
 
 def test_a_seed_writes_the_same_corpus_again(documents: list[str]) -> None:
@@ -76,32 +76,32 @@ def test_a_talk_keeps_its_hero() -> None:
 def test_special_tokens_have_the_first_ids_and_texts_survive(
     tokenizer: Tokenizer, documents: list[str]
 ) -> None:
-    assert [tokenizer.token_to_id(token) for token in tokenize.SPECIAL_TOKENS] == [0, 1, 2]
+    assert [tokenizer.token_to_id(token) for token in tokenization.SPECIAL_TOKENS] == [0, 1, 2]
     ids = tokenizer.encode(documents[0]).ids
     assert tokenizer.decode(ids, skip_special_tokens=False) == documents[0]
 
 
 def test_rows_hold_one_document_each_and_nothing_after_it(tokenizer: Tokenizer, documents: list[str]) -> None:
-    rows = tokenize.rows(tokenizer, documents[:5], 700)
+    rows = tokenization.rows(tokenizer, documents[:5], 700)
     assert rows.shape == (5, 700)
     for i, row in enumerate(rows):
-        text = tokenizer.decode(row[row != tokenize.NOTHING].tolist(), skip_special_tokens=False)
+        text = tokenizer.decode(row[row != tokenization.NOTHING].tolist(), skip_special_tokens=False)
         assert text == (corpus.END if i % 3 == 0 else "") + documents[i]
 
 
 def test_filling_is_no_part_of_the_loss() -> None:
     logits = tf.random.stateless_uniform([1, 3, 7], seed=(1, 2))
-    short = optimize.cross_entropy(tf.constant([[1, 2, 3]]), logits[:, :2])
-    filled = optimize.cross_entropy(tf.constant([[1, 2, 3, tokenize.NOTHING]]), logits)
+    short = training.cross_entropy(tf.constant([[1, 2, 3]]), logits[:, :2])
+    filled = training.cross_entropy(tf.constant([[1, 2, 3, tokenization.NOTHING]]), logits)
     assert float(short) == pytest.approx(float(filled))
 
 
 def test_the_optimizer_finds_a_minimum() -> None:
     variable = tf.Variable([3.0, -2.0])
-    schedule = optimize.Schedule((optimize.Stage(200, 1, 1, 1),), peak=0.1, warmup=5)
+    schedule = training.Schedule((training.Stage(200, 1, 1, 1),), peak=0.1, warmup=5)
     batches = [np.zeros((1, 1), np.int32)] * schedule.steps
     saved: list[int] = []
-    loss = optimize.train(
+    loss = training.train(
         [variable], lambda _: tf.reduce_sum(tf.square(variable)), batches, schedule, saved.append, 100
     )
     assert loss < 0.1
@@ -109,7 +109,7 @@ def test_the_optimizer_finds_a_minimum() -> None:
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_its_floor() -> None:
-    schedule = optimize.Schedule((optimize.Stage(1000, 1, 1, 1),), peak=1.0)
+    schedule = training.Schedule((training.Stage(1000, 1, 1, 1),), peak=1.0)
     rates = [schedule.rate(step) for step in range(1000)]
     assert max(rates) == rates[schedule.warmup] == 1.0
     assert rates[-1] == pytest.approx(schedule.floor, abs=1e-3)

@@ -18,7 +18,7 @@ from export.errors import SourceError
 from export.hf.load import describe_checkpoint, load_checkpoint
 from export.options import ExportOptions
 from export.saved_model import write
-from export.saved_model.published import Published
+from export.saved_model.published import PublishedVersion
 from export.transformer_model.weights import _adopted, forget, variables
 from tests.export import samples
 
@@ -99,7 +99,7 @@ def test_weights_are_forgotten_before_what_was_written_is_verified(
     before = sum(weight.numpy().size for weight in servable.weights)
     seen = []
     write.write(servable, tmp_path, None, lambda _: seen.extend(servable.weights))
-    assert before == Published(tmp_path / "tiny" / "1").parameters
+    assert before == PublishedVersion(tmp_path / "tiny" / "1").parameters
     assert sum(weight.numpy().size for weight in seen) == 0
 
 
@@ -109,7 +109,7 @@ def test_weights_lie_in_the_version_directory_once_and_pools_nowhere(
 ) -> None:
     servable = load_checkpoint(gpt2_checkpoint, "tiny", ExportOptions("bfloat16", layout))
     shapes = sorted(tuple(weight.shape) for weight in servable.weights)
-    version = Published(write.write(servable, tmp_path, None, lambda _: None))
+    version = PublishedVersion(write.write(servable, tmp_path, None, lambda _: None))
     assert sorted(weight.shape for weight in version.weights) == shapes
     assert version.dtypes[0] == "bfloat16"
     assert version.files()["weights"] < 1.5 * sum(weight.bytes for weight in version.weights) + 10_000

@@ -9,20 +9,20 @@ import pytest
 from export import cli, lstm
 from export.errors import SourceError
 from export.saved_model import versions
-from export.saved_model.published import Published, Tensor
+from export.saved_model.published import PublishedVersion, SignatureTensor
 from tests.export import samples
 
-Run = Callable[..., tuple[int, str, str]]
+RunCommand = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """The command's status, what it printed, and its error."""
+def run(capfd: pytest.CaptureFixture[str]) -> RunCommand:
+    """Runs a command; returns its status, stdout and stderr."""
 
     def ran(*argv: object) -> tuple[int, str, str]:
         status = cli.main([*map(str, argv)])
-        told = capfd.readouterr()
-        return status, told.out, told.err
+        printed = capfd.readouterr()
+        return status, printed.out, printed.err
 
     return ran
 
@@ -33,39 +33,41 @@ def lstm_servable(lstm_published: Path) -> Path:
     return lstm_published.parent
 
 
-def test_a_servable_is_held_against_the_checkpoint_that_it_was_made_from(
-    run: Run, pools: Path, lstm_servable: Path, lstm_checkpoint: Path, tmp_path: Path
+def test_a_servable_is_compared_with_the_checkpoint_that_it_was_made_from(
+    run: RunCommand, pools: Path, lstm_servable: Path, lstm_checkpoint: Path, tmp_path: Path
 ) -> None:
     source = samples.golden(tmp_path / "small", "small")
     for servable, reference in ((pools.parent, source), (lstm_servable, lstm_checkpoint)):
-        status, told, _ = run("verify", servable, "--reference", reference, "--tokens", 5)
+        status, printed, _ = run("verify", servable, "--reference", reference, "--tokens", 5)
         assert status == 0
-        assert told.startswith(f"{servable / '1'}: prompts of 1, 7, ")
-        assert "\nreference " in told
-        assert "5 greedy ones after each" in told
+        assert printed.startswith(f"{servable / '1'}: prompts of 1, 7, ")
+        assert "\nreference " in printed
+        assert "5 greedy ones after each" in printed
 
 
 def test_another_checkpoint_of_the_same_shape_fails_after_the_table(
-    run: Run, lstm_servable: Path, tmp_path: Path
+    run: RunCommand, lstm_servable: Path, tmp_path: Path
 ) -> None:
     shapes = lstm.shapes(samples.LSTM_CONFIG)
     other = samples.write(tmp_path / "other", samples.LSTM, shapes, seed=1)
-    status, told, error = run("verify", lstm_servable / "1", "--reference", other)
+    status, printed, error = run("verify", lstm_servable / "1", "--reference", other)
     assert status == 1
-    assert "\nreference " in told
+    assert "\nreference " in printed
     assert error.startswith("error: reference: max abs error ")
     bounds = ("--max-error", 1000, "--max-kl", 1000)
     assert run("verify", lstm_servable, "--reference", other, *bounds)[0] == 0
 
 
-def test_without_a_reference_a_servable_is_held_against_itself(run: Run, lstm_servable: Path) -> None:
-    status, told, _ = run("verify", lstm_servable)
+def test_without_a_reference_a_servable_is_held_against_itself(run: RunCommand, lstm_servable: Path) -> None:
+    status, printed, _ = run("verify", lstm_servable)
     assert status == 0
-    assert "reference" not in told
-    assert "ragged batch" in told
+    assert "reference" not in printed
+    assert "ragged batch" in printed
 
 
-def test_a_reference_of_another_vocabulary_is_refused(run: Run, pools: Path, lstm_checkpoint: Path) -> None:
+def test_a_reference_of_another_vocabulary_is_refused(
+    run: RunCommand, pools: Path, lstm_checkpoint: Path
+) -> None:
     status, _, error = run("verify", pools, "--reference", lstm_checkpoint)
     assert status == 1
     assert error == f"error: {lstm_checkpoint} has a vocabulary of 260, the servable one of 300\n"
@@ -79,7 +81,7 @@ def test_of_several_versions_the_latest_is_meant(lstm_servable: Path, tmp_path: 
     assert versions.find(tmp_path / "m" / "9").name == "9"
 
 
-def test_a_path_without_a_servable_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_path_without_a_servable_is_named(run: RunCommand, tmp_path: Path) -> None:
     status, _, error = run("inspect", tmp_path / "none")
     assert status == 1
     assert error.startswith(f"error: {tmp_path / 'none'} is no servable: there is neither ")
@@ -88,13 +90,13 @@ def test_a_path_without_a_servable_is_named(run: Run, tmp_path: Path) -> None:
 def test_a_file_that_is_no_saved_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_text("nothing of the kind")
     with pytest.raises(SourceError, match=r"saved_model\.pb is not a SavedModel"):
-        Published(tmp_path)
+        PublishedVersion(tmp_path)
 
 
-def test_a_servable_tells_its_manifest_sizes_memory_and_signatures(run: Run, pools: Path) -> None:
-    status, told, _ = run("inspect", pools.parent)
+def test_a_report_shows_the_manifest_sizes_memory_and_signatures(run: RunCommand, pools: Path) -> None:
+    status, printed, _ = run("inspect", pools.parent)
     assert status == 0
-    lines = {" ".join(line.split()) for line in told.splitlines()}
+    lines = {" ".join(line.split()) for line in printed.splitlines()}
     block = 2 * 2 * 32 * 32 * 4  # layers, keys and values, positions, width, bytes
     assert lines >= {
         str(pools),
@@ -108,7 +110,7 @@ def test_a_servable_tells_its_manifest_sizes_memory_and_signatures(run: Run, poo
     }
 
 
-def test_explicit_state_is_told_tensor_by_tensor(run: Run, lstm_servable: Path) -> None:
+def test_a_report_lists_the_tensors_of_explicit_state(run: RunCommand, lstm_servable: Path) -> None:
     lines = {" ".join(line.split()) for line in run("inspect", lstm_servable)[1].splitlines()}
     assert lines >= {
         "a token 0 bytes",
@@ -121,6 +123,6 @@ def test_explicit_state_is_told_tensor_by_tensor(run: Run, lstm_servable: Path) 
     }
 
 
-def test_sizes_of_tensors_are_told_as_far_as_they_are_fixed() -> None:
-    assert str(Tensor("x", "int32", (None, 3))) == "x int32 (?, 3)"
-    assert str(Tensor("x", "int32", None)) == "x int32 (any)"
+def test_sizes_of_tensors_are_shown_where_they_are_fixed() -> None:
+    assert str(SignatureTensor("x", "int32", (None, 3))) == "x int32 (?, 3)"
+    assert str(SignatureTensor("x", "int32", None)) == "x int32 (any)"

@@ -10,7 +10,7 @@ from contract.manifest import Manifest
 from export import lstm
 from export.errors import VerificationError, VersionError
 from export.saved_model import write
-from export.saved_model.published import Published
+from export.saved_model.published import PublishedVersion
 from export.signatures.servable import ExportedModel
 from export.verification import verify
 from export.verification.stepper import Stepper
@@ -83,7 +83,7 @@ def test_a_written_servable_needs_no_file_of_its_checkpoint(servable: ExportedMo
     moved = before.rename(tmp_path / "elsewhere")
     for path in (tmp_path / "lstm").iterdir():
         path.unlink()
-    verify.published(Published(moved), servable.reference, verify.Asked()).check()
+    verify.verify_version(PublishedVersion(moved), servable.reference, verify.VerificationOptions()).check()
 
 
 def test_steps_of_every_size_share_one_signature(servable: ExportedModel, tmp_path: Path) -> None:

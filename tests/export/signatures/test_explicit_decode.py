@@ -16,7 +16,7 @@ from export.options import ExportOptions
 from export.signatures import explicit_decode, step_signature
 from export.signatures.servable import ExportedModel, StepFunction
 from export.verification.pool_stepper import NO_STOP, Sampling
-from export.verification.stepper import Decoded, State, Stepper
+from export.verification.stepper import DecodeResult, RowState, Stepper
 from tests.export import samples
 from tests.export.conftest import Publish
 
@@ -39,7 +39,7 @@ def ids(seed: int, length: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, length).astype(np.int32)
 
 
-def prefilled(stepper: Stepper) -> tuple[list[int], list[State]]:
+def prefilled(stepper: Stepper) -> tuple[list[int], list[RowState]]:
     """Returns each prompt's first token and the state after the prompt."""
     results = [stepper.run([ids(i, length)])[0] for i, length in enumerate(LENGTHS)]
     return [int(result.logits.argmax()) for result in results], [result.state for result in results]
@@ -50,7 +50,7 @@ def numbers(rows: int, steps: int) -> np.ndarray:
     return uniforms(seeds, np.broadcast_to(np.arange(steps, dtype=np.uint64), seeds.shape))
 
 
-def assert_near(decoded: Sequence[Decoded], expected: Sequence[Decoded]) -> None:
+def assert_near(decoded: Sequence[DecodeResult], expected: Sequence[DecodeResult]) -> None:
     assert [row.tokens for row in decoded] == [row.tokens for row in expected]
     for one, other in zip(decoded, expected, strict=True):
         for name, value in one.state.items():
@@ -70,14 +70,16 @@ def test_one_call_is_as_many_calls_of_one_step(stepper: Stepper, sampling: Sampl
     tokens, states = prefilled(stepper)
     random = numbers(len(LENGTHS), steps)
     together = stepper.decode(tokens, states, LENGTHS, [steps] * 3, (), sampling, random)
-    singly = [Decoded([], state) for state in states]
+    singly = [DecodeResult([], state) for state in states]
     for i in range(steps):
         held = [length + i for length in LENGTHS]
         last = [row.tokens[-1] if row.tokens else token for row, token in zip(singly, tokens, strict=True)]
         each = stepper.decode(
             last, [row.state for row in singly], held, [1] * 3, (), sampling, random[:, i : i + 1]
         )
-        singly = [Decoded(row.tokens + new.tokens, new.state) for row, new in zip(singly, each, strict=True)]
+        singly = [
+            DecodeResult(row.tokens + new.tokens, new.state) for row, new in zip(singly, each, strict=True)
+        ]
     assert_near(together, singly)
 
 
@@ -93,7 +95,7 @@ def test_rows_with_different_budgets_get_what_each_gets_alone(stepper: Stepper) 
 def test_a_row_without_budget_keeps_its_state(stepper: Stepper) -> None:
     tokens, states = prefilled(stepper)
     finished = stepper.decode(tokens, states, LENGTHS, [4, 0, 4])[1]
-    assert_near([finished], [Decoded([], states[1])])
+    assert_near([finished], [DecodeResult([], states[1])])
 
 
 def test_a_stop_token_is_a_rows_last_and_the_state_does_not_include_it(stepper: Stepper) -> None:

@@ -193,7 +193,7 @@ def test_prefill_samples_after_each_of_a_rows_last_tokens(pool: PoolStepper) -> 
     expected = generate(pool, [prompt, prompt], 6)
     first = pool.prefill([prompt, prompt], [0, 1])
     drafts = [np.array([first[0], *expected[0][1:4]], np.int32), np.array([first[1], 0], np.int32)]
-    answer = pool.check(drafts, [0, 1], [40, 40], GREEDY, np.zeros((2, 4)))
+    answer = pool.prefill_outputs(drafts, [0, 1], [40, 40], GREEDY, np.zeros((2, 4)))["tokens"]
     assert answer[0].tolist() == expected[0][1:5]
     assert answer[1, 0] == expected[1][1], "the token after its first, whatever the draft after it"
     rest = pool.decode([answer[0, 3], answer[1, 0]], [44, 41], [1, 4])
@@ -212,7 +212,7 @@ def test_a_draft_is_checked_with_the_penalties_of_the_tokens_before_each(pool: P
         np.array([first[0], *decoded[0][:-1]], np.int32),
         np.array([first[1], decoded[1][0]], np.int32),
     ]
-    answer = pool.check(drafts, [0, 1], [40, 40], sampling, numbers)
+    answer = pool.prefill_outputs(drafts, [0, 1], [40, 40], sampling, numbers)["tokens"]
     assert answer[0].tolist() == decoded[0].tolist()
     assert answer[1].tolist() == decoded[1][:2].tolist() + [NO_STOP] * 3
 

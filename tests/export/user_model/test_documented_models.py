@@ -28,7 +28,7 @@ PAGE = (DOCS / "keras.md").read_text()
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory in which the page's examples lie by their names, the first one trained."""
+    """Writes the page's examples into a directory, and trains the first one."""
     directory = tmp_path_factory.mktemp("examples")
     sources = re.findall(r'```python\n("""(\w+)\.py: .*?)```', PAGE, re.DOTALL)
     assert [name for _, name in sources] == ["my_lstm", "my_transformer"]
@@ -137,12 +137,14 @@ def test_a_sound_step_is_traced() -> None:
         (lambda answer: answer | {"h": None}, "output 'h' of step must be a tensor, not NoneType"),
     ],
 )
-def test_a_step_that_breaks_the_contract_is_told_where(change: Callable[..., Any], message: str) -> None:
+def test_the_error_for_a_step_that_breaks_the_contract_says_where(
+    change: Callable[..., Any], message: str
+) -> None:
     with pytest.raises(SignatureError, match=f"^{re.escape(message)}"):
         _trace(change)
 
 
-def test_a_step_without_an_argument_for_its_state_is_told() -> None:
+def test_a_step_without_an_argument_for_its_state_is_refused() -> None:
     def step(tokens: tf.Tensor, lengths: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
         return _sound(tokens, lengths, h, h)
 
@@ -150,7 +152,7 @@ def test_a_step_without_an_argument_for_its_state_is_told() -> None:
         step_signature.trace(ExportedModel(MANIFEST, b"", step))
 
 
-def test_a_step_that_asks_for_more_than_the_contract_gives_is_told() -> None:
+def test_a_step_that_needs_more_than_the_contract_gives_is_refused() -> None:
     def step(ids: tf.Tensor, **given: tf.Tensor) -> dict[str, tf.Tensor]:
         return _sound(ids, **given)
 

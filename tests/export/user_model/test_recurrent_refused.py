@@ -1,4 +1,4 @@
-"""A Keras model that cannot be run step by step is told why, and which of its layers is the reason."""
+"""The error for a Keras model that cannot be run step by step names the layer and the reason."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,14 +28,12 @@ class Doubled(layers.Layer):
 
 def test_a_layer_of_the_users_own_is_asked_about() -> None:
     model = sequential(layers.GRU(4, return_sequences=True), Doubled(name="doubled"))
-    message = (
-        r"^layer 'doubled' \(Doubled\) is not known to treat each position by itself; where it does, say "
-    )
-    with pytest.raises(UnsupportedError, match=message + r"positionwise=\('doubled',\), else write"):
+    message = r"^layer 'doubled' \(Doubled\) is not known to treat each position by itself; if it does, pass "
+    with pytest.raises(UnsupportedError, match=message + r"positionwise=\('doubled',\), otherwise write"):
         user_model(model)
     assert len(user_model(model, positionwise=("doubled",)).state) == 1
     with pytest.raises(
-        UnsupportedError, match=r"^positionwise names 'other'; the model's are dense.*, doubled, "
+        UnsupportedError, match=r"^positionwise names 'other'; the model's layers are dense.*, doubled, "
     ):
         user_model(model, positionwise=("other",))
 
@@ -45,11 +43,11 @@ def test_a_layer_of_the_users_own_is_asked_about() -> None:
     [
         (
             layers.Bidirectional(layers.LSTM(4, return_sequences=True), name="both"),
-            r"^layer 'both' \(Bidirectional\) reads texts backwards too: no step can do that$",
+            r"^layer 'both' \(Bidirectional\) also reads backwards: this cannot be done step by step$",
         ),
         (
             layers.LSTM(4, return_sequences=True, go_backwards=True, name="back"),
-            r"^layer 'back' \(LSTM\) reads backwards \(go_backwards\): no step can do that$",
+            r"^layer 'back' \(LSTM\) reads backwards \(go_backwards\): this cannot be done step by step$",
         ),
         (
             layers.Conv1D(4, 3, padding="causal", name="conv"),
@@ -140,20 +138,20 @@ class Subclass(keras.Model):
         (_called_twice, r"^layer 'shared' \(LSTM\) is called twice, with one state for both$"),
         (_begun_by_another, r"^layer 'begun' \(GRU\) begins with a state that another layer computes"),
         (_two_inputs, r"^model 'two' has 2 inputs and 1 outputs, not one of each$"),
-        (_features, r"^input 'features' of model 'from_features' is float32 \(None, None, 5\); token ids"),
-        (_small_embedding, r"^layer 'small' \(Embedding\) knows 22 tokens, fewer than the 23 that the model"),
+        (_features, r"^input 'features' of model 'from_features' is float32 \(None, None, 5\); it must be"),
+        (_small_embedding, r"^layer 'small' \(Embedding\) has 22 entries, fewer than the 23 of the model"),
         (lambda: sequential(layers.Dense(4)), r"^model '.*' has no recurrent layer$"),
         (lambda: keras.Sequential([embed()], name="new"), r"^model 'new' is not built: call it once"),
         (lambda: Subclass(name="own"), r"^model 'own' \(Subclass\) has no graph of layers: write its step"),
-        (lambda: layers.Dense(3), r"^a keras.Model is asked for, not Dense$"),
+        (lambda: layers.Dense(3), r"^the model must be a keras.Model, not Dense$"),
     ],
 )
-def test_a_model_that_cannot_be_run_step_by_step_is_told_why(make: Callable[[], Any], message: str) -> None:
+def test_the_error_for_a_model_without_steps_says_why(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         user_model(make())
 
 
-def test_a_mask_over_a_cell_that_does_not_give_its_state_is_told() -> None:
+def test_a_mask_over_a_cell_that_does_not_output_its_state_is_refused() -> None:
     with pytest.raises(UnsupportedError, match=r"^layer 'cell' \(RNN\) takes a mask"):
         step_signature.trace(servable(user_model(_masked_cell())))
 
@@ -161,11 +159,11 @@ def test_a_mask_over_a_cell_that_does_not_give_its_state_is_told() -> None:
 def test_a_softmax_that_cannot_be_left_out_is_named() -> None:
     last = layers.EinsumDense("btu,uv->btv", (None, VOCABULARY), activation="softmax", name="last")
     model = sequential(layers.GRU(4, return_sequences=True), ends=[last])
-    with pytest.raises(UnsupportedError, match=r"^layer 'last' \(EinsumDense\) ends in softmax; logits are"):
+    with pytest.raises(UnsupportedError, match=r"^layer 'last' \(EinsumDense\) ends in a softmax that"):
         user_model(model, positionwise=("last",))
 
 
-def test_keras_on_another_backend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keras_on_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(SourceError, match=r"^Keras runs on jax here; set KERAS_BACKEND=tensorflow$"):
         user_model(deep())

@@ -1,4 +1,4 @@
-"""A user's function by its name: what it raises, and what it describes wrongly, is one line that says it."""
+"""A user's function, found by its name: an error in it, or in the model that it returns, is one line."""
 
 import itertools
 from collections.abc import Callable
@@ -44,7 +44,7 @@ Failure = Callable[[str], str]
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
-    """Writes a module of a name of its own into the working directory; its name."""
+    """Writes a module with a unique name into the working directory; returns that name."""
     monkeypatch.chdir(tmp_path)
     samples.tokenizer(tmp_path / "tokenizer.json")
 
@@ -62,7 +62,7 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def failure(capfd: pytest.CaptureFixture[str]) -> Failure:
-    """Runs an export that fails; its one line, without what all have."""
+    """Runs an export that fails; returns its error line without the prefix."""
 
     def run(source: str) -> str:
         assert cli.main(["keras", source, "--name", "m"]) == 1
@@ -88,14 +88,14 @@ def test_a_module_of_the_working_directory_is_found_also_in_a_package(module: Mo
         ("def make():\n    return open('none.h5')\n", "2: FileNotFoundError: [Errno 2] No such file"),
     ],
 )
-def test_an_error_of_the_users_is_told_with_its_line(
+def test_an_error_of_the_users_is_shown_with_its_line(
     source: str, message: str, module: Module, failure: Failure
 ) -> None:
     name = module(source=source)
     assert failure(f"{name}:make").startswith(f"{name}.py:{message}")
 
 
-def test_an_error_inside_of_a_library_is_told_with_the_line_that_called_it(
+def test_an_error_inside_of_a_library_is_shown_with_the_line_that_called_it(
     module: Module, failure: Failure
 ) -> None:
     name = module("\n\ndef load():\n    return keras.models.load_model('none.keras')\n")
@@ -104,12 +104,12 @@ def test_an_error_inside_of_a_library_is_told_with_the_line_that_called_it(
     )
 
 
-def test_an_error_of_the_contracts_is_told_with_its_line(module: Module, failure: Failure) -> None:
+def test_an_error_of_the_contracts_is_shown_with_its_line(module: Module, failure: Failure) -> None:
     name = module("\n\ndef wrong():\n    return make(state=(StateTensor('h', 'float', (1,)),))\n")
     assert failure(f"{name}:wrong").startswith(f"{name}.py:29: ManifestError: h: dtype 'float' is not one of")
 
 
-def test_a_step_that_fails_is_told_with_its_line(module: Module, failure: Failure) -> None:
+def test_a_step_that_fails_is_shown_with_its_line(module: Module, failure: Failure) -> None:
     name = module(
         "\n\ndef wrong():\n    return make(step=lambda tokens, lengths, h: {'logits': h.nothing})\n"
     )
@@ -127,9 +127,7 @@ def test_a_step_that_fails_is_told_with_its_line(module: Module, failure: Failur
         ),
     ],
 )
-def test_a_reference_that_is_none_is_told(
-    reference: str, message: str, module: Module, failure: Failure
-) -> None:
+def test_a_wrong_reference_is_refused(reference: str, message: str, module: Module, failure: Failure) -> None:
     name = module(f"\n\ndef wrong():\n    return make(reference={reference})\n")
     assert failure(f"{name}:wrong").startswith(message.format(name=name))
 
@@ -149,7 +147,7 @@ def test_a_reference_that_is_none_is_told(
         ("context_length=1", "context_length 1 must be at least 2"),
     ],
 )
-def test_a_language_that_does_not_fit_is_told(
+def test_a_language_that_does_not_fit_is_refused(
     changed: str, message: str, module: Module, failure: Failure
 ) -> None:
     name = module(f"\n\ndef wrong():\n    return make({changed})\n")

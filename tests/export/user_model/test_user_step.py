@@ -1,7 +1,7 @@
-"""What is wrong with a step that keeps its signature shows when it runs: the claim and the tensor are named.
+"""A wrong step with the right signature fails when it runs: the error names the claim and the tensor.
 
-The sound step sums the ids that it has read (`h`), counts them (`position`), and keeps their squares
-(`past`); its logits tell all three.
+The sound step sums the token ids so far (`h`), counts them (`position`), and keeps their squares (`past`);
+its logits depend on all three.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,8 @@ def _sound(
     own = tf.sequence_mask(position, tf.shape(past)[1], tf.float32)[:, :, None]
     squares = tf.reduce_sum(past * own, axis=1) + tf.reduce_sum(ids**2 * valid, axis=1)[:, None]
     position = position + lengths
-    told = tf.concat([h, squares, tf.cast(position, tf.float32)[:, None] / 10], axis=1)
-    return {"logits": told @ tf.eye(3, 5), "h": h, "position": position, "past": (ids**2)[:, :, None]}
+    seen = tf.concat([h, squares, tf.cast(position, tf.float32)[:, None] / 10], axis=1)
+    return {"logits": seen @ tf.eye(3, 5), "h": h, "position": position, "past": (ids**2)[:, :, None]}
 
 
 def _verify(base: Path, step: Callable[..., Tensors]) -> None:
@@ -98,11 +98,11 @@ def test_the_sound_step_passes(tmp_path: Path) -> None:
         ),
         (_is_nan_after_many, r"^'h' is nan or infinite after a prompt of 7 tokens and 16 single ones$"),
         (_is_infinite, r"^'logits' is nan or infinite after a prompt of 1 tokens"),
-        (_gives_probabilities, r"^'logits' are probabilities, which sum to 1: give what their softmax is"),
+        (_gives_probabilities, r"^'logits' are probabilities, which sum to 1: return the input of"),
         (
             _gives_the_whole_past,
-            r"^output 'past' of step has shape \(1, 2, 1\), not \(1, 1, 1\), for 1 rows of 1 tokens: of what "
-            r"grows, only the new entries are asked for$",
+            r"^output 'past' of step has shape \(1, 2, 1\), not \(1, 1, 1\), for 1 rows of 1 tokens: a "
+            r"growing tensor must contain only the new entries$",
         ),
         (
             _fails_without_a_past,
@@ -111,7 +111,7 @@ def test_the_sound_step_passes(tmp_path: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_wrong_step_is_told_by_claim_and_tensor(
+def test_the_error_for_a_wrong_step_names_claim_and_tensor(
     change: Callable[[Tensors, Tensors], Tensors], message: str, tmp_path: Path
 ) -> None:
     def step(**given: tf.Tensor) -> Any:

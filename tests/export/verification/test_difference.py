@@ -1,4 +1,4 @@
-"""The largest difference is found in any dtype, and what is no number lies above all that are."""
+"""The largest difference is found in any dtype, and NaN ranks above all numbers."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_the_tensor_that_is_farthest_off_is_named() -> None:
     assert of_all({"h": np.array([0.0, 1.0]), "c": np.array([2.0, 0.0])}, expected) == Difference(2.0, "c")
 
 
-def test_what_is_no_number_is_the_largest_of_all() -> None:
+def test_nan_is_the_largest_of_all() -> None:
     with np.errstate(invalid="ignore"):
         infinite = between("c", np.array([np.inf]), np.array([np.inf]))
     assert largest([Difference(9.0, "h"), infinite, Difference(1.0, "x")]).tensor == "c"

@@ -12,13 +12,13 @@ from contract.manifest import Pool
 from export import cli
 from export.errors import VerificationError
 from export.saved_model import write
-from export.saved_model.published import Published
+from export.saved_model.published import PublishedVersion
 from export.signatures.pool_view import PoolView
 from export.signatures.servable import ExportedModel, ResidentForward, ResidentModel
-from export.verification import resident, verify
+from export.verification import resident_runner, verify
 from tests.export import residents
 
-ASKED = verify.Asked(tokens=4)
+OPTIONS = verify.VerificationOptions(tokens=4)
 Change = Callable[[ResidentForward], ResidentForward]
 
 
@@ -42,8 +42,8 @@ def _forgets(forward: ResidentForward) -> ResidentForward:
 
 
 def test_another_models_probabilities_are_found(pools: Path) -> None:
-    wrong = verify.published(
-        Published(pools), lambda texts, last=0: [np.zeros((last, 300))] * len(texts), ASKED
+    wrong = verify.verify_version(
+        PublishedVersion(pools), lambda texts, last=0: [np.zeros((last, 300))] * len(texts), OPTIONS
     )
     with pytest.raises(
         VerificationError, match=r"^reference: max abs error .* of 'log-probabilities' is above"
@@ -54,11 +54,11 @@ def test_another_models_probabilities_are_found(pools: Path) -> None:
 def test_logits_that_are_all_shifted_are_the_same_probabilities(servable: ExportedModel, pools: Path) -> None:
     reference = servable.reference
     assert reference is not None
-    shifted = verify.published(
-        Published(pools), lambda texts, last=0: [7 + each for each in reference(texts, last)], ASKED
+    shifted = verify.verify_version(
+        PublishedVersion(pools), lambda texts, last=0: [7 + each for each in reference(texts, last)], OPTIONS
     )
     shifted.check()
-    assert shifted.figures.compared["reference"].agreement == 1
+    assert shifted.measured.scores["reference"].agreement == 1
 
 
 def test_no_version_is_left_of_one_that_is_found_wrong(servable: ExportedModel, tmp_path: Path) -> None:
@@ -97,23 +97,21 @@ def test_a_pool_that_is_misread_is_found(
         _export(_changed(servable, change), tmp_path / "models")
 
 
-def test_a_probability_that_is_no_number_is_found_in_any_dtype(
-    servable: ExportedModel, tmp_path: Path
-) -> None:
+def test_a_probability_that_is_nan_is_found_in_any_dtype(servable: ExportedModel, tmp_path: Path) -> None:
     broken = [np.nan, *[0.0] * 299]
     wrong = _changed(servable, lambda forward: lambda *given: forward(*given) + broken)
-    with pytest.raises(VerificationError, match="are no numbers"):
+    with pytest.raises(VerificationError, match="are NaN"):
         _export(replace(wrong, exact=False), tmp_path / "models")
 
 
 def test_later_blocks_have_slots_for_the_texts_that_reach_them_alone() -> None:
     pool = Pool(bytes_per_block=1, block_size=32, blocks=4, max_steps=64)
-    assert resident.slots(pool, [[17, 23, 40], [17, 50, 70]]) == [3, 2, 2, 0]
+    assert resident_runner.slots_per_block(pool, [[17, 23, 40], [17, 50, 70]]) == [3, 2, 2, 0]
 
 
 def test_rows_of_a_call_are_as_many_as_the_pool_may_have_memory_for() -> None:
     pool = Pool(bytes_per_block=30 << 20, block_size=32, blocks=4, max_steps=64)
-    assert [resident.most_rows(pool, length) for length in (32, 64, 128)] == [4, 2, 2]
+    assert [resident_runner.max_rows(pool, length) for length in (32, 64, 128)] == [4, 2, 2]
 
 
 def test_the_command_line_exports_resident_state(gpt2_checkpoint: Path, tmp_path: Path) -> None:

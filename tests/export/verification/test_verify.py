@@ -13,9 +13,9 @@ from export.errors import VerificationError
 from export.hf.load import load_checkpoint
 from export.options import ExportOptions
 from export.saved_model import write
-from export.saved_model.published import Published
+from export.saved_model.published import PublishedVersion
 from export.signatures.servable import ExportedModel
-from export.verification import figures, verify
+from export.verification import claims, verify
 
 Change = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
@@ -83,7 +83,7 @@ def test_a_step_that_only_fails_in_a_loop_is_found(servable: ExportedModel, tmp_
         _export(replace(misled, reference=None), tmp_path)
 
 
-def test_logits_that_are_no_numbers_are_found_in_any_dtype(servable: ExportedModel, tmp_path: Path) -> None:
+def test_logits_that_are_nan_are_found_in_any_dtype(servable: ExportedModel, tmp_path: Path) -> None:
     def step(**given: tf.Tensor) -> dict[str, tf.Tensor]:
         answer = servable.step(**given)
         return answer | {"logits": answer["logits"] * np.nan}
@@ -104,10 +104,12 @@ def test_inexact_servables_may_err_but_not_by_another_distribution(
     with pytest.raises(
         VerificationError, match=r"^reference: mean KL divergence .* is above 5.00e-02: the ref"
     ):
-        verify.published(Published(tmp_path / "half" / "1"), surer.reference, verify.Asked()).check()
+        verify.verify_version(
+            PublishedVersion(tmp_path / "half" / "1"), surer.reference, verify.VerificationOptions()
+        ).check()
 
 
-def test_the_figures_are_told_as_a_table(servable: ExportedModel, tmp_path: Path, caplog: Any) -> None:
+def test_the_measurements_are_logged_as_a_table(servable: ExportedModel, tmp_path: Path, caplog: Any) -> None:
     caplog.set_level("INFO", logger="export")
     _export(servable, tmp_path)
     lines = [line.split("  ") for line in caplog.text.splitlines()]
@@ -117,5 +119,5 @@ def test_the_figures_are_told_as_a_table(servable: ExportedModel, tmp_path: Path
 
 
 def test_the_allowed_error_grows_with_the_logits() -> None:
-    assert figures.tolerance(0) == pytest.approx(1e-4)
-    assert figures.tolerance(100) == pytest.approx(2e-4)
+    assert claims.tolerance(0) == pytest.approx(1e-4)
+    assert claims.tolerance(100) == pytest.approx(2e-4)

@@ -1,6 +1,6 @@
-"""A Keras model with recurrent layers, run step by step: its state, its step, and the same model run whole.
+"""A Keras model with recurrent layers, run step by step with its own layers and weights.
 
-The layers are the model's own, and so are the weights. Knows nothing of tokenizers and manifests.
+Also runs the model on whole sequences, as a reference. Does not deal with tokenizers and manifests.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,19 +14,19 @@ import tensorflow as tf
 
 from contract.manifest import StateTensor
 from export.errors import UnsupportedError
-from export.user_model.graph import Graph
-from export.user_model.loop import Loop, last, plain
+from export.user_model.layer_graph import LayerGraph
 from export.user_model.positionwise import described
+from export.user_model.recurrent_layer import RecurrentLayer, last, plain
 
 
-class Recurrent:
-    """A model that can be run step by step."""
+class StepwiseModel:
+    """A Keras model that can be run step by step."""
 
     def __init__(self, model: Any, positionwise: Sequence[str] = ()) -> None:
-        """UnsupportedError names what in the model cannot be run so."""
-        self._graph = Graph(model, positionwise)
-        self._loops = _loops(self._graph)
-        if not self._loops:
+        """Raises UnsupportedError, naming the part of the model that cannot be run step by step."""
+        self._graph = LayerGraph(model, positionwise)
+        self._recurrent_layers = _recurrent_layers(self._graph)
+        if not self._recurrent_layers:
             raise UnsupportedError(f"model {model.name!r} has no recurrent layer")
         self.vocabulary_size = self._graph.vocabulary_size
         _check_embeddings(self._graph)
@@ -37,25 +37,25 @@ class Recurrent:
 
     @property
     def state(self) -> tuple[StateTensor, ...]:
-        """Of each cell, in order."""
-        return tuple(tensor for loop in self._loops.values() for tensor in loop.state)
+        """The state tensors of all cells, in order."""
+        return tuple(tensor for layer in self._recurrent_layers.values() for tensor in layer.state)
 
     @property
     def exact(self) -> bool:
-        """No layer computes in less than float32."""
+        """Whether all layers compute in float32 or float64."""
         layers = [call.operation for call in self._graph.calls]
         return {getattr(layer, "compute_dtype", "float32") for layer in layers} <= {"float32", "float64"}
 
     def step(self, tokens: tf.Tensor, lengths: tf.Tensor, **before: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As the contract asks for it."""
+        """Computes logits and new state of a batch, as the contract's signature `step` does."""
         after: dict[str, tf.Tensor] = {}
 
         def run(operation: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-            if loop := self._loops.get(id(operation)):
-                x, state = loop.run(x, kwargs.get("mask"), lengths, before)
+            if layer := self._recurrent_layers.get(id(operation)):
+                x, state = layer.run(x, kwargs.get("mask"), lengths, before)
                 after.update(state)
                 return x
-            # All that follows treats positions by themselves: the others' logits are not computed.
+            # From here on, each position is treated by itself: only the last one's logits are computed.
             if id(operation) == self._end and len(x.shape) == 3:
                 x = last(x, lengths)
                 kwargs.pop("mask", None)
@@ -67,7 +67,7 @@ class Recurrent:
         return {"logits": tf.cast(logits, tf.float32), **after}
 
     def reference(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.floating]:
-        """Logits (time, vocabulary) of the model run whole from a text's beginning, as Keras does it."""
+        """Returns the logits (time, vocabulary) that Keras computes for a whole sequence of token ids."""
         tokens = tf.constant(ids[None], tf.int32)
         logits = self._whole(tokens)
         if len(logits.shape) == 3:
@@ -78,7 +78,7 @@ class Recurrent:
     @cached_property
     def _whole(self) -> Callable[[tf.Tensor], tf.Tensor]:
         def run(operation: Any, *args: Any, **kwargs: Any) -> Any:
-            # Such layers are tied to one batch or one length.
+            # A stateful or unrolled layer is tied to one batch size or one length.
             if isinstance(operation, keras.layers.RNN) and (operation.stateful or operation.unroll):
                 operation = plain(operation)
             return self._replaced.get(id(operation), operation)(*args, **kwargs)
@@ -91,7 +91,10 @@ class Recurrent:
 
 
 def without_softmax(operation: Any) -> Callable[..., Any] | None:
-    """`operation` but for its softmax, as which sampling does the same; None where it has none."""
+    """Returns a function that does the same as `operation` without its softmax; None if it has none.
+
+    Raises UnsupportedError if the softmax cannot be left out.
+    """
     if type(operation).__name__ == "Softmax":
         return _unchanged
     if isinstance(operation, keras.layers.TimeDistributed):
@@ -102,7 +105,9 @@ def without_softmax(operation: Any) -> Callable[..., Any] | None:
         return _unchanged
     if isinstance(operation, keras.layers.Dense) and operation.quantization_mode is None:
         return partial(_linear, operation)
-    raise UnsupportedError(f"{described(operation)} ends in softmax; logits are asked for: activation=None")
+    raise UnsupportedError(
+        f"{described(operation)} ends in a softmax that cannot be left out; use activation=None"
+    )
 
 
 def _unchanged(x: tf.Tensor, **_: Any) -> tf.Tensor:
@@ -114,19 +119,19 @@ def _linear(layer: Any, x: tf.Tensor, **_: Any) -> tf.Tensor:
     return x if layer.bias is None else keras.ops.add(x, layer.bias)
 
 
-def _loops(graph: Graph) -> dict[int, Loop]:
-    loops: dict[int, Loop] = {}
-    for call in graph.loops:
-        if id(call.operation) in loops:
+def _recurrent_layers(graph: LayerGraph) -> dict[int, RecurrentLayer]:
+    found: dict[int, RecurrentLayer] = {}
+    for call in graph.recurrent_calls:
+        if id(call.operation) in found:
             raise UnsupportedError(f"{described(call.operation)} is called twice, with one state for both")
-        loops[id(call.operation)] = Loop(call)
-    return loops
+        found[id(call.operation)] = RecurrentLayer(call)
+    return found
 
 
-def _check_embeddings(graph: Graph) -> None:
+def _check_embeddings(graph: LayerGraph) -> None:
     for operation in (call.operation for call in graph.calls):
         if isinstance(operation, keras.layers.Embedding) and operation.input_dim < graph.vocabulary_size:
             raise UnsupportedError(
-                f"{described(operation)} knows {operation.input_dim} tokens, "
-                f"fewer than the {graph.vocabulary_size} that the model gives logits for"
+                f"{described(operation)} has {operation.input_dim} entries, "
+                f"fewer than the {graph.vocabulary_size} of the model's output"
             )

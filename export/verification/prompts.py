@@ -1,7 +1,8 @@
-"""Which texts are tried: prompts of random ids, as long as the reference can read them in reasonable time.
+"""The prompts of a verification: random token ids, as many as the reference can process in reasonable time.
 
-Short ones, one that takes several matrix tiles, some that just fit into blocks of a pool, so that decoding
-goes on in the next, and one that ends with the context.
+There are short prompts; one that takes several matrix tiles; with resident state some that end shortly
+before a block of the pool does, so that decoding continues in the next block; and one that ends with the
+context.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,33 +15,37 @@ from export.verification.runner import Ids, Runner
 
 LENGTHS = (1, 7, 33, 130)
 TOKENS = 16
-"""That follow each prompt."""
+"""The tokens decoded after each prompt, by default."""
 WORK = 4e11
-"""Parameters times tokens: half a minute or so of the reference, on two cores."""
+"""Parameters times tokens: about half a minute of the reference on two cores."""
 FEWEST, MOST = 100, 1500
-"""Tokens of all texts together, whatever the model's size."""
+"""Bounds of the tokens in all sequences together, whatever the model's size."""
 CALL = 1024
-"""Tokens of a batch, padding included."""
+"""The most tokens in a batch, padding included."""
 
 
 @dataclass(frozen=True)
-class Trials:
-    """Prompts, shortest first."""
+class TrialPrompts:
+    """The prompts of a verification, shortest first."""
 
     prompts: tuple[Ids, ...]
     tokens: int
-    """That follow each."""
+    """The tokens decoded after each prompt."""
     skipped: tuple[int, ...] = ()
-    """Lengths of prompts that would have taken too long."""
+    """The lengths of prompts that were left out because they would take too long."""
 
-    def text_length(self, prompt: Ids) -> int:
+    def final_length(self, prompt: Ids) -> int:
+        """Returns the length of the prompt with the tokens after it."""
         return len(prompt) + self.tokens
 
     def groups(self, runner: Runner) -> Iterator[list[int]]:
-        """Indices of prompts that go into one call, shortest first; no prompt is without company."""
+        """Yields the indices of prompts that share a call, shortest first.
+
+        Each group has at least two prompts, if there are two: the last one may share a call with the first.
+        """
         group: list[int] = []
         for i, prompt in enumerate(self.prompts):
-            most = min(CALL // len(prompt), runner.most_rows(self.text_length(prompt)))
+            most = min(CALL // len(prompt), runner.max_rows(self.final_length(prompt)))
             if len(group) >= max(most, 2):
                 yield group
                 group = []
@@ -48,14 +53,14 @@ class Trials:
         yield group if len(group) > 1 or len(self.prompts) == 1 else [0, *group]
 
 
-def choose(manifest: Manifest, parameters: int, tokens: int = TOKENS) -> Trials:
-    """For a model with so many parameters; `tokens` follow each prompt, if the context allows."""
+def choose(manifest: Manifest, parameters: int, tokens: int = TOKENS) -> TrialPrompts:
+    """Draws the prompts for a model of so many parameters; fewer `tokens` follow if the context is short."""
     tokens = min(tokens, manifest.context_length - 1)
     lengths = _lengths(manifest, tokens)
     kept = _affordable(lengths, tokens, min(MOST, max(FEWEST, int(WORK / max(parameters, 1)))))
     rng = np.random.default_rng(0)
     prompts = [rng.integers(0, manifest.vocabulary_size, length).astype(np.int32) for length in kept]
-    return Trials(tuple(prompts), tokens, tuple(lengths[len(kept) :]))
+    return TrialPrompts(tuple(prompts), tokens, tuple(lengths[len(kept) :]))
 
 
 def _lengths(manifest: Manifest, tokens: int) -> list[int]:
@@ -68,6 +73,6 @@ def _lengths(manifest: Manifest, tokens: int) -> list[int]:
 
 
 def _affordable(lengths: Sequence[int], tokens: int, budget: int) -> list[int]:
-    """The shortest, and at least two of them: a batch wants two."""
+    """Returns the shortest lengths within the budget, and at least two of them: a batch needs two."""
     ends = np.cumsum([length + tokens for length in lengths])
     return list(lengths[: max(2, int((ends <= budget).sum()))])

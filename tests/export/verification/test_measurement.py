@@ -1,4 +1,4 @@
-"""Every way of running a text is compared with the plainest, and a fault of one shows in its own claim.
+"""Every way of running a sequence is compared with the baseline, and a fault of one fails its own claim.
 
 The model looks at the last token alone: after token t the likeliest is t + 1, before t + 2, and so on.
 """
@@ -12,14 +12,14 @@ import pytest
 from contract.manifest import Manifest
 from contract.tensors import Array
 from export.errors import VerificationError
-from export.verification import comparisons, figures
-from export.verification.compared import log_softmax
-from export.verification.figures import Figures, Tolerance
-from export.verification.runner import Chosen, Ids, Run
-from export.verification.trials import Trials
+from export.verification import claims, measurement
+from export.verification.claims import Measurements, Tolerance
+from export.verification.prompts import TrialPrompts
+from export.verification.runner import Ids, RowScores, RowTokens
+from export.verification.score_comparison import log_softmax
 
 VOCABULARY = 20
-TRIALS = Trials(tuple(np.arange(length, dtype=np.int32) for length in (1, 4, 9)), tokens=8)
+TRIALS = TrialPrompts(tuple(np.arange(length, dtype=np.int32) for length in (1, 4, 9)), tokens=8)
 
 
 def _scores(token: int) -> Array:
@@ -28,60 +28,62 @@ def _scores(token: int) -> Array:
 
 @dataclass
 class _Runner:
-    """Rows are the tokens that they have seen."""
+    """A runner whose row handles are the tokens fed so far."""
 
     skips: int = 0
-    """How many of the likeliest tokens `several` passes over."""
-    most_steps: int = 3
+    """How many of the likeliest tokens `decode_steps` skips."""
+    max_steps: int = 3
     fault_of_batches: float = 0.0
     fault_of_pieces: float = 0.0
-    scores: str = "logits"
+    score_name: str = "logits"
 
     def __post_init__(self) -> None:
         self.manifest = Manifest("m", "f", VOCABULARY, 64, ())
         self.tokenizer = b""
 
-    def scores_of(self, logits: Array) -> Array:
+    def expected_scores(self, logits: Array) -> Array:
         return logits
 
-    def most_rows(self, longest: int) -> int:  # noqa: ARG002
+    def max_rows(self, longest: int) -> int:  # noqa: ARG002
         return 2
 
     def claim(self, batches: Sequence[Sequence[int]]) -> None:
         assert batches == [[9, 12], [9, 17]]
 
-    def fresh(self, count: int) -> list[tuple[int, ...]]:
+    def new_rows(self, count: int) -> list[tuple[int, ...]]:
         return [()] * count
 
-    def aside(self) -> tuple[int, ...]:
+    def new_moving_row(self) -> tuple[int, ...]:
         return ()
 
-    def prefill(self, pieces: Sequence[Ids], rows: Sequence[tuple[int, ...]], last: int = 1) -> list[Run]:
+    def prefill(
+        self, pieces: Sequence[Ids], rows: Sequence[tuple[int, ...]], last: int = 1
+    ) -> list[RowScores]:
         return self._run(pieces, rows, last, self.fault_of_pieces if rows[0] else 0)
 
-    def decode(self, tokens: Sequence[int], rows: Sequence[tuple[int, ...]]) -> list[Run]:
+    def decode(self, tokens: Sequence[int], rows: Sequence[tuple[int, ...]]) -> list[RowScores]:
         return self._run([np.array([token], np.int32) for token in tokens], rows, 1, 0)
 
     def _run(
         self, pieces: Sequence[Ids], rows: Sequence[tuple[int, ...]], last: int, fault: float
-    ) -> list[Run]:
+    ) -> list[RowScores]:
         after = [(*row, *ids.tolist()) for row, ids in zip(rows, pieces, strict=True)]
         added = (fault + self.fault_of_batches * (len(rows) > 1)) * np.arange(VOCABULARY)
-        return [Run(np.stack([_scores(token) + added for token in row[-last:]]), row) for row in after]
+        return [RowScores(np.stack([_scores(token) + added for token in row[-last:]]), row) for row in after]
 
-    def several(
+    def decode_steps(
         self, tokens: Sequence[int], rows: Sequence[tuple[int, ...]], budgets: Sequence[int]
-    ) -> list[Chosen]:
-        assert max(budgets) <= self.most_steps
+    ) -> list[RowTokens]:
+        assert max(budgets) <= self.max_steps
         return [self._chosen(*each) for each in zip(tokens, rows, budgets, strict=True)]
 
-    def _chosen(self, token: int, row: tuple[int, ...], budget: int) -> Chosen:
+    def _chosen(self, token: int, row: tuple[int, ...], budget: int) -> RowTokens:
         chosen, fed = [], [token]
         for _ in range(budget):
             chosen.append((fed[-1] + 1 + self.skips) % VOCABULARY)
             fed.append(chosen[-1])
         logprobs = [log_softmax(_scores(t)) for t in fed[:budget]]
-        return Chosen(chosen, np.array(logprobs).reshape(-1, VOCABULARY), (*row, *fed[:budget]))
+        return RowTokens(chosen, np.array(logprobs).reshape(-1, VOCABULARY), (*row, *fed[:budget]))
 
     def state(self, row: tuple[int, ...]) -> dict[str, Array]:
         return {"seen": np.array(sum(row))}
@@ -90,19 +92,19 @@ class _Runner:
         pass
 
 
-def _measured(runner: _Runner) -> Figures:
-    return comparisons.measure(runner, TRIALS)[0]
+def _measured(runner: _Runner) -> Measurements:
+    return measurement.measure(runner, TRIALS)[0]
 
 
-def _check(measured: Figures) -> None:
-    figures.check(measured, Tolerance(error=1e-3, kl=1e-3))
+def _check(measured: Measurements) -> None:
+    claims.check(measured, Tolerance(error=1e-3, kl=1e-3))
 
 
 def test_a_sound_runner_passes_in_every_way() -> None:
     measured = _measured(_Runner())
     _check(measured)
     # 8 tokens and the prompt's end, of 3 texts; the shortest is in both batches.
-    assert {claim: each.positions for claim, each in measured.compared.items()} == {
+    assert {claim: each.positions for claim, each in measured.scores.items()} == {
         "prefill and decode": 27,
         "in pieces": 6,
         "ragged batch": 36,
@@ -112,7 +114,7 @@ def test_a_sound_runner_passes_in_every_way() -> None:
 
 
 def test_without_several_steps_nothing_is_claimed_of_them() -> None:
-    assert "several steps" not in _measured(_Runner(most_steps=0)).compared
+    assert "several steps" not in _measured(_Runner(max_steps=0)).scores
 
 
 @pytest.mark.parametrize(
@@ -136,8 +138,8 @@ def test_a_reference_is_asked_once_for_the_positions_that_are_compared() -> None
         return [np.stack([_scores(token) for token in text[-last:]]) for text in texts]
 
     runner = _Runner()
-    measured, texts = comparisons.measure(runner, TRIALS)
-    compared = comparisons.against(reference, runner, texts)
+    measured, baselines = measurement.measure(runner, TRIALS)
+    compared = measurement.compare_with_reference(reference, runner, baselines)
     assert asked == [[9, 12, 17]]
     assert (compared.positions, compared.error.size, compared.agreement) == (27, 0, 1)
-    assert replace(measured, scale=0).judged(compared).compared.keys() >= {"reference"}
+    assert replace(measured, scale=0).with_reference(compared).scores.keys() >= {"reference"}

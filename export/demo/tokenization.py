@@ -1,4 +1,4 @@
-"""Trains the byte-level tokenizer on the corpus, and turns documents into rows of ids."""
+"""Trains the byte-level tokenizer on the corpus, and turns documents into rows of token ids."""
 
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -13,12 +13,12 @@ Ids: TypeAlias = npt.NDArray[np.int32]
 
 VOCABULARY_SIZE = 2048
 NOTHING = -1
-"""Fills up rows; neither input nor target."""
+"""Fills up rows; the loss ignores it."""
 SPECIAL_TOKENS = (END, USER, TALE)
 
 
 def train(documents: Iterable[str]) -> Tokenizer:
-    """A byte-level BPE tokenizer; the special tokens have the ids 0, 1 and 2."""
+    """Trains a byte-level BPE tokenizer; the special tokens have the ids 0, 1 and 2."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -33,10 +33,10 @@ def train(documents: Iterable[str]) -> Tokenizer:
 
 
 def rows(tokenizer: Tokenizer, documents: list[str], length: int) -> Ids:
-    """One document in each row (count, length), cut or filled up with `NOTHING`.
+    """Encodes one document per row (count, length), cut or filled up with `NOTHING`.
 
-    Rows are not packed: what a tale's names refer to is learnt far sooner where no other tale is in sight.
-    Every third row begins with `END`, which stands for an empty prompt.
+    Rows are not packed: to whom a name refers is learnt far sooner without other tales in the context. Every
+    third row begins with `END`, which stands for an empty prompt.
     """
     filled = np.full((len(documents), length), NOTHING, np.int32)
     end = tokenizer.token_to_id(END)

@@ -1,6 +1,6 @@
-"""One training loop for both demo models: AdamW, warm-up and cosine.
+"""The training loop of both demo models: AdamW with a warm-up and a cosine schedule.
 
-Knows a model only as a loss over rows of ids and a set of variables.
+A model is passed in as a list of variables and a loss over rows of token ids.
 """
 
 import logging
@@ -12,45 +12,47 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from export.demo.tokenize import NOTHING, Ids
+from export.demo.tokenization import NOTHING, Ids
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training on documents of so many turns, one in each row."""
+    """A part of the training: so many steps on documents of up to so many turns, one document per row."""
 
     steps: int
     turns: int
     length: int
-    """Tokens in a row."""
+    """The number of tokens in a row."""
     batch: int
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn."""
+    """The stages of a training, and its learning rates."""
 
     stages: tuple[Stage, ...]
     peak: float
     warmup: int = 100
     floor: float = 0.05
-    """The last learning rate, as a part of the peak."""
+    """The last learning rate, as a fraction of the peak."""
 
     @property
     def steps(self) -> int:
+        """The number of steps in all stages."""
         return sum(stage.steps for stage in self.stages)
 
     def rate(self, step: int) -> float:
+        """Returns the learning rate of a step, counted from 0."""
         if step < self.warmup:
             return self.peak * (step + 1) / self.warmup
-        along = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.peak * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * along)))
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.peak * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 class AdamW:
-    """Adam with decoupled decay of the matrices and a bound on the gradient's norm."""
+    """Adam with decoupled weight decay of matrices, and with gradients clipped by their global norm."""
 
     def __init__(self, variables: list[tf.Variable], decay: float = 0.05, clip: float = 1.0) -> None:
         self._variables = variables
@@ -60,11 +62,11 @@ class AdamW:
         self._clip = clip
 
     def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor, step: tf.Tensor) -> None:
-        """One update; `step` counts from 1."""
+        """Updates the variables; `step` counts from 1."""
         dense = [tf.convert_to_tensor(g) for g in gradients]
         clipped, _ = tf.clip_by_global_norm(dense, self._clip)
-        for row in zip(self._variables, clipped, self._first, self._second, strict=True):
-            self._update(*row, rate, step)
+        for variable_and_moments in zip(self._variables, clipped, self._first, self._second, strict=True):
+            self._update(*variable_and_moments, rate, step)
 
     def _update(
         self,
@@ -92,7 +94,10 @@ def train(
     keep: Callable[[int], None],
     keep_every: int = 250,
 ) -> float:
-    """Minimises `loss_of(rows)`, rows being (batch, length); returns the last 50 steps' mean loss."""
+    """Minimises `loss_of(rows)` over `batches` (batch, length); returns the mean loss of the last 50 steps.
+
+    Calls `keep` with the number of steps done, every `keep_every` steps and at the end.
+    """
     optimizer = AdamW(variables)
 
     def update(rows: tf.Tensor, rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -116,7 +121,7 @@ def train(
 
 
 def cross_entropy(rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean in nats per token; `logits` (batch, length - 1, vocabulary) are those of `inputs(rows)`."""
+    """Computes the mean in nats per token; `logits` (batch, length - 1, vocabulary) are of `inputs(rows)`."""
     targets = rows[:, 1:]
     real = tf.cast(targets != NOTHING, tf.float32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(targets, 0), logits)
@@ -124,6 +129,7 @@ def cross_entropy(rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def inputs(rows: tf.Tensor) -> tf.Tensor:
+    """Returns the model's inputs (batch, length - 1): all tokens but the last, with 0 for filling."""
     return tf.maximum(rows[:, :-1], 0)
 
 

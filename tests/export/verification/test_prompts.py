@@ -1,4 +1,4 @@
-"""What is tried: much of a small model, less of a large one, and never a row without company."""
+"""Small models are verified on more tokens than large ones, and each call has at least two rows."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contract.manifest import Manifest, Pool
-from export.verification.trials import Trials, choose
+from export.verification.prompts import TrialPrompts, choose
 
 EXPLICIT = Manifest("m", "f", vocabulary_size=50, context_length=8192, state=())
 POOL = Pool(bytes_per_block=1, block_size=512, blocks=16, max_steps=64)
@@ -14,16 +14,16 @@ RESIDENT = replace(EXPLICIT, state_layout="resident", pool=POOL)
 
 
 class _Runner:
-    """Has room for so many rows."""
+    """A runner with a fixed limit of rows."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
 
-    def most_rows(self, longest: int) -> int:  # noqa: ARG002
+    def max_rows(self, longest: int) -> int:  # noqa: ARG002
         return self._rows
 
 
-def _lengths(trials: Trials) -> list[int]:
+def _lengths(trials: TrialPrompts) -> list[int]:
     return [len(prompt) for prompt in trials.prompts]
 
 
@@ -45,7 +45,7 @@ def test_two_prompts_are_tried_of_any_model() -> None:
 @pytest.mark.parametrize("context", [2, 5, 40])
 def test_prompts_and_tokens_fit_into_the_context(context: int) -> None:
     trials = choose(replace(EXPLICIT, context_length=context), 1)
-    assert max(trials.text_length(prompt) for prompt in trials.prompts) == context
+    assert max(trials.final_length(prompt) for prompt in trials.prompts) == context
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_rows_share_calls_as_far_as_there_is_room(rows: int, groups: list[list[i
 
 
 def test_a_prompt_that_is_the_only_one_is_a_group() -> None:
-    trials = Trials((np.zeros(1, np.int32),), 1)
+    trials = TrialPrompts((np.zeros(1, np.int32),), 1)
     assert list(trials.groups(_Runner(8))) == [[0]]  # type: ignore[arg-type]

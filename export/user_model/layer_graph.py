@@ -1,6 +1,6 @@
-"""A Keras model as a graph of calls: what can be run position by position, and what comes last.
+"""A Keras model as a graph of operations, which can be run with some of them replaced.
 
-Reads functional and Sequential models, also inside of one another. Knows nothing of state.
+Reads functional and Sequential models, also nested ones. Does not deal with state.
 """
 
 from collections import Counter
@@ -13,26 +13,31 @@ import keras
 from export.errors import UnsupportedError
 from export.user_model.positionwise import check_positionwise
 
-Run: TypeAlias = Callable[..., Any]
-"""Called with an operation of the graph and the arguments of its call; returns what the operation gives."""
+RunOperation: TypeAlias = Callable[..., Any]
+"""Called with an operation of the graph and the arguments of its call; returns the operation's output."""
 
-LOOPS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN, keras.layers.RNN)
+RECURRENT_LAYERS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN, keras.layers.RNN)
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
-    """One call of an operation, and for each value that it takes the call that gave it, but for masks."""
+class OperationCall:
+    """One call of an operation in the graph."""
 
     operation: Any
     """None: the model's input."""
-    sources: tuple["Call", ...] = ()
+    sources: tuple["OperationCall", ...] = ()
+    """The calls whose outputs are its inputs, without masks."""
 
 
-class Graph:
-    """A model that takes token ids (batch, time), and gives one value for each of a vocabulary."""
+class LayerGraph:
+    """The graph of a model from token ids (batch, time) to one value for each entry of a vocabulary."""
 
     def __init__(self, model: Any, positionwise: Sequence[str] = ()) -> None:
-        """`positionwise` names layers that treat each position by itself, although nobody here knows them."""
+        """Reads the graph of `model`.
+
+        `positionwise` names layers of unknown types that treat each position by itself. Raises
+        UnsupportedError for a model that cannot be run step by step.
+        """
         self._model = functional(model)
         self.input = _input(self._model)
         self.vocabulary_size = _vocabulary_size(self._model)
@@ -43,13 +48,16 @@ class Graph:
                 check_positionwise(call.operation)
 
     @property
-    def loops(self) -> list[Call]:
-        """The calls of recurrent layers, in order."""
+    def recurrent_calls(self) -> list[OperationCall]:
+        """The calls of recurrent layers, in the order in which they run."""
         return [call for call in self.calls if isinstance(call.operation, keras.layers.RNN)]
 
     @property
     def tail(self) -> list[Any]:
-        """What follows the last branch or recurrent layer, each called once; the model's last comes first."""
+        """The operations after the last branch or recurrent layer, the model's last operation first.
+
+        Each of them is called once and has one input.
+        """
         times = Counter(id(call.operation) for call in self.calls)
         last, tail = self.calls[-1], []
         while len(last.sources) == 1 and times[id(last.operation)] == 1:
@@ -59,21 +67,24 @@ class Graph:
             last = last.sources[0]
         return tail
 
-    def run(self, tokens: Any, run: Run) -> Any:
-        """The model's output, with each operation called by `run`."""
+    def run(self, tokens: Any, run: RunOperation) -> Any:
+        """Runs the model, each operation through `run`; returns the model's output."""
         return _walk(self._model, [keras.ops.cast(tokens, self.input.dtype)], run)
 
 
 def functional(model: Any) -> Any:
-    """The model as a functional one with one input and one output."""
+    """Returns the model as a functional model with one input and one output.
+
+    Raises UnsupportedError if it has no graph of layers, or another number of inputs or outputs.
+    """
     if not isinstance(model, keras.Model):
-        raise UnsupportedError(f"a keras.Model is asked for, not {type(model).__name__}")
+        raise UnsupportedError(f"the model must be a keras.Model, not {type(model).__name__}")
     try:
         graph = keras.Model(model.inputs, model.outputs, name=model.name)
     except AttributeError:
         raise UnsupportedError(_without_graph(model)) from None
     if type(model).call not in (type(graph).call, keras.Sequential.call):
-        raise UnsupportedError(f"model {model.name!r} has a call of its own: write its step by hand")
+        raise UnsupportedError(f"model {model.name!r} has a `call` of its own: write its step by hand")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UnsupportedError(
             f"model {model.name!r} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, "
@@ -93,7 +104,7 @@ def _input(graph: Any) -> Any:
     if tensor.dtype == "string" or len(tensor.shape) != 2:
         raise UnsupportedError(
             f"input {tensor.name!r} of model {graph.name!r} is {tensor.dtype} {tensor.shape}; "
-            "token ids (batch, time) are asked for"
+            "it must be token ids (batch, time)"
         )
     return tensor
 
@@ -108,39 +119,39 @@ def _vocabulary_size(graph: Any) -> int:
     return int(shape[-1])
 
 
-def _walk(graph: Any, inputs: list[Any], run: Run) -> Any:
-    """Runs a graph in the order of its operations; models inside of it are run in their place."""
+def _walk(graph: Any, inputs: list[Any], run: RunOperation) -> Any:
+    """Runs the operations of a graph in order, and those of nested models in their place."""
 
     def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(operation, keras.Model):
             return run(operation, *args, **kwargs)
         if kwargs.get("mask") is not None:
-            raise UnsupportedError(f"model {operation.name!r} inside of another one takes a mask")
+            raise UnsupportedError(f"model {operation.name!r} inside of another model takes a mask")
         return _walk(functional(operation), [args[0]], run)
 
-    # Keras's public ways to run a graph with other calls (clone_model) stop at models inside of models.
+    # Keras's public way to run a graph with other calls (clone_model) does not enter nested models.
     return graph._run_through_graph(inputs, call_fn=call)[0]
 
 
-def _calls(graph: Any) -> list[Call]:
+def _calls(graph: Any) -> list[OperationCall]:
     found = []
 
     def note(operation: Any, *args: Any, **kwargs: Any) -> Any:
-        given = keras.tree.flatten(operation.output)
-        sources = [value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, Call)]
-        call = Call(operation, tuple(sources))
-        if all(tensor.dtype == "bool" for tensor in given):
-            return [None] * len(given)
+        outputs = keras.tree.flatten(operation.output)
+        sources = [value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, OperationCall)]
+        call = OperationCall(operation, tuple(sources))
+        if all(tensor.dtype == "bool" for tensor in outputs):
+            return [None] * len(outputs)
         found.append(call)
-        return [call] * len(given)
+        return [call] * len(outputs)
 
-    last = _walk(graph, [Call(None)], note)
+    last = _walk(graph, [OperationCall(None)], note)
     return [call for call in found if call is not last] + [last]
 
 
-def _check_names(calls: list[Call], positionwise: Sequence[str]) -> None:
+def _check_names(calls: list[OperationCall], positionwise: Sequence[str]) -> None:
     known = {call.operation.name for call in calls}
     if unknown := [name for name in positionwise if name not in known]:
         raise UnsupportedError(
-            f"positionwise names {unknown[0]!r}; the model's are {', '.join(sorted(known))}"
+            f"positionwise names {unknown[0]!r}; the model's layers are {', '.join(sorted(known))}"
         )
