@@ -42,7 +42,10 @@ def export(args: argparse.Namespace) -> None:
 
     write.target_of(args.out / name, args.version)
     model = LOADERS[args.kind](args.source, name, arguments.options(args))
-    target = write.write(model, args.out, args.version, lambda path: verification.verify(path, model))
+    options = verification.VerificationOptions(error=args.max_error, kl=args.max_kl)
+    target = write.write(
+        model, args.out, args.version, lambda path: verification.verify(path, model, options)
+    )
     logger.info("published %s", target)
 
 

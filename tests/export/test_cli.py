@@ -195,6 +195,14 @@ def test_no_version_is_left_by_a_failed_verification(
     assert "reference: max abs error" in failure("lstm", lstm_checkpoint)
 
 
+@pytest.mark.parametrize("bound", ["--max-error", "--max-kl"])
+def test_the_bounds_of_the_verification_are_those_of_the_command(
+    failure: RunFailing, lstm_checkpoint: Path, bound: str
+) -> None:
+    """They were read, and had no effect on exports."""
+    assert "reference: " in failure("lstm", lstm_checkpoint, bound, "1e-300")
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
