@@ -20,6 +20,9 @@ from contract.stubs import tensor_pb2, tensor_shape_pb2, types_pb2
 Array: TypeAlias = npt.NDArray[Any]
 """A numpy array of any dtype; strings are an object array of bytes."""
 
+Ids: TypeAlias = npt.NDArray[np.int32]
+"""Token ids (tokens,)."""
+
 Shape: TypeAlias = tuple[int, ...]
 
 _FIELD_NUMBERS = {field.name: field.number for field in tensor_pb2.TensorProto.DESCRIPTOR.fields}

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.checkpoints.tensor_files import Shape, TensorFiles, places
+from contract.tensors import Shape
+from export.checkpoints.tensor_files import TensorFiles, places
 from export.errors import SourceError, UnsupportedError
 
 CONFIG = "config.json"

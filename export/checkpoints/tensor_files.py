@@ -7,13 +7,14 @@ the checkpoint.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
+from contract.tensors import Shape
 from export.errors import ShapeError, SourceError, UnsupportedError
 
 DTYPES = {
@@ -22,8 +23,6 @@ DTYPES = {
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(ml_dtypes.bfloat16),
 }
-
-Shape: TypeAlias = tuple[int, ...]
 
 
 class TensorPlace(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tokenizers import Tokenizer
 
+from contract.tensors import Ids
 from export.demo import checkpoint, corpus, gpt, lstm, tokenization, training
 
 SEED = 2048
@@ -21,7 +22,7 @@ DOCUMENTS = 8_000
 class DemoModel:
     """How a demo model is made: its initial weights, its training and its `config.json`."""
 
-    initialize: Callable[[tokenization.Ids], gpt.Gpt | lstm.Lstm]
+    initialize: Callable[[Ids], gpt.Gpt | lstm.Lstm]
     schedule: training.Schedule
     config: Mapping[str, Any]
 
@@ -57,7 +58,7 @@ def _train(demo: DemoModel, directory: Path, tokenizer: Tokenizer) -> None:
     logging.info("%s: last loss %.3f nats per token", directory, loss)
 
 
-def _batches(tokenizer: Tokenizer, schedule: training.Schedule) -> Iterator[tokenization.Ids]:
+def _batches(tokenizer: Tokenizer, schedule: training.Schedule) -> Iterator[Ids]:
     """Yields the batches (batch, length) of all stages in order, each document once."""
     seed = SEED
     for stage in schedule.stages:
@@ -70,7 +71,7 @@ def _batches(tokenizer: Tokenizer, schedule: training.Schedule) -> Iterator[toke
             steps_left -= count
 
 
-def _rows(tokenizer: Tokenizer, seed: int, stage: training.Stage) -> tokenization.Ids:
+def _rows(tokenizer: Tokenizer, seed: int, stage: training.Stage) -> Ids:
     documents = list(corpus.documents(seed, DOCUMENTS, stage.turns))
     return tokenization.rows(tokenizer, documents, stage.length)
 

@@ -38,7 +38,7 @@ TENSORS = {weight: next(iter(source.needs.items())) for weight, source in SOURCE
 SCHEDULE = Schedule(stages=(Stage(450, 0, 80, 64), Stage(450, 1, 224, 16), Stage(350, 3, 512, 8)), peak=2e-3)
 OPERANDS = "bfloat16"
 
-Array: TypeAlias = npt.NDArray[np.float32]
+Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 
 class Gpt:
@@ -75,7 +75,7 @@ def _positions(batch: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
     return anywhere * tf.random.uniform([batch], 0, 2, tf.int32)
 
 
-def _initial(seed: int) -> dict[str, Array]:
+def _initial(seed: int) -> dict[str, Float32Array]:
     """Draws initial weights with which attention copies.
 
     Queries and keys are the same projection, so that tokens attend to similar tokens, and the output
@@ -94,14 +94,14 @@ def _initial(seed: int) -> dict[str, Array]:
     return weights
 
 
-def _waves() -> Array:
+def _waves() -> Float32Array:
     """Returns sinusoidal position embeddings (n_positions, n_embd): a distance looks the same everywhere."""
     lengths = 10_000 ** (np.arange(MODEL.width // 2) / (MODEL.width // 2))
     angles = np.arange(MODEL.context_length)[:, None] / lengths
     return (0.1 * np.concatenate([np.sin(angles), np.cos(angles)], axis=1)).astype(np.float32)
 
 
-def _plain(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
+def _plain(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Float32Array:
     if name.endswith("bias"):
         return np.zeros(shape, np.float32)
     if len(shape) == 1:

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from contract.tensors import Ids
 from export import lstm
-from export.demo.tokenization import NOTHING, VOCABULARY_SIZE, Ids
+from export.demo.tokenization import NOTHING, VOCABULARY_SIZE
 from export.demo.training import Schedule, Stage, cross_entropy, inputs
 from export.reference.lstm import LstmConfig
 

@@ -1,15 +1,12 @@
 """Trains the byte-level tokenizer on the corpus, and turns documents into rows of token ids."""
 
 from collections.abc import Iterable
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from contract.tensors import Ids
 from export.demo.corpus import END, TALE, USER
-
-Ids: TypeAlias = npt.NDArray[np.int32]
 
 VOCABULARY_SIZE = 2048
 NOTHING = -1

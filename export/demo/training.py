@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from export.demo.tokenization import NOTHING, Ids
+from contract.tensors import Ids
+from export.demo.tokenization import NOTHING
 
 logger = logging.getLogger(__name__)
 

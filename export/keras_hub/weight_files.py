@@ -13,9 +13,9 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from contract.tensors import Shape
 from export.checkpoints.checkpoint import Checkpoint
 from export.errors import ShapeError, SourceError, UnsupportedError
-from export.transformer_model.weight_source import Shape
 
 WHOLE = "model.weights.h5"
 INDEX = "model.weights.json"

@@ -5,12 +5,13 @@ Each layer is computed for all sequences at once, so that its weights are read o
 
 from collections.abc import Sequence
 from math import erf, pi, sqrt
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ml_dtypes import bfloat16
 
+from contract.tensors import Ids
 from export.reference import Float64Array
 from export.transformer_model.description import (
     ATTENTION_NORM,
@@ -29,8 +30,6 @@ from export.transformer_model.description import (
 )
 from export.transformer_model.rope import Rope
 from export.transformer_model.weight_source import ReadTensor, WeightSources
-
-Ids: TypeAlias = npt.NDArray[np.int32]
 
 PIECE = 4096
 """How many rows of the head are converted to float64 at a time."""

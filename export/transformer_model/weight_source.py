@@ -10,10 +10,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from contract.tensors import Array
+from contract.tensors import Array, Shape
 from export.transformer_model.description import Transformer
 
-Shape: TypeAlias = tuple[int, ...]
 ReadTensor: TypeAlias = Callable[[str, Shape], Array]
 """Returns the tensor of a name, which must have the shape; its dtype is any floating one."""
 

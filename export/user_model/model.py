@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from contract.manifest import GenerationDefaults, Manifest, SpecialTokens, StateTensor
+from contract.tensors import Ids
 from export.errors import SignatureError, SourceError, VerificationError
 from export.language import special_tokens, tokenizer_file
 from export.signatures import explicit_decode
@@ -26,9 +27,6 @@ from export.user_model.stepwise import StepwiseModel
 from export.user_model.user_function import find_function
 
 logger = logging.getLogger(__name__)
-
-Ids: TypeAlias = npt.NDArray[np.int32]
-"""Token ids (tokens,)."""
 
 
 @dataclass(frozen=True)

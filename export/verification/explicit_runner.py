@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from contract import names
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 from export.verification.pool_stepper import Sampling, by_token
-from export.verification.runner import Ids, RowScores, RowTokens
+from export.verification.runner import RowScores, RowTokens
 from export.verification.stepper import RowState, Stepper
 
 MAX_ROWS = 8

@@ -13,14 +13,14 @@ import numpy as np
 from tqdm import tqdm
 
 from contract import names
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 from export.errors import VerificationError
 from export.signatures.servable import Reference
 from export.verification import claims
 from export.verification.claims import Measurements
 from export.verification.difference import Difference, largest, of_all
 from export.verification.prompts import TrialPrompts
-from export.verification.runner import Ids, RowHandle, RowScores, RowTokens, Runner
+from export.verification.runner import RowHandle, RowScores, RowTokens, Runner
 from export.verification.score_comparison import ScoreComparison, log_softmax
 
 

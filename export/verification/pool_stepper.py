@@ -9,9 +9,8 @@ import numpy as np
 
 from contract import names
 from contract.manifest import Pool
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 from export.saved_model.session import ServableSession
-from export.verification.runner import Ids
 
 NO_STOP = names.NO_TOKEN
 """Fills up stop token ids, and stands in `tokens` where a row has stopped."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from contract.manifest import Manifest
-from export.verification.runner import Ids, Runner
+from contract.tensors import Ids
+from export.verification.runner import Runner
 
 LENGTHS = (1, 7, 33, 130)
 TOKENS = 16

@@ -12,10 +12,10 @@ import numpy as np
 
 from contract import names
 from contract.manifest import Pool
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 from export.errors import VerificationError
 from export.verification.pool_stepper import PoolStepper, Sampling, by_token
-from export.verification.runner import Ids, RowScores, RowTokens
+from export.verification.runner import RowScores, RowTokens
 from export.verification.score_comparison import log_softmax
 
 MAX_ROWS = 8

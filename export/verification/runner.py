@@ -8,14 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from contract.manifest import Manifest
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 
-Ids: TypeAlias = npt.NDArray[np.int32]
-"""Token ids (tokens,)."""
 RowHandle: TypeAlias = Any
 """A sequence between two calls: each call takes the handles of its rows and returns new ones."""
 

@@ -12,12 +12,11 @@ import tensorflow as tf
 
 from contract import names
 from contract.manifest import Manifest, StateTensor
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 from export.errors import VerificationError
 from export.saved_model.session import ServableSession
 from export.user_errors import one_line
 from export.verification.pool_stepper import GREEDY, NO_STOP, Sampling
-from export.verification.runner import Ids
 
 RowState = dict[str, Array]
 """The state tensors of one sequence by name, without a batch dimension."""

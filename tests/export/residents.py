@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from contract.tensors import Ids
 from export.hf.load import load_checkpoint
 from export.options import ExportOptions
 from export.signatures.servable import ExportedModel
-from export.verification.pool_stepper import GREEDY, Ids, PoolStepper, Sampling
+from export.verification.pool_stepper import GREEDY, PoolStepper, Sampling
 from tests.export import samples
 
 BLOCK_SIZE = 32

@@ -9,13 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from contract import names
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 from export.signatures import step_signature
 from export.signatures.decode_loop import DecodeRows, DecodeStep
 from export.signatures.pool import PoolVariables
 from export.signatures.pool_view import GatheredSlots, PoolView
 from export.signatures.servable import ExportedModel, ResidentModel
-from export.verification.pool_stepper import Ids
 from export.verification.stepper import Stepper
 
 EPOCH = 1

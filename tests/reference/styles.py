@@ -89,7 +89,7 @@ def mistral() -> Tokenizer:
 
 
 def phi() -> Tokenizer:
-    """Some of its tokens are told by tokenizer_config.json alone, and take the white space after them."""
+    """Only tokenizer_config.json lists some of its tokens, and take the white space after them."""
     tokenizer = _byte_fallback(["<unk>", "<s>", "</s>"], prefix=True)
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.add_special_tokens([AddedToken(f"<|{name}|>", rstrip=True) for name in ("endoftext", "end")])

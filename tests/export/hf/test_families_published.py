@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from contract import names
+from contract.tensors import Ids
 from export.hf.load import load_checkpoint
 from export.options import ExportOptions
 from export.saved_model import write
-from export.verification.pool_stepper import Ids, PoolStepper, Sampling
+from export.verification.pool_stepper import PoolStepper, Sampling
 from export.verification.stepper import Stepper
 from tests.export import answers, samples
 from tests.export.answers import Answers, Array

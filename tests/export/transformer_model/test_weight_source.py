@@ -4,8 +4,8 @@ import weakref
 
 import numpy as np
 
-from contract.tensors import Array
-from export.transformer_model.weight_source import Shape, joined, stacked, tensor
+from contract.tensors import Array, Shape
+from export.transformer_model.weight_source import joined, stacked, tensor
 
 
 def test_only_one_part_of_a_stacked_weight_is_in_memory() -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from contract.manifest import Manifest
-from contract.tensors import Array
+from contract.tensors import Array, Ids
 from export.errors import VerificationError
 from export.verification import claims, measurement
 from export.verification.claims import Measurements, Tolerance
 from export.verification.prompts import TrialPrompts
-from export.verification.runner import Ids, RowScores, RowTokens
+from export.verification.runner import RowScores, RowTokens
 from export.verification.score_comparison import log_softmax
 
 VOCABULARY = 20
