@@ -67,6 +67,7 @@ class Overloaded(TensorloomError):
 
     @property
     def retry_after_s(self) -> int:
+        """Seconds after which the client should try again."""
         return 1
 
 
@@ -79,6 +80,7 @@ class ModelServerUnavailable(TensorloomError):
 
     @property
     def retry_after_s(self) -> int:
+        """Seconds after which the client should try again."""
         return 5
 
 

@@ -27,10 +27,12 @@ class DecodeLoop:
 
     @property
     def scheduler(self) -> Scheduler:
+        """The scheduler, for its counts."""
         return self._scheduler
 
     @property
     def engine(self) -> Engine:
+        """The engine, for its counts."""
         return self._engine
 
     def submit(self, sequence: TokenSequence) -> Outbox:

@@ -54,10 +54,12 @@ class Batch:
 
     @property
     def sequence_ids(self) -> list[str]:
+        """The id of each row's sequence."""
         return [row.sequence.id for row in self.rows]
 
     @property
     def counts(self) -> list[int]:
+        """How many tokens of each row are computed."""
         return [row.count for row in self.rows]
 
     @property
@@ -103,10 +105,12 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
+        """Sequences in the waiting queue."""
         return len(self._waiting)
 
     @property
     def running(self) -> int:
+        """Sequences that hold a place."""
         return len(self._running)
 
     @property

@@ -39,11 +39,16 @@ class AnswerHead(Protocol):
     """The values that all objects of one answer repeat."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The id of the answer."""
+
     @property
-    def created(self) -> int: ...
+    def created(self) -> int:
+        """Unix time, in seconds."""
+
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The name of the model."""
 
 
 class AnswerFormat(Protocol):
@@ -77,12 +82,15 @@ class CompletionFormat:
         self._chunk = ChunkTemplate(self._object([_completion_choice(_PLACEHOLDER, None)]), shows_usage)
 
     def body(self, text: str, finish: FinishReason, usage: Usage, logprobs: AnswerLogprobs) -> dict[str, Any]:
+        """Returns the JSON object of a whole answer."""
         return {**self._object([_completion_choice(text, finish, logprobs)]), "usage": usage.to_json()}
 
     def opening(self, usage: Usage | None) -> tuple[bytes, ...]:  # noqa: ARG002
+        """Returns the chunks before the first text."""
         return ()
 
     def delta(self, text: str, usage: Usage | None, logprobs: AnswerLogprobs) -> bytes:
+        """Returns the chunk of a piece of text."""
         if not logprobs:
             return self._chunk.fill(text, usage)
         return self._chunk.with_choices([_completion_choice(text, None, logprobs)], usage)
@@ -90,9 +98,11 @@ class CompletionFormat:
     def finish(
         self, text: str, reason: FinishReason, usage: Usage | None, logprobs: AnswerLogprobs
     ) -> tuple[bytes, ...]:
+        """Returns the chunk with the finish reason."""
         return (self._chunk.with_choices([_completion_choice(text, reason, logprobs or None)], usage),)
 
     def usage(self, usage: Usage) -> bytes:
+        """Returns the chunk with the usage alone."""
         return self._chunk.with_choices([], usage)
 
     def _object(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
@@ -110,6 +120,7 @@ class ChatFormat:
         self._chunk = ChunkTemplate(chunk, shows_usage)
 
     def body(self, text: str, finish: FinishReason, usage: Usage, logprobs: AnswerLogprobs) -> dict[str, Any]:
+        """Returns the JSON object of a whole answer."""
         message = {"role": "assistant", "content": text, "refusal": None}
         choice = {
             "index": 0,
@@ -120,10 +131,12 @@ class ChatFormat:
         return {**_answer_object("chat.completion", self._head, [choice]), "usage": usage.to_json()}
 
     def opening(self, usage: Usage | None) -> tuple[bytes, ...]:
+        """Returns the chunks before the first text."""
         delta = {"role": "assistant", "content": "", "refusal": None}
         return (self._chunk.with_choices([_chat_choice(delta, None)], usage),)
 
     def delta(self, text: str, usage: Usage | None, logprobs: AnswerLogprobs) -> bytes:
+        """Returns the chunk of a piece of text."""
         if not logprobs:
             return self._chunk.fill(text, usage)
         return self._chunk.with_choices([_chat_choice({"content": text}, None, logprobs)], usage)
@@ -131,10 +144,12 @@ class ChatFormat:
     def finish(
         self, text: str, reason: FinishReason, usage: Usage | None, logprobs: AnswerLogprobs
     ) -> tuple[bytes, ...]:
+        """Returns the chunk with the finish reason."""
         last = self._chunk.with_choices([_chat_choice({}, reason)], usage)
         return (self.delta(text, usage, logprobs), last) if text or logprobs else (last,)
 
     def usage(self, usage: Usage) -> bytes:
+        """Returns the chunk with the usage alone."""
         return self._chunk.with_choices([], usage)
 
 

@@ -116,6 +116,7 @@ class BodyLimit:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs the application on a body that is cut off at the limit."""
         await self._app(scope, _limited(receive, self._max_bytes), send)
 
 

@@ -37,6 +37,7 @@ class EventStream(StreamingResponse):
         self._generation = generation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the chunks of the generation, and ends it when the client has left."""
         try:
             await super().__call__(scope, receive, send)
         finally:

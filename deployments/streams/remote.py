@@ -46,7 +46,8 @@ class Stream(Protocol[ChunkOut]):
 
     async def __anext__(self) -> ChunkOut: ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Ends the stream."""
 
 
 Handle: TypeAlias = Any
@@ -119,6 +120,7 @@ class _LaneStream(Generic[Chunk]):
         return chunk
 
     async def aclose(self) -> None:
+        """Ends the stream."""
         if self._open:
             self._response.cancel()
             self._close()

@@ -16,18 +16,23 @@ class ReservedAdmission:
     """Returns the bytes of state of so many tokens."""
 
     def fits_alone(self, sequence: TokenSequence) -> bool:
+        """Returns whether the full size of `sequence` is within the total."""
         return self._size(sequence) <= self.total
 
     def can_admit(self, running: Iterable[TokenSequence], sequence: TokenSequence) -> bool:
+        """Returns whether the full size of `sequence` fits beside those of `running`."""
         return self.used_bytes(running) + self._size(sequence) <= self.total
 
     def can_step(self, running: Iterable[TokenSequence]) -> bool:
+        """Returns whether all reservations fit; they do from admission on."""
         return self.used_bytes(running) <= self.total
 
     def used_bytes(self, running: Iterable[TokenSequence]) -> int:
+        """Returns the bytes that are reserved for `running`."""
         return sum(map(self._size, running))
 
     def describe_need(self, sequence: TokenSequence) -> str:
+        """Returns the bytes that `sequence` needs, and how many there are, for an error message."""
         return f"{self._size(sequence)} bytes of state; this server holds at most {self.total}"
 
     def _size(self, sequence: TokenSequence) -> int:

@@ -35,21 +35,26 @@ class ExplicitEngine:
 
     @property
     def parallel_calls(self) -> int:
+        """One call for each model server that is available."""
         return self._servers.available
 
     @property
     def held(self) -> int:
+        """Sequences whose state is in the store."""
         return len(self._states)
 
     @property
     def prefill_tokens(self) -> None:
+        """No limit of its own: only the token budget of a step counts."""
         return None
 
     def admit(self, sequence: TokenSequence) -> int:
+        """Allocates the state of `sequence` in the store; nothing of it is computed yet."""
         self._states.create(sequence.id, sequence.capacity)
         return 0
 
     async def run(self, batch: Batch, stable: bool) -> list[SampledTokens]:
+        """Runs several steps in one call where the batch is stable and decodes, else one step."""
         try:
             if stable and batch.decoding and self._max_steps:
                 return await self._decode(batch)
@@ -58,9 +63,11 @@ class ExplicitEngine:
             raise StepRejectedError(f"the output breaks the contract: {error}") from error
 
     def audit(self) -> None:
+        """Asserts that no state is left."""
         assert not len(self._states), "the state of sequences that have ended is still held"
 
     def drop(self, sequence: TokenSequence) -> None:
+        """Frees the state of `sequence`."""
         self._states.drop(sequence.id)
 
     async def _step(self, batch: Batch) -> list[SampledTokens]:

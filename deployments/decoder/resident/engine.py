@@ -43,23 +43,28 @@ class ResidentEngine:
 
     @property
     def parallel_calls(self) -> int:
+        """One: `prefill` and `decode` of a pool must not overlap."""
         return 1
 
     @property
     def held(self) -> int:
+        """Sequences that own a slot."""
         return len(self._slots)
 
     @property
     def prefill_tokens(self) -> int:
+        """As many prompt tokens as fill the interval of the streams."""
         return self._prefill_pace.units(self._pool.positions)
 
     def admit(self, sequence: TokenSequence) -> int:
+        """Takes a slot; returns how many token ids a cached prefix in it covers."""
         prefix = self._take_slot(sequence, sequence.ids)
         if prefix.copy is not None:
             self._prefix_copies.append(prefix.copy)
         return prefix.length
 
     async def run(self, batch: Batch, stable: bool) -> Sequence[SampledTokens]:
+        """Copies cached prefixes, then runs `prefill`, `decode`, or a `prefill` that verifies drafts."""
         async with self._one_call:
             try:
                 self._check_lease()
@@ -79,9 +84,11 @@ class ResidentEngine:
         return [sampled.get(sequence_id, NO_TOKENS) for sequence_id in batch.sequence_ids]
 
     def audit(self) -> None:
+        """Asserts that the slot table is consistent."""
         self._slots.audit()
 
     def drop(self, sequence: TokenSequence) -> None:
+        """Frees the slot of `sequence`; its token ids stay in the prefix cache unless it failed."""
         # A call that still runs may write to the slot, but only after the computed tokens. The next owner is
         # prefilled after that call. The state of a failed sequence must not be reused.
         self._slots.release(sequence.id, cache=sequence.state is not SequenceState.FAILED)

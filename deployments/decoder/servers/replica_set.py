@@ -57,6 +57,7 @@ class ReplicaSet:
 
     @property
     def available(self) -> int:
+        """Replicas that are healthy."""
         return len(self._healthy)
 
     async def superseded(self) -> bool:
