@@ -1,1 +1,1 @@
-"""Makes the demo models: a corpus of tales from a grammar, a tokenizer, and training of a GPT and an LSTM."""
+"""Trains the demo models: a corpus of generated stories, a small GPT-2 and an LSTM."""
