@@ -67,7 +67,7 @@ def _check_inputs(step: Any, specs: dict[str, tf.TensorSpec]) -> None:
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     known = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     if (missing := specs.keys() - known) and not anything:
-        raise SignatureError(f"step takes no argument {_listed(missing)}, which the contract gives it")
+        raise SignatureError(f"step has no argument {_listed(missing)}, with which the decode loop calls it")
     needed = {p.name for p in parameters if p.default is p.empty and p.name in known}
     if extra := needed - specs.keys():
         raise SignatureError(f"step asks for {_listed(extra)}, which is not among {_listed(set(specs))}")
@@ -100,7 +100,7 @@ def _check_tensor(name: str, returned: object, spec: tf.TensorSpec) -> None:
 def _hint(name: str, returned: tf.Tensor) -> str:
     """Returns an explanation for logits of every position, the most common mistake."""
     everywhere = name == names.LOGITS and returned.shape.rank == 3
-    return ": only those at each row's last real token are asked for" if everywhere else ""
+    return ": only the logits at each row's last real token are expected" if everywhere else ""
 
 
 def _known(shape: tf.TensorShape, axis: int) -> bool:
