@@ -127,8 +127,8 @@ def test_a_sound_step_is_traced() -> None:
         ),
         (
             lambda answer: answer | {"logits": tf.zeros_like(answer["past"])[:, :, :1] + tf.zeros(5)},
-            "output 'logits' of step has shape (None, None, 5), not (None, 5): only the logits at each row's last "
-            "real token are expected",
+            "output 'logits' of step has shape (None, None, 5), not (None, 5): only the logits at "
+            "each row's last real token are expected",
         ),
         (
             lambda answer: answer | {"past": tf.zeros([tf.shape(answer["h"])[0], 1, 2])},
