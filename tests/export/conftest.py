@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from export import runtime
@@ -18,7 +17,7 @@ from export.saved_model import write  # noqa: E402
 from export.signatures.servable import ExportedModel  # noqa: E402
 from export.verification import verify  # noqa: E402
 from export.verification.stepper import Stepper  # noqa: E402
-from tests.export import residents, samples  # noqa: E402
+from tests.export import golden_files, residents, samples  # noqa: E402
 
 Publish = Callable[[ExportedModel], Path]
 
@@ -53,7 +52,7 @@ def golden(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def answers(golden: str) -> dict[str, Any]:
     """What the transformers library said of the golden checkpoint."""
-    return dict(np.load(samples.GOLDEN / golden / "golden.npz"))
+    return golden_files.read(samples.GOLDEN, golden).answers
 
 
 @pytest.fixture(scope="session")
