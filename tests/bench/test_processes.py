@@ -8,6 +8,8 @@ import pytest
 
 from bench.processes import ProcessEnded, running
 
+pytestmark = pytest.mark.processes
+
 FAMILY = "import subprocess, sys; c = subprocess.Popen(['sleep', '600']); print(c.pid, flush=True); c.wait()"
 
 

@@ -19,16 +19,6 @@ from tests.export.residents import BLOCK_SIZE, SLOTS, generate, ids
 LENGTHS = (1, 7, 33, 130)
 
 
-@pytest.fixture(scope="session")
-def golden_pool(golden_pools: Path) -> PoolStepper:
-    return PoolStepper(golden_pools)
-
-
-@pytest.fixture(scope="session")
-def loaded(pools: Path) -> PoolStepper:
-    return PoolStepper(pools)
-
-
 @pytest.fixture
 def pool(loaded: PoolStepper) -> PoolStepper:
     """With a pool of zeros."""
