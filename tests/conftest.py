@@ -3,6 +3,7 @@
 `make test` runs two workers. Each takes one group of tests at a time (pytest-xdist's `loadgroup`).
 """
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what imports have left: every export runs it several times."""
+    gc.collect()
+    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:
