@@ -11,7 +11,8 @@ SERVABLES := models/tales-gpt/1/saved_model.pb models/tales-lstm/1/saved_model.p
 ALL_SERVABLES := $(SERVABLES) models/tales-gpt-explicit/1/saved_model.pb
 
 .DEFAULT_GOAL := help
-.PHONY: help install models serve check test test-slow test-reference lint format bench demo-models clean
+.PHONY: help install models serve check test test-quick test-slow test-reference lint format bench demo-models \
+	clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -19,8 +20,14 @@ help: ## this list
 serve: $(SERVABLES) ## set everything up, then serve the demo models on port 8000
 	$(BIN)/python -m deployments serve_config.yaml
 
-test: $(ALL_SERVABLES) ## every test but the slow ones
-	$(BIN)/pytest -m 'not slow'
+# Tests that share what takes long to make go to one worker: tests/conftest.py.
+WORKERS ?= 2
+
+test: $(ALL_SERVABLES) ## every test but the slow ones, in WORKERS=2 processes
+	$(BIN)/pytest -m 'not slow' --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+test-quick: $(INSTALLED) ## unit tests of contract/ and deployments/, which start no process: under a minute
+	$(BIN)/pytest -m 'not slow and not processes' tests/contract tests/deployments
 
 test-slow: $(ALL_SERVABLES) ## the tests that take minutes
 	$(BIN)/pytest -m slow

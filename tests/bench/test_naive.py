@@ -1,9 +1,8 @@
 """The naive loop on a real model server with the model that can be worked by hand."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -11,15 +10,12 @@ from bench.engines.naive import NaiveLoop
 from tests import servers
 from tests.deployments.decoder.arithmetic import continuation
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NaiveLoop]:
-    base = tmp_path_factory.mktemp("servables") / "arithmetic"
-    module = "tests.deployments.decoder.arithmetic_servable"
-    subprocess.run(
-        [sys.executable, "-m", module, str(base)], check=True, cwd=servers.ROOT, capture_output=True
-    )
-    flags = ("--model_name=arithmetic", f"--model_base_path={base}")
+def loop(arithmetic_base: Path) -> Iterator[NaiveLoop]:
+    flags = ("--model_name=arithmetic", f"--model_base_path={arithmetic_base}")
     with servers.ModelServer(*flags) as server, server.channel() as channel:
         yield NaiveLoop(channel, "arithmetic")
 

@@ -9,6 +9,8 @@ import pytest
 from bench.errors import ProcessEnded
 from bench.processes import running
 
+pytestmark = pytest.mark.processes
+
 FAMILY = "import subprocess, sys; c = subprocess.Popen(['sleep', '600']); print(c.pid, flush=True); c.wait()"
 
 

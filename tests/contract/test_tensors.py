@@ -170,5 +170,6 @@ assert contract.tensors.from_proto(proto).tolist() == [1.5]
 """
 
 
+@pytest.mark.processes
 def test_the_stubs_leave_tensorflow_unimported_and_importable():
     subprocess.run([sys.executable, "-c", STUBS_THEN_TENSORFLOW], check=True)

@@ -23,7 +23,7 @@ from tests.deployments.fakes import FakeDecoder
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
 

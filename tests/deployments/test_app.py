@@ -14,6 +14,7 @@ from deployments.app import build_app
 MODEL = {"name": "tales", "external": {"addresses": ["localhost:8500"]}}
 
 
+@pytest.mark.processes
 def test_importing_the_application_leaves_tensorflow_out() -> None:
     check = "import deployments.app, sys; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

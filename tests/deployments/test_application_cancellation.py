@@ -6,8 +6,11 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from tests.deployments.application import Application
+
+pytestmark = pytest.mark.processes
 
 
 def _request_and_leave(application: Application, **body: object) -> None:

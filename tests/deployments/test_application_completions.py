@@ -3,8 +3,11 @@
 import json
 
 import httpx
+import pytest
 
 from tests.deployments.application import Application
+
+pytestmark = pytest.mark.processes
 
 
 def test_a_completion_is_the_text_of_its_tokens(application: Application) -> None:

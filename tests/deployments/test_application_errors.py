@@ -7,6 +7,8 @@ import pytest
 
 from tests.deployments.application import Application
 
+pytestmark = pytest.mark.processes
+
 
 def ask(application: Application, path: str = "/v1/completions", **body: object) -> httpx.Response:
     return httpx.post(f"{application.url}{path}", json={"model": "echo", **body}, timeout=60)

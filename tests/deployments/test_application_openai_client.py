@@ -8,6 +8,8 @@ from openai.types.chat import ChatCompletionUserMessageParam
 
 from tests.deployments.application import Application
 
+pytestmark = pytest.mark.processes
+
 QUESTION: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "aé"}]
 
 

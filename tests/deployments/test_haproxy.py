@@ -26,6 +26,7 @@ def no_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(haproxy.SWITCH, raising=False)
 
 
+@pytest.mark.processes
 def test_haproxy_runs_without_splicing_and_shows_its_figures_on_the_loopback_interface_alone(
     monkeypatch, tmp_path
 ):

@@ -1,7 +1,5 @@
 """The demo application, with one small model on an external server, for all end-to-end tests."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,15 +15,6 @@ DEMO_MODELS = ("tales-gpt", "tales-lstm")
 EXPLICIT = "tales-gpt-explicit"
 MODELS = (*DEMO_MODELS, EXPLICIT)
 """Every demo model, and the GPT, whose state is resident, a second time with explicit state."""
-
-
-@pytest.fixture(scope="session")
-def arithmetic_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The servable of tests/deployments/decoder/arithmetic.py."""
-    base = tmp_path_factory.mktemp("e2e-servables") / "arithmetic"
-    module = "tests.deployments.decoder.arithmetic_servable"
-    subprocess.run([sys.executable, "-m", module, str(base)], check=True, cwd=ROOT, capture_output=True)
-    return base
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from tests.e2e.client import complete, events
 from tests.e2e.conftest import DEMO_MODELS, EXPLICIT
 from tests.servers import ModelServer
 
+pytestmark = pytest.mark.processes
+
 GPT = DEMO_MODELS[0]
 CHAT = [{"role": "user", "content": "Tell me a tale about a fox."}]
 

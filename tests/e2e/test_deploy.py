@@ -10,11 +10,14 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from tests.deployments.decoder.arithmetic import continuation
 from tests.e2e.application import ROOT, Application
+
+pytestmark = pytest.mark.processes
 
 ENVIRONMENT = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 

@@ -18,6 +18,8 @@ from tests.e2e.application import ROOT, Application
 from tests.e2e.client import complete, open_client, stream
 from tests.export import answers, samples
 
+pytestmark = pytest.mark.processes
+
 CASES = ("llama-plain", "gemma2-plain")
 LENGTHS = (1, 3, 7, 20, 33, 64, 100, 130)
 """The lengths of prompts that are requested at the same time."""

@@ -11,6 +11,8 @@ from tokenizers import Tokenizer
 from tests.e2e.application import ROOT, Application
 from tests.e2e.conftest import DEMO_MODELS, EXPLICIT
 
+pytestmark = pytest.mark.processes
+
 RESIDENT = DEMO_MODELS[0]
 LAYOUTS = (RESIDENT, EXPLICIT)
 PROMPT = "Once upon a time"

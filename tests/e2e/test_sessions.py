@@ -10,6 +10,8 @@ import pytest
 from tests.e2e.client import Answer, complete, events, stream
 from tests.e2e.conftest import DEMO_MODELS, EXPLICIT, MODELS
 
+pytestmark = pytest.mark.processes
+
 SESSIONS = 32
 OPENINGS = (
     "Once upon a time",

@@ -1,13 +1,12 @@
 """Reads the transformers library's results in each golden case, which tests/reference writes."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from tests.export import samples
+from tests.export import golden_files, samples
 
 Ids = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float32]
@@ -49,16 +48,14 @@ class Answers:
 
 
 def read(case: str) -> Answers:
-    directory = samples.MODELS / case
-    about = json.loads((directory / "case.json").read_text())
-    golden = np.load(directory / "golden.npz")
+    golden = golden_files.read(samples.MODELS, case)
     return Answers(
         name=case,
-        context=about["context"],
-        prompt=golden["prompt"],
-        logits=golden["logits"],
-        greedy_prompt=about["greedy_prompt"],
-        greedy=golden["greedy"],
-        bfloat16=golden["bfloat16"],
-        bfloat16_kl=about["bfloat16_kl"],
+        context=golden.case["context"],
+        prompt=golden.answers["prompt"],
+        logits=golden.answers["logits"],
+        greedy_prompt=golden.case["greedy_prompt"],
+        greedy=golden.answers["greedy"],
+        bfloat16=golden.answers["bfloat16"],
+        bfloat16_kl=golden.case["bfloat16_kl"],
     )

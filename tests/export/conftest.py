@@ -1,10 +1,10 @@
 """Servables that several tests share, each exported once."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from export import runtime
@@ -17,19 +17,34 @@ from export.hf.load import load_checkpoint  # noqa: E402
 from export.saved_model import write  # noqa: E402
 from export.signatures.servable import ExportedModel  # noqa: E402
 from export.verification import verify  # noqa: E402
+from export.verification.pool_stepper import PoolStepper  # noqa: E402
 from export.verification.stepper import Stepper  # noqa: E402
-from tests.export import residents, samples  # noqa: E402
+from tests.export import golden_files, residents, samples  # noqa: E402
+from tests.once import once  # noqa: E402
 
 Publish = Callable[[ExportedModel], Path]
+PublishOnce = Callable[[str, Callable[[Path], ExportedModel]], Path]
+
+
+def _published(servable: ExportedModel, base: Path) -> Path:
+    return write.write(servable, base, None, lambda path: verify.verify(path, servable))
 
 
 @pytest.fixture(scope="session")
 def publish(tmp_path_factory: pytest.TempPathFactory) -> Publish:
     """Writes and verifies a servable under a base directory of its own."""
+    return lambda servable: _published(servable, tmp_path_factory.mktemp("models"))
 
-    def published(servable: ExportedModel) -> Path:
-        base = tmp_path_factory.mktemp("models")
-        return write.write(servable, base, None, lambda path: verify.verify(path, servable))
+
+@pytest.fixture(scope="session")
+def publish_once(tmp_path_factory: pytest.TempPathFactory) -> PublishOnce:
+    """Writes and verifies what a function loads, the first time that any worker asks for it by its name."""
+
+    def published(name: str, load: Callable[[Path], ExportedModel]) -> Path:
+        checkpoint = tmp_path_factory.mktemp("checkpoint") / name
+        base = once(tmp_path_factory, name, lambda base: _published(load(checkpoint), base))
+        (version,) = base.glob("*/1")
+        return version
 
     return published
 
@@ -53,26 +68,61 @@ def golden(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def answers(golden: str) -> dict[str, Any]:
     """What the transformers library said of the golden checkpoint."""
-    return dict(np.load(samples.GOLDEN / golden / "golden.npz"))
+    return golden_files.read(samples.GOLDEN, golden).answers
 
 
 @pytest.fixture(scope="session")
-def golden_stepper(golden: str, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
-    directory = samples.golden(tmp_path_factory.mktemp("golden") / golden, golden)
-    return Stepper(publish(load_checkpoint(directory, golden, ExportOptions())))
+def explicit_of(publish_once: PublishOnce) -> Callable[[str], Stepper]:
+    """Returns a golden checkpoint's servable with explicit state, loaded; tests share one."""
+
+    @cache
+    def explicit(name: str) -> Stepper:
+        def load(directory: Path) -> ExportedModel:
+            return load_checkpoint(samples.golden(directory, name), name, ExportOptions())
+
+        return Stepper(publish_once(f"{name}-explicit", load))
+
+    return explicit
 
 
 @pytest.fixture(scope="session")
-def bfloat16_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
-    directory = samples.golden(tmp_path_factory.mktemp("golden") / "half", "small")
-    return Stepper(publish(load_checkpoint(directory, "half", ExportOptions("bfloat16"))))
+def pools_of(publish_once: PublishOnce) -> Callable[[str], Path]:
+    """Returns the version directory of a golden checkpoint's servable with resident state."""
+    return lambda name: publish_once(f"{name}-resident", lambda directory: residents.golden(directory, name))
 
 
 @pytest.fixture(scope="session")
-def lstm_published(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shapes = lstm.shapes(samples.LSTM_CONFIG)
-    directory = samples.write(tmp_path_factory.mktemp("lstm") / "lstm", samples.LSTM, shapes)
-    return publish(lstm.load(directory, "lstm"))
+def pool_of(pools_of: Callable[[str], Path]) -> Callable[[str], PoolStepper]:
+    """Returns the servable of `pools_of`, loaded; tests share one, and each must claim its own pool."""
+    return cache(lambda name: PoolStepper(pools_of(name)))
+
+
+@pytest.fixture(scope="session")
+def golden_stepper(golden: str, explicit_of: Callable[[str], Stepper]) -> Stepper:
+    return explicit_of(golden)
+
+
+@pytest.fixture(scope="session")
+def explicit(explicit_of: Callable[[str], Stepper]) -> Stepper:
+    """The model of `pools` with explicit state."""
+    return explicit_of("small")
+
+
+@pytest.fixture(scope="session")
+def bfloat16_stepper(publish_once: PublishOnce) -> Stepper:
+    def load(directory: Path) -> ExportedModel:
+        return load_checkpoint(samples.golden(directory, "small"), "half", ExportOptions("bfloat16"))
+
+    return Stepper(publish_once("small-bfloat16", load))
+
+
+@pytest.fixture(scope="session")
+def lstm_published(publish_once: PublishOnce) -> Path:
+    def load(directory: Path) -> ExportedModel:
+        shapes = lstm.shapes(samples.LSTM_CONFIG)
+        return lstm.load(samples.write(directory, samples.LSTM, shapes), "lstm")
+
+    return publish_once("lstm", load)
 
 
 @pytest.fixture(scope="session")
@@ -81,19 +131,18 @@ def lstm_stepper(lstm_published: Path) -> Stepper:
 
 
 @pytest.fixture(scope="session")
-def golden_pools(golden: str, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The version directory of a resident golden servable."""
-    return publish(residents.golden(tmp_path_factory.mktemp("golden") / golden, golden))
+def golden_pool(golden: str, pool_of: Callable[[str], PoolStepper]) -> PoolStepper:
+    """A golden servable with resident state."""
+    return pool_of(golden)
 
 
 @pytest.fixture(scope="session")
-def pools(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The version directory of one of them."""
-    return publish(residents.golden(tmp_path_factory.mktemp("golden") / "pools", "small"))
+def loaded(pool_of: Callable[[str], PoolStepper]) -> PoolStepper:
+    """The servable of `pools`."""
+    return pool_of("small")
 
 
 @pytest.fixture(scope="session")
-def explicit(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
-    """The model of `pools` with explicit state."""
-    directory = samples.golden(tmp_path_factory.mktemp("golden") / "explicit", "small")
-    return Stepper(publish(load_checkpoint(directory, "explicit", ExportOptions())))
+def pools(pools_of: Callable[[str], Path]) -> Path:
+    """The version directory of the small golden servable with resident state."""
+    return pools_of("small")

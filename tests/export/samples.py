@@ -1,7 +1,6 @@
 """Writes small random checkpoints and small tokenizers for tests."""
 
 import json
-import shutil
 import string
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from export.checkpoints.config_reader import ConfigReader
 from export.hf.families import gpt2
 from export.reference.lstm import LstmConfig
+from tests.export import golden_files
 from tests.export import seeded as seeds
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -75,16 +75,18 @@ def gpt2_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def golden(directory: Path, name: str) -> Path:
-    """Copies a golden checkpoint and adds a tokenizer."""
-    shutil.copytree(GOLDEN / name, directory)
+    """Writes the checkpoint of a golden model that has weights, with a tokenizer."""
+    model = golden_files.read(GOLDEN, name)
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps(model.config))
+    save_file(model.weights, directory / "model.safetensors", {"format": "pt"})
     tokenizer(directory / "tokenizer.json")
     return directory
 
 
 def cases(family: str | None = None) -> list[str]:
     """Returns the names of the golden cases, which `seeded` writes: all, or those of one family."""
-    names = sorted(path.name for path in MODELS.iterdir())
-    return [name for name in names if family in (None, name.split("-")[0])]
+    return [name for name in golden_files.names(MODELS) if family in (None, name.split("-")[0])]
 
 
 def plainest() -> list[str]:
@@ -95,14 +97,12 @@ def plainest() -> list[str]:
 
 def seeded(directory: Path, case: str, dtype: str = "float32", shards: int = 1) -> Path:
     """Writes the checkpoint of a golden case, with a tokenizer of letters; several `shards` have an index."""
+    model = golden_files.read(MODELS, case)
     directory.mkdir(parents=True)
-    shutil.copy(MODELS / case / "config.json", directory)
-    shapes = json.loads((MODELS / case / "tensors.json").read_text())
-    seed = json.loads((MODELS / case / "case.json").read_text())["seed"]
-    config = json.loads((directory / "config.json").read_text())
-    weights = seeds.weights(config["model_type"], shapes, seed)
+    (directory / "config.json").write_text(json.dumps(model.config))
+    weights = seeds.weights(model.config["model_type"], model.tensors, model.case["seed"])
     _save(directory, {name: value.astype(DTYPES[dtype]) for name, value in weights.items()}, shards)
-    letters(directory / "tokenizer.json", config["vocab_size"])
+    letters(directory / "tokenizer.json", model.config["vocab_size"])
     return directory
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.modelserver.client import Client
+from tests.once import once
 from tests.servers import ROOT, ModelServer
 
 CONFIG = """
@@ -29,10 +30,12 @@ model_config_list {{
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models of the recordings. Tests must not change these files."""
-    base = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "tests.modelserver.make_models", str(base)]
-    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
-    return base
+
+    def make(base: Path) -> None:
+        command = [sys.executable, "-m", "tests.modelserver.make_models", str(base)]
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+
+    return once(tmp_path_factory, "modelserver", make)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from contract.stubs import predict_pb2
 from tests.modelserver.client import Client, request, waiting
 from tests.servers import ModelServer
 
+pytestmark = pytest.mark.processes
+
 ENDLESS = 10**9
 """More steps than any test waits for."""
 

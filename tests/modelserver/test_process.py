@@ -14,6 +14,8 @@ from tests.modelserver.client import Client, request, waiting
 from tests.modelserver.test_versions_on_disk import publish, version_served
 from tests.servers import EndedError, ModelServer, is_embedded
 
+pytestmark = pytest.mark.processes
+
 FAIL_FAST = ("--max_num_load_retries=0", "--num_load_threads=1")
 
 

@@ -15,6 +15,8 @@ from contract.tensors import from_proto
 from tests.modelserver.client import SECONDS, Client
 from tests.servers import ModelServer
 
+pytestmark = pytest.mark.processes
+
 RECORDINGS = Path(__file__).parent / "recordings"
 Row = dict[str, Any]
 

@@ -9,6 +9,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.modelserver.client import SECONDS, Client
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("service", ["", "PredictionService", "ModelService"])
 def test_the_health_service_reports_every_service_as_serving(client: Client, service: str):

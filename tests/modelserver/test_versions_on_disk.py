@@ -13,6 +13,8 @@ import pytest
 from tests.modelserver.client import Client, request, waiting
 from tests.servers import ModelServer
 
+pytestmark = pytest.mark.processes
+
 X = np.ones(3, np.float32)
 
 

@@ -1,14 +1,12 @@
 """The golden files of one case: written from the library, or held against it.
 
-`<case>/` has the configuration, the tensors' names and shapes, what tests must know of the case, and the
-answers, in `golden.npz`:
+The answers among the arrays:
 - `prompt` (130,), of which shorter prompts are the beginnings;
 - `logits` (130, vocabulary) after each of its tokens;
 - `greedy` (64,), the likeliest ids after the first `greedy_prompt` of them;
 - `bfloat16` (17, vocabulary): every eighth of the logits that the library gives in bfloat16.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from tests.export import divergence, seeded
+from tests.export import divergence, golden_files, seeded
+from tests.export.golden_files import GoldenModel
 from tests.reference import library
 from tests.reference.case import Case
 
@@ -39,12 +38,9 @@ Ids = npt.NDArray[np.int32]
 Shapes = dict[str, tuple[int, ...]]
 
 
-def write(case: Case, directory: Path) -> None:
+def write(case: Case, directory: Path, name: str) -> None:
     tensors = library.shapes(case)
     seed, answers = _first_that_serves(case, tensors)
-    directory.mkdir(parents=True, exist_ok=True)
-    _write_json(directory / "config.json", case.config)
-    _write_json(directory / "tensors.json", tensors)
     about = {
         "shows": case.shows,
         "seed": seed,
@@ -52,21 +48,19 @@ def write(case: Case, directory: Path) -> None:
         "context": case.context,
         "bfloat16_kl": _rounding(answers),
     }
-    _write_json(directory / "case.json", about)
-    np.savez_compressed(directory / "golden.npz", **answers)
+    golden_files.write(directory, name, GoldenModel(about, case.config, tensors, answers, weights={}))
 
 
-def check(case: Case, directory: Path) -> str:
+def check(case: Case, directory: Path, name: str) -> str:
     """A row of the table; AssertionError where the library no longer answers what is committed."""
-    about = json.loads((directory / "case.json").read_text())
-    tensors = {name: tuple(shape) for name, shape in _read_json(directory / "tensors.json").items()}
-    assert _read_json(directory / "config.json") == case.config, f"{directory}: another config.json"
-    assert tensors == library.shapes(case), f"{directory}: other tensors"
-    now, golden = answers(case, tensors, about["seed"]), np.load(directory / "golden.npz")
-    assert (now["greedy"] == golden["greedy"]).all(), f"{directory}: other greedy ids"
-    error = float(np.abs(now["logits"] - golden["logits"]).max())
-    assert error <= TOLERANCE, f"{directory}: logits differ by {error:.1e}"
-    return f"| {directory.name} | {error:.1e} | {_rounding(now):.1e} |"
+    golden = golden_files.read(directory, name)
+    assert golden.config == case.config, f"{name}: another configuration"
+    assert golden.tensors == library.shapes(case), f"{name}: other tensors"
+    now = answers(case, golden.tensors, golden.case["seed"])
+    assert (now["greedy"] == golden.answers["greedy"]).all(), f"{name}: other greedy ids"
+    error = float(np.abs(now["logits"] - golden.answers["logits"]).max())
+    assert error <= TOLERANCE, f"{name}: logits differ by {error:.1e}"
+    return f"| {name} | {error:.1e} | {_rounding(now):.1e} |"
 
 
 def answers(case: Case, tensors: Shapes, seed: int) -> Answers:
@@ -117,11 +111,3 @@ def _greedy_margin(model: PreTrainedModel, text: Ids, greedy: Ids) -> float:
 def _rounding(given: Answers) -> float:
     """What bfloat16 costs the library: mean divergence from its float32 logits, to three digits."""
     return float(f"{divergence.mean_kl(given['logits'][::EVERY], given['bfloat16']):.2e}")
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n")

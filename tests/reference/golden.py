@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
+from tests.export import golden_files
 from tests.reference import answers, gpt2
 from tests.reference.cases import CASES
 
@@ -37,7 +38,7 @@ def write(names: list[str]) -> None:
     if not names:
         gpt2.write_all(GOLDEN)
     for name in names or CASES:
-        answers.write(CASES[name], MODELS / name)
+        answers.write(CASES[name], MODELS, name)
         print(name, flush=True)
 
 
@@ -45,11 +46,11 @@ def check(names: list[str]) -> None:
     """Ends with an error where something differs."""
     if not names:
         gpt2.check_all(GOLDEN)
-        committed = {path.name for path in MODELS.iterdir()}
+        committed = set(golden_files.names(MODELS))
         assert committed == set(CASES), f"not cases, or not written: {committed ^ set(CASES)}"
     print("| case | logits differ by | KL of the library's bfloat16 from its float32 |\n| --- | --- | --- |")
     for name in names or CASES:
-        print(answers.check(CASES[name], MODELS / name), flush=True)
+        print(answers.check(CASES[name], MODELS, name), flush=True)
 
 
 if __name__ == "__main__":

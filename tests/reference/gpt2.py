@@ -1,16 +1,20 @@
 """Two small GPT-2 checkpoints with their weights, which many tests serve.
 
-Each is a checkpoint directory, plus `golden.npz`: prompts, the logits at every position, and 64 greedily
-chosen ids.
+The answers among the arrays: prompts, the logits at every position, and 64 greedily chosen ids.
 """
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
+
+from tests.export import golden_files
+from tests.export.golden_files import GoldenModel
 
 PROMPT_LENGTHS = (1, 7, 33, 130)
 GREEDY = 64
@@ -32,12 +36,13 @@ CONFIGS = {
 
 def write_all(out: Path) -> None:
     for seed, (name, settings) in enumerate(CONFIGS.items()):
-        write(build(settings, seed), out / name, seed)
+        write(build(settings, seed), out, name, seed)
 
 
 def check_all(out: Path) -> None:
     for name in CONFIGS:
-        check(load(out / name), out / name)
+        golden = golden_files.read(out, name)
+        check(load(golden), golden, name)
 
 
 def build(settings: dict[str, object], seed: int) -> GPT2LMHeadModel:
@@ -49,16 +54,21 @@ def build(settings: dict[str, object], seed: int) -> GPT2LMHeadModel:
     return model.eval()
 
 
-def load(directory: Path) -> GPT2LMHeadModel:
-    return GPT2LMHeadModel.from_pretrained(directory, dtype=torch.float32).eval()
+def load(golden: GoldenModel) -> GPT2LMHeadModel:
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "config.json").write_text(json.dumps(golden.config))
+        save_file(golden.weights, f"{directory}/model.safetensors", {"format": "pt"})
+        return GPT2LMHeadModel.from_pretrained(directory, dtype=torch.float32).eval()
 
 
-def write(model: GPT2LMHeadModel, directory: Path, seed: int) -> None:
-    model.save_pretrained(directory)
-    (directory / "generation_config.json").unlink(missing_ok=True)
-    config = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    np.savez_compressed(directory / "golden.npz", **answers(model, prompts(model.config, seed)))
+def write(model: GPT2LMHeadModel, out: Path, name: str, seed: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        model.save_pretrained(directory)
+        config = json.loads(Path(directory, "config.json").read_text())
+        weights = load_file(f"{directory}/model.safetensors")
+    tensors = {tensor: weights[tensor].shape for tensor in sorted(weights)}
+    given = answers(model, prompts(model.config, seed))
+    golden_files.write(out, name, GoldenModel({"seed": seed}, config, tensors, given, weights))
 
 
 def prompts(config: GPT2Config, seed: int) -> dict[str, np.ndarray]:
@@ -88,12 +98,12 @@ def greedy(model: GPT2LMHeadModel, prompt: np.ndarray) -> np.ndarray:
     return ids[len(prompt) :]
 
 
-def check(model: GPT2LMHeadModel, directory: Path) -> None:
+def check(model: GPT2LMHeadModel, golden: GoldenModel, name: str) -> None:
     """Ends the program where the library no longer answers what is committed."""
-    golden = dict(np.load(directory / "golden.npz"))
-    now = answers(model, {name: value for name, value in golden.items() if name.startswith("prompt")})
-    for name, value in golden.items():
-        error = float(np.abs(now[name] - value).max())
-        print(f"{directory.name} {name}: {error:.1e}")
+    given = {key: value for key, value in golden.answers.items() if key.startswith("prompt")}
+    now = answers(model, given)
+    for key, value in golden.answers.items():
+        error = float(np.abs(now[key] - value).max())
+        print(f"{name} {key}: {error:.1e}")
         if error > 1e-5:
-            sys.exit(f"{directory}: {name} differs by {error:.1e}")
+            sys.exit(f"{name}: {key} differs by {error:.1e}")

@@ -127,9 +127,9 @@ class ScarceMachine(SchedulerMachine):
 
 
 TestScarce = ScarceMachine.TestCase
-TestScarce.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestScarce.settings = settings(max_examples=60, stateful_step_count=40)
 TestScheduler = SchedulerMachine.TestCase
-TestScheduler.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestScheduler.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_a_sequence_that_can_never_fit_is_refused_with_the_numbers():

@@ -126,7 +126,7 @@ async def test_an_answer_without_tokens_fails_its_sequence(loop, servers):
         await tokens_of(loop, greedy("a", [1, 2]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sessions=st.lists(
         st.tuples(st.lists(st.integers(1, 15), min_size=1, max_size=30), st.integers(1, 40)),

@@ -14,6 +14,8 @@ import pytest
 
 from export.checkpoints import hub
 
+pytestmark = pytest.mark.processes
+
 FILES = {
     "config.json": b'{"model_type": "gpt2"}',
     "model.safetensors": b"weights",

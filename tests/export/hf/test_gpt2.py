@@ -13,7 +13,7 @@ from export.checkpoints.checkpoint import Checkpoint
 from export.hf.load import describe_checkpoint
 from export.reference.transformer import TransformerReference
 from export.verification.stepper import Stepper
-from tests.export import samples
+from tests.export import golden_files, samples
 
 LENGTHS = (1, 7, 33, 130)
 
@@ -42,8 +42,11 @@ def test_greedy_decoding_chooses_the_librarys_64_ids(
     assert golden_stepper.greedy(answers["prompt_7"], 64) == answers["greedy"].tolist()
 
 
-def test_the_plain_reference_gives_the_librarys_logits(golden: str, answers: dict[str, Any]) -> None:
-    model, sources, read = describe_checkpoint(Checkpoint(samples.GOLDEN / golden))
+def test_the_plain_reference_gives_the_librarys_logits(
+    golden: str, answers: dict[str, Any], tmp_path: Path
+) -> None:
+    directory = samples.golden(tmp_path / golden, golden)
+    model, sources, read = describe_checkpoint(Checkpoint(directory))
     (logits,) = TransformerReference(model, sources, read)([answers["prompt_130"]])
     assert np.abs(logits - answers["logits_130"]).max() <= 1e-4
 
@@ -74,7 +77,7 @@ def test_the_manifest_declares_time_major_keys_and_values(golden_stepper: Steppe
 
 
 def test_bfloat16_keeps_keys_in_bfloat16_and_stays_near_the_library(bfloat16_stepper: Stepper) -> None:
-    answers = np.load(samples.GOLDEN / "small" / "golden.npz")
+    answers = golden_files.read(samples.GOLDEN, "small").answers
     result = bfloat16_stepper.run([answers["prompt_33"]])[0]
     expected = answers["logits_33"][-1]
     assert result.state["past_keys"].dtype == ml_dtypes.bfloat16

@@ -70,7 +70,7 @@ logits = hnp.arrays(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(logits, st.data())
 def test_any_parameters_give_the_actors_tokens(values: np.ndarray, data: st.DataObject) -> None:
     rows = data.draw(st.lists(params, min_size=len(values), max_size=len(values)))

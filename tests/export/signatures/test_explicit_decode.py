@@ -11,25 +11,15 @@ import tensorflow as tf
 from contract.manifest import Manifest, StateTensor
 from contract.names import FAILED, NO_TOKEN
 from deployments.decoder.sampling.philox import uniforms
-from export.hf.load import load_checkpoint
-from export.options import ExportOptions
 from export.signatures import explicit_decode, step_signature
 from export.signatures.servable import ExportedModel, StepFunction
 from export.verification.pool_stepper import NO_STOP, Sampling
 from export.verification.stepper import DecodeResult, RowState, Stepper
-from tests.export import samples
-from tests.export.conftest import Publish
 
 LENGTHS = (1, 7, 33)
 
 
-@pytest.fixture(scope="session")
-def gpt2_stepper(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
-    directory = samples.golden(tmp_path_factory.mktemp("golden") / "gpt2", "small")
-    return Stepper(publish(load_checkpoint(directory, "gpt2", ExportOptions())))
-
-
-@pytest.fixture(params=["gpt2_stepper", "lstm_stepper"])
+@pytest.fixture(params=["explicit", "lstm_stepper"], ids=["gpt2", "lstm"])
 def stepper(request: pytest.FixtureRequest) -> Stepper:
     loaded: Stepper = request.getfixturevalue(request.param)
     return loaded

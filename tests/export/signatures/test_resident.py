@@ -13,20 +13,10 @@ from deployments.decoder.sampling.philox import uniforms
 from deployments.messages import SamplingParams
 from export.verification.pool_stepper import GREEDY, NO_STOP, PoolStepper, Sampling
 from export.verification.stepper import Stepper
-from tests.export import residents, samples
+from tests.export import golden_files, residents, samples
 from tests.export.residents import BLOCK_SIZE, SLOTS, generate, ids
 
 LENGTHS = (1, 7, 33, 130)
-
-
-@pytest.fixture(scope="session")
-def golden_pool(golden_pools: Path) -> PoolStepper:
-    return PoolStepper(golden_pools)
-
-
-@pytest.fixture(scope="session")
-def loaded(pools: Path) -> PoolStepper:
-    return PoolStepper(pools)
 
 
 @pytest.fixture
@@ -308,7 +298,7 @@ def test_a_decode_step_takes_no_more_memory_in_a_larger_pool(loaded: PoolStepper
 
 def test_the_version_directory_does_not_hold_the_pool(pools: Path) -> None:
     size = sum(path.stat().st_size for path in pools.rglob("*") if path.is_file())
-    weights = (samples.GOLDEN / "small" / "model.safetensors").stat().st_size
+    weights = sum(w.nbytes for w in golden_files.read(samples.GOLDEN, "small").weights.values())
     assert size < weights + 2**20
 
 

@@ -15,6 +15,8 @@ from tests.export import residents
 from tests.modelserver.client import Client, request
 from tests.servers import ModelServer
 
+pytestmark = pytest.mark.processes
+
 PROMPT, COUNT = residents.ids(0, 40), 12
 
 

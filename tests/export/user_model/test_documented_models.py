@@ -148,7 +148,9 @@ def test_a_step_without_an_argument_for_its_state_is_refused() -> None:
     def step(tokens: tf.Tensor, lengths: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
         return _sound(tokens, lengths, h, h)
 
-    with pytest.raises(SignatureError, match=r"^step has no argument 'past', with which the decode loop calls it$"):
+    with pytest.raises(
+        SignatureError, match=r"^step has no argument 'past', with which the decode loop calls it$"
+    ):
         step_signature.trace(ExportedModel(MANIFEST, b"", step))
 
 

@@ -263,7 +263,7 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
         await tokens_of(loop, greedy("a", [1, 2]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sessions=st.lists(
         st.tuples(st.lists(st.integers(1, 15), min_size=1, max_size=40), st.integers(1, 40)),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -93,7 +93,6 @@ sampling_params = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(sampling_params, st.integers(0, 10_000)), min_size=1, max_size=8),
     data=st.data(),

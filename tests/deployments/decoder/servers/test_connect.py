@@ -30,18 +30,15 @@ from deployments.messages import SamplingParams, TokenChunk
 from tests import servers
 from tests.deployments.decoder.arithmetic import MANIFEST, STEP_BY_STEP, VOCABULARY, continuation
 
+pytestmark = pytest.mark.processes
+
 PROMPT = [1, 2, 3]
 LONG = 400
 
 
-@pytest.fixture(scope="module")
-def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.mktemp("servables") / "arithmetic"
-    module = "tests.deployments.decoder.arithmetic_servable"
-    subprocess.run(
-        [sys.executable, "-m", module, str(base)], check=True, cwd=servers.ROOT, capture_output=True
-    )
-    return base
+@pytest.fixture
+def base_path(arithmetic_base: Path) -> Path:
+    return arithmetic_base
 
 
 def managed(base_path: Path, replicas: int = 1, **decoder: float) -> ModelArgs:
