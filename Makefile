@@ -17,11 +17,11 @@ help: ## this list
 serve: $(SERVABLES) ## set everything up, then serve the demo models on port 8000
 	$(BIN)/python -m deployments serve_config.yaml
 
-# Tests that share what takes long to make go to one worker: tests/conftest.py.
+# Tests that share what takes long to make go to one worker: tests/workers.py.
 WORKERS ?= 2
 
 test: $(ALL_SERVABLES) ## every test but the slow ones, in WORKERS=2 processes
-	$(BIN)/pytest -m 'not slow' --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -m 'not slow' -n $(WORKERS)
 
 test-quick: $(INSTALLED) ## unit tests of contract/ and deployments/, which start no process: under a minute
 	$(BIN)/pytest -m 'not slow and not processes' tests/contract tests/deployments
