@@ -1,16 +1,15 @@
-"""What holds for all tests: Hypothesis without clocks, and which tests share a worker process.
-
-`make test` runs two workers. Each takes one group of tests at a time (pytest-xdist's `loadgroup`).
-"""
+"""What holds for all tests: Hypothesis without clocks, and groups of tests for several worker processes."""
 
 import gc
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import workers
 from tests.once import once
 from tests.servers import ROOT
 
@@ -18,44 +17,20 @@ from tests.servers import ROOT
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
-TESTS = Path(__file__).parent
-APPLICATIONS = ("deployments", "e2e")
-"""Whose processes are those of whole applications, each with a Ray of its own: one at a time."""
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.Scheduler:
+    return workers.Scheduler(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives every test its group. The longest groups come first: short ones fill the gaps at the end."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=_turn)
+    items.sort(key=lambda item: workers.turn(item.nodeid))
 
 
 def pytest_collection_finish() -> None:
     """Spares the garbage collector what imports have left: every export runs it several times."""
     gc.collect()
     gc.freeze()
-
-
-def _group(item: pytest.Item) -> str:
-    """Tests that share what takes long to make, or must not run beside one another."""
-    module = item.path.relative_to(TESTS)
-    if item.get_closest_marker("processes"):
-        return "applications" if module.parts[0] in APPLICATIONS else module.parts[0]
-    case = _case(item)
-    return f"{module}:{case}" if case else str(module)
-
-
-def _turn(item: pytest.Item) -> int:
-    if not item.get_closest_marker("processes"):
-        return 3 if _case(item) else 2
-    return 0 if item.path.relative_to(TESTS).parts[0] in APPLICATIONS else 1
-
-
-def _case(item: pytest.Item) -> str | None:
-    """The golden case of a test whose module runs through all of them."""
-    call = getattr(item, "callspec", None)
-    return call.params.get("golden_case") if call else None
 
 
 @pytest.fixture(scope="session")
