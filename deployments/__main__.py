@@ -102,7 +102,7 @@ def _serve(path: Path, environment: dict[str, str], http: dict[str, Any], models
 
 
 def _relay(serve: "subprocess.Popen[str]", output: ServeOutput) -> None:
-    """Shows what `serve run` and the processes behind it write, as `output` has it."""
+    """Prints the lines of `serve run` and of the processes behind it that `output` lets through."""
     assert serve.stdout is not None
     for line in serve.stdout:
         if (shown := output.shown(line.rstrip("\n"))) is not None:

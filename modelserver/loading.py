@@ -26,7 +26,7 @@ def load(
 ) -> None:
     """Loads `version`: afterwards it is AVAILABLE, or END with the reason in `error`.
 
-    After a failure it tries again as `retries` says; once `is_wanted` returns False only one more time.
+    Retries up to `retries.count` times; if `is_wanted` returns False after a failure, only once more.
     """
     try:
         _check_directory(version)

@@ -16,7 +16,7 @@ class TensorInfo:
     name: str
     """The tensor's name in the graph."""
     enum: int
-    """Its DataType."""
+    """The dtype, as a number of TensorFlow's DataType."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from modelserver.servable import Signature
 
 _NO_TIMEOUT = 0
 _LONGEST_SECONDS = 1e9
-"""A longer deadline is none: gRPC reports centuries for a call without a deadline."""
+"""Longer deadlines are ignored: for a call without a deadline gRPC reports one of centuries."""
 
 
 @dataclass(frozen=True)

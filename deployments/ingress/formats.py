@@ -69,7 +69,7 @@ class AnswerFormat(Protocol):
         """Builds the chunks with the last text and the finish reason."""
 
     def usage(self, usage: Usage) -> bytes:
-        """Builds the chunk that reports the usage after all others; it has no choices."""
+        """Builds the last chunk, which reports the usage; its `choices` list is empty."""
 
 
 class CompletionFormat:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from deployments.errors import RequestError
 
 NeutralValues: TypeAlias = Mapping[str, Collection[object]]
-"""The accepted values of each unsupported field; `null` is always accepted."""
+"""For each unsupported field, the values that are accepted because they change nothing; `null` always is."""
 
 IGNORED = frozenset(
     {

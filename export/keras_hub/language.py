@@ -33,7 +33,7 @@ class TokenizerKind:
     """Each ends a generation."""
     pad_token: str | None = None
     sentence_piece: bool = False
-    """SentencePiece rather than byte-level BPE."""
+    """True: SentencePiece; False: byte-level BPE."""
     word_pattern: str | None = None
     """Of byte-level BPE: the pattern of words; None: GPT-2's."""
 

@@ -10,7 +10,7 @@ from export.transformer_model.weight_source import WeightSource, WeightSources, 
 
 EMBEDDING = "layers/reversible_embedding/vars/0"
 HEAD = "layers/reversible_embedding/vars/1"
-"""The head, where it is not tied to the embedding."""
+"""Path of the head's weights, in models whose head is not tied to the embedding."""
 
 
 def layer_path(name: str, index: int) -> str:

@@ -112,7 +112,7 @@ def identify(tokenizer: Tokenizer, tokens: NamedTokens, config: Mapping[str, Any
 
 
 def with_texts(special: SpecialTokens, tokenizer: Tokenizer) -> SpecialTokens:
-    """Returns `special` with the strings of its ids, unless it has strings already."""
+    """Returns `special` with its strings filled in from the tokenizer, if it has none."""
     roles = {"bos_token": special.bos, "eos_token": next(iter(special.eos), None), "pad_token": special.pad}
     known = {name: tokenizer.id_to_token(token) for name, token in roles.items() if token is not None}
     texts = {name: text for name, text in known.items() if text is not None}

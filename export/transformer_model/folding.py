@@ -78,7 +78,7 @@ def _kernel_with_scale(kernel: Array, scale: Array) -> Array:
 
 
 def _scale_queries(name: str, width: int, scale: float, sources: WeightSources) -> None:
-    """Multiplies the first `width` entries of the last axis of the weight `name`: those of the queries."""
+    """Scales the query part (the first `width` columns) of the weight `name`, in `sources`."""
 
     def scaled(value: Array) -> Array:
         queries, rest = np.split(_float32(value), [width], axis=-1)

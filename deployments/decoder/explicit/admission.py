@@ -13,7 +13,7 @@ class ReservedAdmission:
     total: int
     """Bytes for the state of all sequences."""
     state_bytes: Callable[[int], int]
-    """Returns the bytes of state of so many tokens."""
+    """Returns the size in bytes of the state of a sequence with this many tokens."""
 
     def fits_alone(self, sequence: TokenSequence) -> bool:
         """Returns whether the full size of `sequence` is within the total."""
