@@ -82,7 +82,7 @@ class _LogprobOutputs:
     top: Array  # (rows, steps, top)
 
     def of(self, row: int, length: int, count: int) -> tuple[TokenLogprobs, ...]:
-        """Those of the first `length` tokens of a row, each with the `count` likeliest."""
+        """Returns those of the first `length` tokens of a row, each with the `count` likeliest."""
         chosen, ids, top = self.tokens[row, :length], self.top_ids[row, :length], self.top[row, :length]
         return logprobs.for_row(chosen, ids[:, :count], top[:, :count])
 
