@@ -1,5 +1,6 @@
 """The LSTM language model: an embedding, n LSTM layers and a dense layer in Keras, with h and c as state."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from export.reference import lstm as plain
 from export.reference.lstm import LstmConfig
 from export.signatures import explicit_decode
 from export.signatures.servable import ExportedModel, NamedTensors, Reference, StepFunction
+
+logger = logging.getLogger(__name__)
 
 MODEL_TYPE = "lstm"
 
@@ -108,6 +111,7 @@ def load(directory: Path, name: str) -> ExportedModel:
 
     Raises SourceError if it is not a complete LSTM checkpoint.
     """
+    logger.info("reading %s", directory)
     checkpoint = Checkpoint(directory)
     checkpoint.model_type((MODEL_TYPE,))
     config = read_config(checkpoint)

@@ -1,6 +1,5 @@
 """Loads each kind of source for an export, and reads sources as references for a verification."""
 
-import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -17,20 +16,12 @@ from export.saved_model.published import PublishedVersion
 from export.signatures.servable import ExportedModel, Reference
 from export.user_model.model import load_user_model
 
-logger = logging.getLogger(__name__)
-
-
-def _load_lstm(directory: Path, name: str) -> ExportedModel:
-    logger.info("reading %s", directory)
-    return lstm.load(directory, name)
-
-
 LOADERS: dict[str, Callable[[str, str, ExportOptions], ExportedModel]] = {
     "hf": lambda source, name, options: load_checkpoint(
         hub.directory(source, options.revision), name, options
     ),
     "keras-hub": lambda source, name, options: load_preset(Path(source), name, options),
-    "lstm": lambda source, name, _: _load_lstm(Path(source), name),
+    "lstm": lambda source, name, _: lstm.load(Path(source), name),
     "keras": lambda source, name, _: load_user_model(source, name),
 }
 """By the kind on the command line: (source, name, options) -> a model that is ready to be written."""
