@@ -27,8 +27,8 @@ from contract import names
 EPOCH = "lease_epoch"
 SLOTS = "pool_slots"
 PROGRESS = "pool_progress"
-"""int32 (slots, 2): the token that the last `decode` of a slot sampled last, and how many tokens the slot held
-then, without that one. NO_TOKEN in place of the token if the row was stopped. Both are -1 in a new pool."""
+"""int32 (slots, 2): the token that the last `decode` of a slot sampled last, and how many tokens it held
+then without it. NO_TOKEN in place of the token if the row was stopped. Both are -1 in a new pool."""
 TURN = "pool_turn"
 """The mutex that lets one `decode` run at a time."""
 KINDS = 2
