@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from contract.manifest import EXPLICIT, RESIDENT, STATE_LAYOUTS
-from export.options import ExportOptions
+from export.options import FLOAT, INT8, ExportOptions
 from export.verification.claims import KL
 from export.verification.prompts import TOKENS
 
@@ -80,7 +80,14 @@ def _transformer(made: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="dtype of the weights (default: %(default)s)",
+        help="dtype of weights, keys and values (default: %(default)s)",
+    )
+    made.add_argument(
+        "--weights",
+        choices=(FLOAT, INT8),
+        default=FLOAT,
+        help="int8: matrices, embedding and head as 8-bit integers; --dtype is then that of all else "
+        "(default: %(default)s, as --dtype says)",
     )
     made.add_argument(
         "--state",
@@ -172,6 +179,7 @@ def options(args: argparse.Namespace) -> ExportOptions:
     """Returns the options of an export; those that its kind does not take keep their defaults."""
     arguments = {
         "dtype": "dtype",
+        "weights": "weights",
         "layout": "state",
         "context": "context",
         "ignored": "ignore",
