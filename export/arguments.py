@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contract.manifest import EXPLICIT, RESIDENT, STATE_LAYOUTS
 from export.options import FLOAT, INT8, ExportOptions
-from export.verification.claims import KL
+from export.verification.claims import INT8_KL, KL
 from export.verification.prompts import TOKENS
 
 DESCRIPTION = """\
@@ -150,14 +150,14 @@ def _tolerance(made: argparse.ArgumentParser) -> None:
         type=_bound,
         metavar="E",
         help="largest absolute error of a logit or log-probability (default: 1e-4 plus a millionth of the "
-        "largest one in float32; no limit in bfloat16)",
+        "largest one in float32; no limit in bfloat16 and with int8 weights)",
     )
     made.add_argument(
         "--max-kl",
         type=_bound,
-        default=KL,
         metavar="K",
-        help="largest mean Kullback-Leibler divergence of the probabilities, in nats (default: %(default)s)",
+        help="largest mean Kullback-Leibler divergence of the probabilities, in nats "
+        f"(default: {KL}; {INT8_KL} with int8 weights)",
     )
 
 

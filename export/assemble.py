@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from contract.manifest import EXPLICIT, Manifest, Pool
 from export.language.read import Language
-from export.options import FLOAT, INT8, ExportOptions
+from export.options import INT8, ExportOptions
 from export.reference.transformer import TransformerReference
 from export.signatures import explicit_decode, explicit_model, resident, resident_model
 from export.signatures.servable import ExportedModel, ResidentModel, StepFunction
@@ -34,8 +34,9 @@ def assemble(
         generation=language.generation,
         chat_template=language.chat_template,
     )
-    reference = TransformerReference(*described, dtype)
-    exact = dtype == "float32" and options.weights == FLOAT
+    quantized = options.weights == INT8
+    reference = TransformerReference(*described, "float32" if quantized else dtype)
+    exact = dtype == "float32" and not quantized
     return ExportedModel(manifest, language.tokenizer, step, reference, exact, weights)
 
 

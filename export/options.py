@@ -16,8 +16,6 @@ class ExportOptions:
 
     dtype: str = "float32"
     """The dtype of weights, keys and values: float32 or bfloat16."""
-    weights: str = FLOAT
-    """FLOAT: as `dtype` says. INT8: the matrices are 8-bit integers, and `dtype` is that of all else."""
     layout: str = EXPLICIT
     """The state layout: explicit or resident."""
     context: int | None = None
@@ -30,3 +28,5 @@ class ExportOptions:
     """A tokenizer.json that replaces the preset's own tokenizer (KerasHub presets only)."""
     revision: str | None = None
     """The revision of a repository on the hub; None: its main branch."""
+    weights: str = FLOAT
+    """FLOAT: as `dtype` says. INT8: the matrices are 8-bit integers, and `dtype` is that of all else."""

@@ -1,6 +1,6 @@
 """The weights of a described model with int8 matrices: those of products, the embedding and the head.
 
-A router's matrix, learned positions and norms stay as `weights` has them; biases are float32, as products are.
+A router's matrix, learned positions and norms are as in `weights`; biases are float32, as products are.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,8 @@ from export.transformer_model.weights import adopted, stored_dtype, with_progres
 Weight: TypeAlias = tf.Variable | QuantizedMatrix | QuantizedExperts
 
 BIAS = ".bias"
-IN_EXPORT_DTYPE = ("qkv.kernel", "embedding")
-"""The matrices whose results have the dtype of the export: keys and values are kept in it."""
+QKV = ".qkv.kernel"
+"""Its products have the dtype of the export, in which keys and values are kept; all others are float32."""
 
 
 def int8_variables(sources: WeightSources, read: ReadTensor, dtype: str) -> dict[str, Weight]:
@@ -55,5 +55,5 @@ def _matrix(name: str, values: QuantizedValues, dtype: str) -> QuantizedMatrix:
         tf.Variable(adopted(values.integers, "int8"), name=name),
         tf.Variable(adopted(values.ranges, "float32"), name=f"{name}.ranges"),
         name in OUTPUTS_FIRST,
-        tf.as_dtype(dtype if name.endswith(IN_EXPORT_DTYPE) else "float32"),
+        tf.as_dtype(dtype if name.endswith(QKV) else "float32"),
     )

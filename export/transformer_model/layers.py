@@ -143,7 +143,7 @@ def embedded(table: Any, ids: tf.Tensor) -> tf.Tensor:
 
 
 def scores(table: Any, bias: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:
-    """Returns `x` times the transposed `table`, plus `bias` if there is one, as float32 (rows, vocabulary)."""
+    """Returns `x` times the transposed `table`, plus `bias` if there is one: float32 (rows, vocabulary)."""
     if isinstance(table, QuantizedMatrix):
         return tf.cast(table.product(x, bias), tf.float32)
     product = tf.matmul(tf.cast(x, table.dtype), table, transpose_b=True)

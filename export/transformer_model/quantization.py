@@ -1,7 +1,7 @@
 """Weights as 8-bit integers: which ones, and their values. Pure.
 
-A matrix is stored as integers from -127 to 127 and one range for each of its outputs: the largest magnitude of
-that output's weights. A weight is its integer times range / 127.
+A matrix is stored as integers from -127 to 127 and one range for each of its outputs: the largest magnitude
+of that output's weights. A weight is its integer times range / 127.
 """
 
 from typing import NamedTuple

@@ -75,7 +75,7 @@ class QuantizedMatrix:
     def _of_integers(self, rows: tf.Tensor) -> tf.Tensor:
         """Returns the product of qint8 `rows` and the weights, float32 (rows, outputs)."""
         outputs = self.ranges.shape[0]
-        no_bias = tf.zeros([outputs])  # It would come before the scales of the rows.
+        no_bias = tf.zeros_like(self.ranges)  # A bias here would be added before the scales of the rows.
         one = tf.constant(float(LARGEST))  # The range of an integer that stands for itself.
         weights = tf.bitcast(self.integers, tf.qint8)
         answer = op_def_library.apply_op(

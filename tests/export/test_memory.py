@@ -75,14 +75,14 @@ def test_a_tensor_that_only_the_index_knows_is_named(tmp_path: Path) -> None:
         TensorFiles({"y": (path, "y")}).check("y", (1,))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("shape", [(), (3,), (0, 2), (4, 6)])
-def testadopted_values_are_those_that_were_given(dtype: str, shape: tuple[int, ...]) -> None:
-    value = np.random.default_rng(0).normal(size=shape).T
+def test_adopted_values_are_those_that_were_given(dtype: str, shape: tuple[int, ...]) -> None:
+    value = 9 * np.random.default_rng(0).normal(size=shape).T
     wanted = tf.cast(value.astype(np.float32), dtype).numpy()
-    adopted = tf.Variable(adopted(value, dtype))
-    assert adopted.dtype == dtype
-    assert np.array_equal(adopted.numpy(), wanted)
+    variable = tf.Variable(adopted(value, dtype))
+    assert variable.dtype == dtype
+    assert np.array_equal(variable.numpy(), wanted)
 
 
 def test_what_is_forgotten_has_no_value_whoever_holds_it() -> None:
