@@ -13,7 +13,7 @@ Only what arrives in the window counts, and a first token only if its request wa
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.spread import Spread
@@ -71,8 +71,12 @@ class Measurement:
 
     latencies: Latencies
     cpu_ms_per_token: Mapping[str, float]
-    """By part of the server."""
+    """By part of the engine."""
     client_cpu_ms_per_token: float
+    rest_cpu_ms_per_s: Mapping[str, float] = field(default_factory=dict)
+    """CPU milliseconds of each part in a second without requests; empty where that was not measured."""
+    memory_mib: Mapping[str, float] = field(default_factory=dict)
+    """Of each part; a page that processes share counts once (PSS). Empty where that was not measured."""
 
 
 def latencies(traces: Sequence[Trace], window: Window) -> Latencies:

