@@ -29,10 +29,11 @@ def render(comparison: Comparison) -> str:
 
 def _heading(comparison: Comparison) -> list[str]:
     plan, machine = comparison.plan, comparison.machine
+    rounds = "one round" if plan.rounds == 1 else f"medians of up to {plan.rounds} rounds"
     return [
         f"{comparison.title}, greedy; client and servers on one machine",
-        f"({machine.cores} cores, {machine.cpu}); medians of up to {plan.rounds} rounds, "
-        f"{plan.seconds:g} s per point. Milliseconds to the first token, between tokens and between chunks.",
+        f"({machine.cores} cores, {machine.cpu}); {rounds}, {plan.seconds:g} s per point. "
+        "Milliseconds to the first token, between tokens and between chunks.",
         "CPU time and memory (shared pages counted once) are those of all processes of an engine.",
         "Raw steps are without prefill; their first token is the prefill of all rows in one call.",
     ]
