@@ -28,7 +28,7 @@ Beside = Callable[[], Coroutine[Any, Any, None]]
 _START_TIMEOUT_S = 300.0
 """Until every session has its first text, queueing included."""
 _POLL_S = 0.5
-_REST_S = 4.0
+_REST_S = 3.0
 _NUMBERS = itertools.count()
 """Numbers of requests: each has a prompt of its own."""
 
