@@ -90,6 +90,7 @@ EXPECTED = (
 COMPARED = (
     _times("16 / raw step", [_RAW], 16),
     _of_whole_answers("16, int8 / its raw prefill and steps", _INT8, "raw-int8"),
+    *(_times(f"{n} / vLLM, its own binding", ["vllm-default"], n) for n in (1, 16, 32)),
     _times("1, Llama of 0.5 G / vLLM", ["vllm-llama"], 1, own="tensorloom-llama"),
     _times("1 / llama.cpp server q8_0", ["llama-q8_0"], 1),
     _times("16 / llama.cpp server q8_0", ["llama-q8_0"], 16),

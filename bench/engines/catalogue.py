@@ -17,6 +17,7 @@ _SLOW = (
     tensorloom.EXPLICIT,
     raw.EXPLICIT,
     tensorloom.REPETITIVE,
+    packages.VLLM_DEFAULT,
     packages.TRANSFORMERS_SERVE,
     llama.BF16,
     naive.STATE,

@@ -1,6 +1,8 @@
 """Other engines that are installed as Python packages: vLLM, transformers, OpenVINO GenAI and KerasHub."""
 
 import json
+import os
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -30,6 +32,8 @@ _VLLM_OPTIONS = (
     "--max-num-batched-tokens=4096",
     "--no-enable-prefix-caching",
 )
+_ALL_CORES = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(os.sched_getaffinity(0))))}
+"""By default vLLM leaves one core to its scheduler; where there are two, it is slower with any number of rows."""
 _OPENVINO = Environment(
     "openvino",
     ("torch==2.13.0", "openvino-genai==2026.4.1.0", "optimum-intel==2.2.0"),
@@ -94,11 +98,12 @@ def _vllm_command(setup: Setup, port: int, source: RandomCheckpoint) -> list[str
     return [program, "serve", str(source.written(setup.cache)), *address, *_VLLM_OPTIONS]
 
 
-def _vllm_environment(setup: Setup) -> dict[str, str]:
+def _vllm_environment(setup: Setup, binding: Mapping[str, str]) -> dict[str, str]:
     return child_environment(
         VLLM_CPU_KVCACHE_SPACE="4",
         VLLM_CACHE_ROOT=str(setup.cache.root / "vllm"),
         VLLM_NO_USAGE_STATS="1",
+        **binding,
     )
 
 
@@ -114,12 +119,14 @@ def _openvino_model(setup: Setup) -> Path:
     return setup.cache.made("openvino/varied", "1", convert)
 
 
-def _vllm(source: RandomCheckpoint) -> Server:
+def _vllm(source: RandomCheckpoint, binding: Mapping[str, str] = _ALL_CORES) -> Server:
     prepare, command = partial(_prepare_vllm, source=source), partial(_vllm_command, source=source)
-    return Server(prepare, command, lambda _: ContinuousUsage(), _vllm_environment)
+    environment = partial(_vllm_environment, binding=binding)
+    return Server(prepare, command, lambda _: ContinuousUsage(), environment)
 
 
 VLLM = _vllm(VARIED).contender("vllm", "vLLM serve, bf16")
+VLLM_DEFAULT = _vllm(VARIED, {}).contender("vllm-default", "vLLM serve, bf16, its own binding")
 VLLM_LLAMA = _vllm(servables.LLAMA).contender("vllm-llama", "vLLM serve, bf16, Llama", LLAMA)
 TRANSFORMERS_SERVE = Server(
     lambda setup: _transformers_command(setup, 0),
