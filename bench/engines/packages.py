@@ -33,7 +33,7 @@ _VLLM_OPTIONS = (
     "--no-enable-prefix-caching",
 )
 _ALL_CORES = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(os.sched_getaffinity(0))))}
-"""By default vLLM leaves one core to its scheduler; where there are two, it is slower with any number of rows."""
+"""By default vLLM leaves one core to its scheduler; of two that is half, and it is slower at every batch."""
 _OPENVINO = Environment(
     "openvino",
     ("torch==2.13.0", "openvino-genai==2026.4.1.0", "optimum-intel==2.2.0"),
