@@ -58,7 +58,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     budget = Budget(arguments.seconds - command_line.ENDING_S)
     chosen = chosen_engines(arguments)
     plan = chosen_plan(arguments)
-    comparison = Comparison(TITLE, describe_machine(), plan, chosen, EXPECTED, COMPARED)
+    comparison = Comparison(TITLE, describe_machine(), plan, chosen, EXPECTED, compared=COMPARED)
     setup, written = command_line.setup(arguments), arguments.out / "compare.json"
     ready = prepared(chosen, setup, comparison.add)
     if arguments.prepare:

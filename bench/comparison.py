@@ -92,10 +92,10 @@ class Comparison:
     plan: RoundPlan
     contenders: Sequence[Contender]
     expectations: Sequence[Expectation]
-    compared: Sequence[Expectation] = ()
-    """Further figures without a bound."""
     points: list[Point] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    compared: Sequence[Expectation] = ()
+    """Further figures without a bound."""
 
     def add(self, news: Point | Problem) -> None:
         """Records a point or a problem."""

@@ -132,7 +132,7 @@ def test_nothing_is_started_without_time_for_it(journal: Journal):
 
 def result(journal: Journal) -> Comparison:
     engines = [journal.engine("good"), journal.engine("bad", failing="prepare")]
-    made = Comparison("the title", describe_machine(), PLAN, engines, EXPECTED, COMPARED)
+    made = Comparison("the title", describe_machine(), PLAN, engines, EXPECTED, compared=COMPARED)
     setup = Setup(Cache(Path()), Path())
     rounds.run(PLAN, rounds.prepared(engines, setup, made.add), setup, Budget(1e6), made.add)
     return made
