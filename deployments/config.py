@@ -78,7 +78,7 @@ class DecoderArgs(ReplicaArgs):
     """With resident state: the longest draft of speculative decoding, in tokens; 0 turns it off. Drafts
     come from the sequence's own token ids (prompt lookup) and are used where that is faster; the output stays
     the same."""
-    stream_interval_s: PositiveFloat = 0.05
+    stream_interval_s: PositiveFloat = 0.1
     """The least time, in seconds, between two chunks of a stream, after the first. Also how long one call may
     decode several steps while no sequence waits, and, with resident state, how long one prefill call may
     delay the others."""

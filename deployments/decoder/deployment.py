@@ -41,7 +41,6 @@ class Decoder:
         await self._warm_up()
         self._numbers = itertools.count()
         self._outlets = Outlets()
-        self._stream_interval_s = model.decoder.stream_interval_s
 
     async def _warm_up(self) -> None:
         """Generates two tokens: the first calls of a model server take seconds, and no client should wait."""
@@ -75,8 +74,6 @@ class Decoder:
             chunk = replace(await outbox.take(), cached=sequence.cached)
             yield chunk
             while chunk.finish is None:
-                # The first token is sent at once; later ones gather, so that fewer messages are sent.
-                await outbox.gather(self._stream_interval_s)
                 chunk = await outbox.take()
                 yield chunk
         finally:

@@ -50,11 +50,10 @@ class Engine(Protocol):
     def held(self) -> int:
         """Number of sequences whose state is held."""
 
-    @property
-    def prefill_tokens(self) -> int | None:
-        """How many prompt tokens a call may prefill while other rows decode; None: no limit.
+    def prefill_tokens(self, prefilling: int, decoding: int) -> int | None:
+        """Returns how many prompt tokens the next step may prefill while so many sequences are in each state.
 
-        More would delay the decoding rows for longer than the stream interval.
+        More would delay the decoding rows too long. 0: the next step is theirs alone; None: no limit.
         """
 
     def admit(self, sequence: TokenSequence) -> int:

@@ -5,9 +5,11 @@ Works with sequences and the `Engine` interface. State layouts, Ray and gRPC lie
 
 import asyncio
 import logging
+import time
 
 from deployments.decoder.engine import Engine, SampledTokens, StateLostError, StepRejectedError
 from deployments.decoder.outbox import Outbox
+from deployments.decoder.pace import ChunkPace
 from deployments.decoder.scheduler import Batch, Scheduler
 from deployments.decoder.sequence import Event, TokenSequence
 from deployments.errors import TensorloomError
@@ -19,9 +21,11 @@ log = logging.getLogger(__name__)
 class DecodeLoop:
     """Owns all sequences of one decoder replica, each from its submission to its one finish or error."""
 
-    def __init__(self, scheduler: Scheduler, engine: Engine) -> None:
+    def __init__(self, scheduler: Scheduler, engine: Engine, stream_interval_s: float) -> None:
+        """`stream_interval_s`: the most seconds that the tokens of a sequence gather, after its first one."""
         self._scheduler = scheduler
         self._engine = engine
+        self._chunk_pace = ChunkPace(stream_interval_s)
         self._outboxes: dict[str, Outbox] = {}
         self._work = asyncio.Event()
 
@@ -71,7 +75,9 @@ class DecodeLoop:
             self._engine.drop(sequence)
         for sequence in self._scheduler.admit():
             sequence.begin(self._engine.admit(sequence))
-        return self._scheduler.plan(self._engine.parallel_calls, self._engine.prefill_tokens)
+        prefilling = self._scheduler.prefilling
+        prefill_tokens = self._engine.prefill_tokens(prefilling, self._scheduler.running - prefilling)
+        return self._scheduler.plan(self._engine.parallel_calls, prefill_tokens)
 
     async def _step(self, batch: Batch) -> None:
         """Has the engine run one call, and applies its results or its failure."""
@@ -92,6 +98,12 @@ class DecodeLoop:
                 # A sequence may have been cancelled while its call ran.
                 if row.sequence.running:
                     self._apply(row.sequence, row.count, sampled)
+        if self._chunk_pace.due(time.perf_counter(), self._scheduler.running):
+            self._send_chunks()
+
+    def _send_chunks(self) -> None:
+        for outbox in self._outboxes.values():
+            outbox.send()
 
     def _apply(self, sequence: TokenSequence, count: int, sampled: SampledTokens) -> None:
         """Records `count` tokens as computed, and appends the sampled ones up to the one that ends it."""

@@ -114,9 +114,14 @@ class Scheduler:
         return len(self._running)
 
     @property
+    def prefilling(self) -> int:
+        """Running sequences whose prompt is being prefilled."""
+        return sum(s.state is SequenceState.PREFILLING for s in self._running)
+
+    @property
     def stable(self) -> bool:
         """Whether all running sequences decode, so that none joins before one of them ends."""
-        return all(s.state is SequenceState.DECODING for s in self._running)
+        return not self.prefilling
 
     @property
     def state_bytes(self) -> int:
@@ -184,12 +189,14 @@ class Scheduler:
         """Plans the calls of the next step, which may run in parallel on `servers` model servers.
 
         Returns () if there is no work. `prefill_tokens` limits the prompt tokens of a step in which other
-        sequences decode.
+        sequences decode; None: no such limit.
         """
         decoding = [BatchRow(s, 1) for s in self._running if s.state is SequenceState.DECODING]
         prefilling = [s for s in self._running if s.state is SequenceState.PREFILLING]
         budget = self._limits.prefill_token_budget
-        prompts = self._chunks(prefilling, min(budget, prefill_tokens or budget) if decoding else budget)
+        if decoding and prefill_tokens is not None:
+            budget = min(budget, prefill_tokens)
+        prompts = self._chunks(prefilling, budget)
         return (*self._split(decoding, servers), *((Batch(prompts),) if prompts else ()))
 
     def audit(self) -> None:

@@ -16,7 +16,6 @@ from deployments.decoder.explicit.admission import ReservedAdmission
 from deployments.decoder.explicit.engine import ExplicitEngine
 from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.pace import Pace
 from deployments.decoder.resident.admission import BlockAdmission
 from deployments.decoder.resident.block_layout import BlockLayout
 from deployments.decoder.resident.engine import ResidentEngine
@@ -70,7 +69,7 @@ def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper, several_s
     admission: Admission
     if isinstance(stepper, Stepper):
         manifest = stepper.manifest if several_steps else replace(stepper.manifest, decode_steps=0)
-        engine = ExplicitEngine(StateStore(manifest), server, Pace(3600))
+        engine = ExplicitEngine(StateStore(manifest), server, 3600)
         admission = ReservedAdmission(1 << 30, stepper.manifest.state_bytes)
     else:
         layout = BlockLayout((SLOTS,) * stepper.pool.blocks)
@@ -80,7 +79,7 @@ def loop_over(server: InProcessServer, stepper: Stepper | PoolStepper, several_s
         )
         admission = BlockAdmission(stepper.pool, layout)
     limits = Limits(max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=64)
-    return DecodeLoop(Scheduler(limits, admission), engine)
+    return DecodeLoop(Scheduler(limits, admission), engine, 0.1)
 
 
 Answer = tuple[list[int], FinishReason, list[TokenLogprobs]]

@@ -5,7 +5,6 @@ from deployments.decoder.explicit.admission import ReservedAdmission
 from deployments.decoder.explicit.engine import ExplicitEngine
 from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.pace import Pace
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.servers.connect import ConnectedServers
 
@@ -13,6 +12,7 @@ from deployments.decoder.servers.connect import ConnectedServers
 def build_loop(connected: ConnectedServers, args: DecoderArgs) -> DecodeLoop:
     """Builds a loop that holds the state of all sequences in this process, in `args.state_bytes` at most."""
     manifest = connected.servable.manifest
-    engine = ExplicitEngine(StateStore(manifest), connected.servers, Pace(args.stream_interval_s))
+    engine = ExplicitEngine(StateStore(manifest), connected.servers, args.stream_interval_s)
     limits = Limits(args.max_batch_size, args.max_running, args.max_waiting, args.prefill_token_budget)
-    return DecodeLoop(Scheduler(limits, ReservedAdmission(args.state_bytes, manifest.state_bytes)), engine)
+    admission = ReservedAdmission(args.state_bytes, manifest.state_bytes)
+    return DecodeLoop(Scheduler(limits, admission), engine, args.stream_interval_s)

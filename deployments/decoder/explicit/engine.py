@@ -5,6 +5,8 @@ batches run `step`, and are sampled on the host. A call changes nothing in the m
 can run any call, and a call that is lost with its replica is sent again.
 """
 
+import time
+
 import numpy as np
 
 from contract import names
@@ -14,7 +16,7 @@ from deployments.decoder.calls import decode_inputs, sampling_inputs
 from deployments.decoder.calls.host_sampler import next_tokens
 from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StepRejectedError
 from deployments.decoder.explicit.state_store import StateStore
-from deployments.decoder.pace import Pace
+from deployments.decoder.pace import CallCost, chunk_interval_s
 from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import TokenSequence
 from deployments.decoder.servers.model_servers import Inputs, ModelServers, ServerLostError, Tensors
@@ -27,10 +29,12 @@ MAX_ATTEMPTS = 5
 class ExplicitEngine:
     """Holds the state of all sequences in this process."""
 
-    def __init__(self, states: StateStore, servers: ModelServers, pace: Pace) -> None:
+    def __init__(self, states: StateStore, servers: ModelServers, interval_s: float) -> None:
+        """`interval_s`: how long a call with several steps may take."""
         self._states = states
         self._servers = servers
-        self._pace = pace
+        self._interval_s = interval_s
+        self._step_cost = CallCost(interval_s)
         self._max_steps = states.manifest.decode_steps
 
     @property
@@ -43,10 +47,8 @@ class ExplicitEngine:
         """Sequences whose state is in the store."""
         return len(self._states)
 
-    @property
-    def prefill_tokens(self) -> None:
-        """No limit of its own: only the token budget of a step counts."""
-        return None
+    def prefill_tokens(self, prefilling: int, decoding: int) -> None:
+        """Returns None: only the token budget of a step limits the prompts."""
 
     def admit(self, sequence: TokenSequence) -> int:
         """Allocates the state of `sequence` in the store; nothing of it is computed yet."""
@@ -81,7 +83,7 @@ class ExplicitEngine:
         """Runs as many steps in one call as the pace allows and the row with the largest budget can use."""
         sequences = [row.sequence for row in batch.rows]
         limits = [sequence.token_budget for sequence in sequences]
-        steps = min(self._pace.units(self._max_steps), max(limits))
+        steps = min(self._steps(len(sequences)), max(limits))
         budgets = [min(steps, limit) for limit in limits]
         inputs = {
             names.HELD: np.array([sequence.computed for sequence in sequences], np.int32),
@@ -89,8 +91,9 @@ class ExplicitEngine:
             **sampling_inputs.row_inputs(sequences, steps),
             **sampling_inputs.call_inputs(sequences),
         }
-        with self._pace.timed(steps):
-            outputs = await self._call(names.DECODE_SIGNATURE, batch, inputs)
+        start = time.perf_counter()
+        outputs = await self._call(names.DECODE_SIGNATURE, batch, inputs)
+        self._step_cost.record(steps, time.perf_counter() - start)
         sampled = sampling_inputs.parse_outputs(
             outputs, sequences, range(len(sequences)), (len(sequences), steps)
         )
@@ -100,6 +103,11 @@ class ExplicitEngine:
             raise TensorError(f"the rows returned {computed} tokens; they must return 1 to {budgets}")
         self._states.update(batch.sequence_ids, computed, steps, outputs)
         return sampled
+
+    def _steps(self, rows: int) -> int:
+        """How many steps of `rows` rows fill the time between two chunks of their streams."""
+        steps = self._step_cost.units_within(chunk_interval_s(self._interval_s, rows))
+        return max(1, min(steps, self._max_steps))
 
     async def _call(self, signature: str, batch: Batch, inputs: dict[str, Array]) -> Tensors:
         """Calls `signature` with `inputs` and the state of the rows, again if the model server is lost."""

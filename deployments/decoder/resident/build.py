@@ -41,4 +41,4 @@ def build_loop(connected: ConnectedServers, args: DecoderArgs) -> DecodeLoop:
         args.prefill_token_budget,
         pool.block_size if args.prefix_cache else None,
     )
-    return DecodeLoop(Scheduler(limits, BlockAdmission(pool, layout)), engine)
+    return DecodeLoop(Scheduler(limits, BlockAdmission(pool, layout)), engine, args.stream_interval_s)

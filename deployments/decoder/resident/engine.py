@@ -6,13 +6,14 @@ must not overlap.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from contract import names
 from contract.manifest import Pool
 from deployments.decoder.calls import sampling_inputs
 from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StateLostError
-from deployments.decoder.pace import Pace
+from deployments.decoder.pace import CallCost, PrefillPace, chunk_interval_s
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.lease import Lease
 from deployments.decoder.resident.slots import CachedPrefix, Move, SlotTable
@@ -30,13 +31,14 @@ class ResidentEngine:
     def __init__(
         self, pool: Pool, slots: SlotTable, lease: Lease, interval_s: float, draft_tokens: int = 0
     ) -> None:
-        """`interval_s`: how long a call may take; `draft_tokens`: the longest draft, 0 for no drafts."""
+        """`interval_s`: how long a call may take where it can; `draft_tokens`: the longest draft, 0: none."""
         self._pool = pool
         self._slots = slots
         self._lease = lease
-        self._step_pace = Pace(interval_s)
-        self._prefill_pace = Pace(interval_s, initial_units=INITIAL_PROMPT_TOKENS)
-        self._speculation = Speculation(draft_tokens, self._step_pace, self._prefill_pace)
+        self._interval_s = interval_s
+        self._step_cost = CallCost(interval_s)
+        self._prefill_pace = PrefillPace(interval_s, CallCost(interval_s / INITIAL_PROMPT_TOKENS))
+        self._speculation = Speculation(draft_tokens, self._step_cost, self._prefill_pace.cost)
         self._prefix_copies: list[Move] = []
         """Copies of cached prefixes for new sequences, to be made one by one before the next call."""
         self._one_call = asyncio.Lock()
@@ -51,10 +53,9 @@ class ResidentEngine:
         """Sequences that own a slot."""
         return len(self._slots)
 
-    @property
-    def prefill_tokens(self) -> int:
-        """As many prompt tokens as fill the interval of the streams."""
-        return self._prefill_pace.units(self._pool.positions)
+    def prefill_tokens(self, prefilling: int, decoding: int) -> int:
+        """Returns as many prompt tokens as the pace of the prompts allows."""
+        return self._prefill_pace.tokens(prefilling, decoding)
 
     def admit(self, sequence: TokenSequence) -> int:
         """Takes a slot; returns how many token ids a cached prefix in it covers."""
@@ -115,7 +116,12 @@ class ResidentEngine:
             return await self._prefill(batch)
         if stable and (drafts := self._drafts(batch)):
             return await self._verify(batch, drafts)
-        return await self._decode(batch, self._step_pace.units(self._pool.max_steps) if stable else 1)
+        return await self._decode(batch, self._steps(len(batch.rows)) if stable else 1)
+
+    def _steps(self, rows: int) -> int:
+        """How many decode steps of `rows` rows a call runs: its tokens reach the clients together."""
+        steps = self._step_cost.units_within(chunk_interval_s(self._interval_s, rows))
+        return max(1, min(steps, self._pool.max_steps))
 
     async def _prefill(self, batch: Batch) -> dict[str, SampledTokens]:
         for row in batch.rows:
@@ -129,9 +135,10 @@ class ResidentEngine:
             return {}
         sequences = [row.sequence for row in rows]
         samples = [row.samples for row in rows]
-        with self._prefill_pace.timed(batch.padded_tokens):
-            inputs = pool_calls.prefill(batch, self._slots_of(sequences))
-            outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
+        inputs = pool_calls.prefill(batch, self._slots_of(sequences))
+        start = time.perf_counter()
+        outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
+        self._prefill_pace.record_piece(batch.padded_tokens, time.perf_counter() - start)
         sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(rows)), (len(rows), 1))
         results = zip(batch.sequence_ids, sampled, samples, strict=True)
         return {sequence_id: tokens for sequence_id, tokens, is_sampled in results if is_sampled}
@@ -145,14 +152,19 @@ class ResidentEngine:
         if not batch.rows:
             return {}
         sequences = [row.sequence for row in batch.rows]
-        slot_rows = pool_calls.SlotRows(self._slots_of(sequences), self._slots.rows)
+        slot_rows = pool_calls.SlotRows(self._slots_of(sequences))
         budgets = [min(steps, sequence.token_budget) for sequence in sequences]
-        with self._step_pace.timed(steps):
-            inputs = pool_calls.decode(batch.rows, budgets, slot_rows, steps)
-            outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
+        inputs = pool_calls.decode(batch.rows, budgets, slot_rows, steps)
+        start = time.perf_counter()
+        outputs = await self._lease.call(names.DECODE_SIGNATURE, inputs)
+        self._record_decode(steps, time.perf_counter() - start)
         shape = (slot_rows.count, steps)
         sampled = sampling_inputs.parse_outputs(outputs, sequences, slot_rows.slots, shape)
         return dict(zip(batch.sequence_ids, sampled, strict=True))
+
+    def _record_decode(self, steps: int, seconds: float) -> None:
+        self._step_cost.record(steps, seconds)
+        self._prefill_pace.record_decode(seconds)
 
     def _drafts(self, batch: Batch) -> Drafts | None:
         drafts = self._speculation.plan([row.sequence for row in batch.rows])
@@ -165,9 +177,10 @@ class ResidentEngine:
             return {}
         sequences = [row.sequence for row in batch.rows]
         drafts = drafts.select(batch.sequence_ids)
-        with self._speculation.timed(drafts):
-            inputs = pool_calls.verify(sequences, drafts.rows, self._slots_of(sequences))
-            outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
+        inputs = pool_calls.verify(sequences, drafts.rows, self._slots_of(sequences))
+        start = time.perf_counter()
+        outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
+        self._speculation.record(drafts, time.perf_counter() - start)
         shape = (len(sequences), drafts.width)
         sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(sequences)), shape)
         return {

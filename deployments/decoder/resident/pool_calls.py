@@ -16,10 +16,10 @@ from deployments.decoder.servers.model_servers import Tensors
 class SlotRows:
     """The rows of a `decode` call: row i is slot i, whether or not a sequence of the batch owns it."""
 
-    def __init__(self, slots: list[int], count: int) -> None:
-        """`slots`: the slot of each sequence of the batch; `count`: the rows of the call."""
+    def __init__(self, slots: list[int]) -> None:
+        """`slots`: the slot of each sequence of the batch; the call has a row for each up to the highest."""
         self.slots = slots
-        self.count = count
+        self.count = max(slots) + 1
 
     def scatter(self, values: Array, padding: float) -> Array:
         """Places `values` (batch, ...) in the rows of their slots: (count, ...), `padding` elsewhere."""

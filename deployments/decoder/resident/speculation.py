@@ -3,14 +3,12 @@
 Such a call takes longer than a decode step, and gives more tokens if drafts are accepted. Both are measured.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from deployments.decoder.engine import SampledTokens
-from deployments.decoder.pace import Pace
+from deployments.decoder.pace import CallCost
 from deployments.decoder.resident.drafts import Drafter
 from deployments.decoder.sequence import TokenSequence, common_prefix_length
 
@@ -50,11 +48,11 @@ class Drafts:
 class Speculation:
     """Plans the drafts of one engine, and learns whether they pay off."""
 
-    def __init__(self, max_draft_tokens: int, step_pace: Pace, prefill_pace: Pace) -> None:
+    def __init__(self, max_draft_tokens: int, step_cost: CallCost, prefill_cost: CallCost) -> None:
         """`max_draft_tokens`: tokens in a draft, at most; 0 means no drafts."""
         self._max_draft_tokens = max_draft_tokens
-        self._step_pace = step_pace
-        self._prefill_pace = prefill_pace
+        self._step_cost = step_cost
+        self._prefill_cost = prefill_cost
         self._drafters: WeakKeyDictionary[TokenSequence, Drafter] = WeakKeyDictionary()
         self._slowdown = 1.0
         """Running mean of the time of a call with drafts, relative to `_expected_s`."""
@@ -73,12 +71,9 @@ class Speculation:
         self._slowdown += _DECAY * (1 - self._slowdown)
         return None
 
-    @contextmanager
-    def timed(self, drafts: Drafts) -> Iterator[None]:
-        """Measures the call in the `with` block; a call that raises does not count."""
-        start = time.perf_counter()
-        yield
-        slowdown = (time.perf_counter() - start) / self._expected_s(drafts)
+    def record(self, drafts: Drafts, seconds: float) -> None:
+        """Learns from a call with drafts that took `seconds` seconds."""
+        slowdown = seconds / self._expected_s(drafts)
         self._slowdown += _WEIGHT * (slowdown - self._slowdown)
 
     def accept(
@@ -106,9 +101,11 @@ class Speculation:
             for sequence, draft in zip(sequences, drafts.rows, strict=True)
         )
         tokens_per_row = (len(sequences) + accepted) / len(sequences)
-        return tokens_per_row * self._step_pace.unit_s > MARGIN * self._slowdown * self._expected_s(drafts)
+        return tokens_per_row * self._step_cost.expected_s(1) > MARGIN * self._slowdown * self._expected_s(
+            drafts
+        )
 
     def _expected_s(self, drafts: Drafts) -> float:
         """Seconds of a decode step, plus those of the drafted tokens and the padding at prefill speed."""
         more = drafts.padded_tokens - len(drafts.rows)
-        return self._step_pace.unit_s + more * self._prefill_pace.unit_s
+        return self._step_cost.expected_s(1) + more * self._prefill_cost.unit_s

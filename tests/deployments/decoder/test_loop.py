@@ -10,7 +10,6 @@ from deployments.decoder.explicit.admission import ReservedAdmission
 from deployments.decoder.explicit.engine import ExplicitEngine
 from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.pace import Pace
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import TokenSequence
 from deployments.errors import TensorloomError
@@ -24,7 +23,7 @@ LIMITS = Limits(max_batch_size=8, max_running=16, max_waiting=64, prefill_token_
 def make_loop(servers: ArithmeticServers, manifest: Manifest = MANIFEST) -> DecodeLoop:
     scheduler = Scheduler(LIMITS, ReservedAdmission(1 << 20, manifest.state_bytes))
     # An hour: as many steps as the model allows, whenever the batch is stable.
-    return DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), servers, Pace(3600)))
+    return DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), servers, 3600), 0.1)
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from deployments.decoder.outbox import Outbox
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, TokenChunk, TokenLogprobs
 
-FOR_EVER = 3600.0
-
 
 async def test_probabilities_leave_with_their_tokens():
     outbox = Outbox()
@@ -19,6 +17,29 @@ async def test_probabilities_leave_with_their_tokens():
     outbox.finish(FinishReason.STOP)
     chunk = await outbox.take()
     assert chunk == TokenChunk((3,), FinishReason.STOP, (logprobs[2],))
+
+
+async def test_the_first_token_leaves_at_once_and_later_ones_when_they_are_sent():
+    outbox = Outbox()
+    outbox.put(1)
+    assert await outbox.take() == TokenChunk((1,))
+    taking = asyncio.create_task(outbox.take())
+    outbox.put(2)
+    outbox.put(3)
+    await asyncio.sleep(0)
+    assert not taking.done()
+    outbox.send()
+    assert await taking == TokenChunk((2, 3))
+
+
+async def test_nothing_is_sent_without_tokens():
+    outbox = Outbox()
+    taking = asyncio.create_task(outbox.take())
+    outbox.send()
+    await asyncio.sleep(0)
+    assert not taking.done()
+    outbox.put(1)
+    assert await taking == TokenChunk((1,))
 
 
 async def test_tokens_that_gathered_leave_together_with_the_finish():
@@ -34,27 +55,9 @@ async def test_tokens_that_gathered_leave_together_with_the_finish():
 async def test_tokens_before_an_error_come_first():
     outbox = Outbox()
     outbox.put(1)
-    outbox.fail(TensorloomError("broken"))
     assert await outbox.take() == TokenChunk((1,))
+    outbox.put(2)
+    outbox.fail(TensorloomError("broken"))
+    assert await outbox.take() == TokenChunk((2,))
     with pytest.raises(TensorloomError, match="broken"):
         await outbox.take()
-
-
-@pytest.mark.parametrize(
-    "end", [lambda o: o.finish(FinishReason.STOP), lambda o: o.fail(TensorloomError("x"))]
-)
-async def test_gathering_ends_with_the_sequence(end):
-    outbox = Outbox()
-    gathering = asyncio.create_task(outbox.gather(FOR_EVER))
-    outbox.put(1)
-    await asyncio.sleep(0)
-    assert not gathering.done()
-    end(outbox)
-    await gathering
-
-
-async def test_gathering_ends_with_its_time():
-    outbox = Outbox()
-    await outbox.gather(0.001)
-    outbox.put(1)
-    assert await outbox.take() == TokenChunk((1,))

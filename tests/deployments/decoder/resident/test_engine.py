@@ -40,7 +40,7 @@ def make_loop(server: PoolServer, layout: BlockLayout = WHOLE, draft_tokens: int
     engine = ResidentEngine(
         POOL, slots, Lease(server, layout.slots), interval_s=3600, draft_tokens=draft_tokens
     )
-    return DecodeLoop(Scheduler(LIMITS, BlockAdmission(POOL, layout)), engine)
+    return DecodeLoop(Scheduler(LIMITS, BlockAdmission(POOL, layout)), engine, 0.1)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from deployments.decoder.explicit.admission import ReservedAdmission
 from deployments.decoder.explicit.engine import ExplicitEngine
 from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.loop import DecodeLoop
-from deployments.decoder.pace import Pace
 from deployments.decoder.sampling.token_mask import pack
 from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import TokenSequence
@@ -54,7 +53,7 @@ async def running(
 ) -> AsyncIterator[tuple[DecodeLoop, ConnectedServers]]:
     connected = await connect(model)
     scheduler = Scheduler(Limits(8, 16, 64, 32), ReservedAdmission(1 << 20, MANIFEST.state_bytes))
-    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), connected.servers, Pace(0.05)))
+    loop = DecodeLoop(scheduler, ExplicitEngine(StateStore(manifest), connected.servers, 0.05), 0.05)
     task = asyncio.create_task(loop.run())
     try:
         yield loop, connected
