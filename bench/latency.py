@@ -9,7 +9,8 @@ A chunk brings one token or several. For a request sent at s whose chunks arrive
 - pause: t_k - t_{k-1}, once per chunk k >= 2, which is what a reader sees;
 - tokens per second: the tokens of all chunks that arrive in a window, divided by its length.
 
-Only what arrives in the window counts, and a first token only if its request was sent in the window too.
+Only what arrives in the window counts, whenever its request was sent: to ask that requests be sent in the
+window too would leave out those that wait longest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +96,7 @@ def latencies(traces: Sequence[Trace], window: Window) -> Latencies:
 
 def first_tokens(traces: Sequence[Trace], window: Window) -> list[float]:
     """Returns the seconds from each request to its first chunk."""
-    begun = (trace for trace in traces if trace.chunks and trace.sent in window)
+    begun = (trace for trace in traces if trace.chunks)
     return [trace.chunks[0].time - trace.sent for trace in begun if trace.chunks[0].time in window]
 
 

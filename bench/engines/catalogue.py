@@ -7,9 +7,9 @@ _QUICK = (
     raw.BF16,
     packages.VLLM,
     packages.OPENVINO,
+    llama.Q8,
     tensorloom.LLAMA,
     packages.VLLM_LLAMA,
-    llama.Q8,
 )
 _SLOW = (
     tensorloom.F32,
