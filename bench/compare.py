@@ -42,8 +42,8 @@ QUICK_PLAN = replace(
     rounds=1,
     workloads={"W1": _W1},
     sessions=(1, 16, 32),
-    seconds=6.0,
-    warm_up_s=1.0,
+    seconds=7.0,
+    warm_up_s=2.5,
     sessions_of=_LLAMA_SESSIONS | {"llama-q8_0": (1,), "tensorloom-int8": (1, 16), "raw-int8": (16,)},
 )
 
