@@ -22,6 +22,8 @@ class Expectation:
 
     says: str
     value: Callable[[Points], float | None]
+    needs: tuple[Spot, ...] = ()
+    """Spots without which there is no value."""
     at_least: float | None = None
     at_most: float | None = None
     """Where both are None, the figure is shown for comparison only."""
@@ -41,10 +43,22 @@ class Expectation:
 
 
 def times(
-    says: str, own: Spot, bases: Sequence[Spot], at_least: float | None = None, base_value: Value = throughput
+    says: str,
+    own: Spot,
+    bases: Sequence[Spot],
+    value: Value = throughput,
+    base_value: Value | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
 ) -> Expectation:
-    """Expects `own`'s throughput to be so many times the best base's in the same round."""
-    return Expectation(says, lambda points: points.times(own, bases, base_value), at_least)
+    """Expects a bound of `own`'s value divided by the highest base's in the same round.
+
+    `base_value` is the bases' value, where it is another than `own`'s.
+    """
+    needs = (own, *bases) if len(bases) == 1 else (own,)
+    return Expectation(
+        says, lambda points: points.times(own, bases, value, base_value), needs, at_least, at_most
+    )
 
 
 @dataclass(frozen=True)
@@ -55,12 +69,18 @@ class Finding:
     bound: str
     value: float | None
     kept: bool | None
+    missing: tuple[str, ...]
+    """Engines whose figures it needs and that have none."""
 
 
 def findings(points: Points, expectations: Sequence[Expectation]) -> list[Finding]:
     """Holds what was measured against every expectation."""
-    measured = [(each, each.value(points)) for each in expectations]
-    return [Finding(each.says, each.bound, value, each.kept(value)) for each, value in measured]
+    return [_finding(points, each, each.value(points)) for each in expectations]
+
+
+def _finding(points: Points, each: Expectation, value: float | None) -> Finding:
+    missing = dict.fromkeys(spot.engine for spot in each.needs if not points.of(spot))
+    return Finding(each.says, each.bound, value, each.kept(value), tuple(missing))
 
 
 @dataclass
@@ -74,6 +94,8 @@ class Comparison:
     expectations: Sequence[Expectation]
     points: list[Point] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    compared: Sequence[Expectation] = ()
+    """Further figures without a bound."""
 
     def add(self, news: Point | Problem) -> None:
         """Records a point or a problem."""
@@ -91,6 +113,15 @@ class Comparison:
     def findings(self) -> list[Finding]:
         """The expectations with what was measured."""
         return findings(Points(self.points), self.expectations)
+
+    @property
+    def ratios(self) -> list[Finding]:
+        """The further figures."""
+        return findings(Points(self.points), self.compared)
+
+    def title_of(self, engine: str) -> str:
+        """Returns the title of an engine that is compared."""
+        return next(each.title for each in self.contenders if each.name == engine)
 
     def run(
         self,
@@ -126,6 +157,7 @@ class Comparison:
             "engines": [{"name": c.name, "title": c.title, "kind": c.kind} for c in self.contenders],
             "rows": [asdict(row) for row in self.rows],
             "expected": [asdict(finding) for finding in self.findings],
+            "compared": [asdict(finding) for finding in self.ratios],
             "problems": [asdict(problem) for problem in self.problems],
             "points": [asdict(point) for point in self.points],
         }

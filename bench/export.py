@@ -18,7 +18,7 @@ from bench import command_line
 from bench.errors import ProcessEnded
 from bench.processes import Child, running
 from bench.random_model import llama
-from bench.random_model.servables import Cache
+from bench.random_model.servables import Cache, llama_checkpoint
 from bench.results import describe_machine, write_json
 from bench.tables import aligned, number
 
@@ -129,9 +129,7 @@ def _phase_cells(export: Export) -> list[str]:
 def _export(arguments: argparse.Namespace) -> str:
     """Exports the checkpoint in every dtype and layout; what is exported is removed again."""
     shape, cache = llama.LlamaShape(arguments.layers), Cache(arguments.cache)
-    source = cache.made(
-        f"checkpoints/llama-{shape.layers}", llama.key(shape), lambda path: llama.write(path, shape)
-    )
+    source = llama_checkpoint(shape).written(cache)
     machine, out, exports = describe_machine(), cache.root / "exported", []
     logs: Path = arguments.out / "logs"
     logs.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,12 @@ A chunk brings one token or several. For a request sent at s whose chunks arrive
 - pause: t_k - t_{k-1}, once per chunk k >= 2, which is what a reader sees;
 - tokens per second: the tokens of all chunks that arrive in a window, divided by its length.
 
-Only what arrives in the window counts, and a first token only if its request was sent in the window too.
+Only what arrives in the window counts, whenever its request was sent: to ask that requests be sent in the
+window too would leave out those that wait longest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.spread import Spread
@@ -71,8 +72,12 @@ class Measurement:
 
     latencies: Latencies
     cpu_ms_per_token: Mapping[str, float]
-    """By part of the server."""
+    """By part of the engine."""
     client_cpu_ms_per_token: float
+    rest_cpu_ms_per_s: Mapping[str, float] = field(default_factory=dict)
+    """CPU milliseconds of each part in a second without requests; empty where that was not measured."""
+    memory_mib: Mapping[str, float] = field(default_factory=dict)
+    """Of each part; a page that processes share counts once (PSS). Empty where that was not measured."""
 
 
 def latencies(traces: Sequence[Trace], window: Window) -> Latencies:
@@ -91,7 +96,7 @@ def latencies(traces: Sequence[Trace], window: Window) -> Latencies:
 
 def first_tokens(traces: Sequence[Trace], window: Window) -> list[float]:
     """Returns the seconds from each request to its first chunk."""
-    begun = (trace for trace in traces if trace.chunks and trace.sent in window)
+    begun = (trace for trace in traces if trace.chunks)
     return [trace.chunks[0].time - trace.sent for trace in begun if trace.chunks[0].time in window]
 
 

@@ -1,8 +1,9 @@
 """A server under load: concurrent sessions over HTTP, measured in a window of fixed length.
 
-Every session sends its requests back to back. The window opens once every session has its first text, so
-that the burst at the start is not measured; the sessions' first requests have different lengths, so that
-later requests do not start together either. When the window closes, requests in progress are abandoned.
+Every session sends its requests back to back. The window opens once every session has its first text (of
+many, those that are not queued from the start), so that the burst at the start is not measured; the sessions'
+first requests have different lengths, so that later requests do not start together either. When the window
+closes, requests in progress are abandoned.
 """
 
 import asyncio
@@ -11,15 +12,15 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeVar
 
 from bench import usage
 from bench.latency import Measurement, Window, latencies
 from bench.processes import Child
 from bench.streaming import OWN, Dialect, Recording, complete, trace
-from bench.workload import Workload
+from bench.workload import MOST_AT_ONCE, Workload
 
 _Returned = TypeVar("_Returned")
 Beside = Callable[[], Coroutine[Any, Any, None]]
@@ -27,6 +28,7 @@ Beside = Callable[[], Coroutine[Any, Any, None]]
 _START_TIMEOUT_S = 300.0
 """Until every session has its first text, queueing included."""
 _POLL_S = 0.5
+_REST_S = 3.0
 _NUMBERS = itertools.count()
 """Numbers of requests: each has a prompt of its own."""
 
@@ -74,6 +76,8 @@ class Served:
     child: Child
     model: str | None = None
     """The model's name at this server, where it differs from the workload's."""
+    rest_ms_per_s: Mapping[str, float] = field(default_factory=dict)
+    """CPU milliseconds by part in a second without requests, once measured."""
 
     def wait_until_healthy(self, timeout_s: float) -> None:
         """Waits until /health responds with 200; raises ProcessEnded or TimeoutError otherwise."""
@@ -92,6 +96,15 @@ class Served:
         except OSError:  # HTTP errors included
             return False
         return True
+
+    def at_rest(self, seconds: float = _REST_S) -> Self:
+        """Returns the server with its CPU time at rest: waits, then measures, `seconds` each."""
+        time.sleep(seconds)
+        before, start = self._cpu(), time.perf_counter()
+        time.sleep(seconds)
+        spent = usage.spent(before, self._cpu())
+        elapsed = time.perf_counter() - start
+        return replace(self, rest_ms_per_s={part: 1000 * used / elapsed for part, used in spent.items()})
 
     def measure(
         self, workload: Workload, sessions: int, seconds: float, beside: Beside | None = None
@@ -120,7 +133,8 @@ class Served:
         seen = latencies(traces, Window(start, end))
         tokens = max(1, seen.tokens)
         by_part = {part: 1000 * used / tokens for part, used in usage.spent(before, after).items()}
-        return Measurement(seen, by_part, 1000 * client / tokens)
+        memory = usage.resident_mib(self.child.tree)
+        return Measurement(seen, by_part, 1000 * client / tokens, self.rest_ms_per_s, memory)
 
     def _cpu(self) -> usage.CpuSeconds:
         return usage.cpu_seconds(self.child.tree)
@@ -174,5 +188,5 @@ class _Session:
 
 async def _all_begun(sessions: Sequence[_Session]) -> None:
     async with asyncio.timeout(_START_TIMEOUT_S):
-        for session in sessions:
+        for session in sessions[:MOST_AT_ONCE]:
             await session.begun.wait()

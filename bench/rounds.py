@@ -6,19 +6,29 @@ A contender that cannot be prepared, started or measured is recorded as a proble
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from bench.engines.contender import Contender, ContenderKind, Setup
 from bench.errors import FAILURES, TIME_USED_UP, TimeUsedUp
 from bench.points import Point, Problem, Spot
-from bench.workload import Workload
+from bench.workload import MOST_AT_ONCE, Workload
 
 _STARTING_S = 60.0
 _UNWARMED = (ContenderKind.RAW, ContenderKind.NAIVE)
 """Kinds that warm themselves up."""
+_QUEUEING_S = 20.0
+"""Until those of more sessions than are decoded at a time that begin first have their first token."""
 
 Record: TypeAlias = Callable[[Point | Problem], None]
+
+
+@dataclass(frozen=True)
+class FurtherSpot:
+    """A spot that only its own engine is measured with."""
+
+    spot: Spot
+    workload: Workload
 
 
 @dataclass(frozen=True)
@@ -33,24 +43,37 @@ class RoundPlan:
     warm_up_s: float
     restarts: bool = True
     """Contenders are started for every turn, so that one is alive at a time; else they run all the time."""
+    sessions_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By engine: the numbers of sessions of those that differ from `sessions`."""
+    further: tuple[FurtherSpot, ...] = ()
 
     def spots(self, contender: Contender) -> list[Spot]:
         """Returns what `contender` is measured with in a round."""
-        most = contender.most_sessions or max(self.sessions)
-        counts = [count for count in self.sessions if count <= most] or [most]
+        own = self.sessions_of.get(contender.name, self.sessions)
+        most = contender.most_sessions or max(own)
+        counts = [count for count in own if count <= most] or [most]
         workloads = list(self.workloads)
         if contender.phrase is not None:
             counts, workloads = counts[:1], workloads[:1]
-        return [Spot(contender.name, workload, count) for workload in workloads for count in counts]
+        further = [each.spot for each in self.further if each.spot.engine == contender.name]
+        return [Spot(contender.name, workload, count) for workload in workloads for count in counts] + further
 
-    def warms_up(self, contender: Contender, number: int) -> bool:
-        """Returns whether each point of round `number` is warmed up."""
-        return contender.kind not in _UNWARMED and (self.restarts or number == 0)
+    def asked(self, spot: Spot) -> Workload:
+        """Returns the workload that `spot` is measured with."""
+        return {each.spot: each.workload for each in self.further}.get(spot) or self.workloads[spot.workload]
 
-    def point_s(self, contender: Contender, number: int) -> float:
+    def warms_up(self, contender: Contender, number: int, sessions: int = 1) -> bool:
+        """Returns whether a point of round `number` is warmed up."""
+        if contender.kind in _UNWARMED or sessions > MOST_AT_ONCE:
+            return False
+        return self.restarts or number == 0
+
+    def point_s(self, contender: Contender, number: int, sessions: int = 1) -> float:
         """Estimates the seconds of one point in round `number`, its overhead included."""
         share = 0.25 if contender.kind == ContenderKind.RAW else 1.0
-        return 1 + 1.3 * share * self.seconds + (self.warm_up_s if self.warms_up(contender, number) else 0)
+        warm_up_s = self.warm_up_s if self.warms_up(contender, number, sessions) else 0
+        queueing_s = _QUEUEING_S if sessions > MOST_AT_ONCE else 0
+        return 1 + 1.3 * share * self.seconds + warm_up_s + queueing_s
 
     @property
     def starting_s(self) -> float:
@@ -109,14 +132,13 @@ def run(
 def _take_turn(
     plan: RoundPlan, number: int, contender: Contender, setup: Setup, budget: Budget, record: Record
 ) -> None:
-    point_s = plan.point_s(contender, number)
-    budget.check(plan.starting_s + point_s)
+    budget.check(plan.starting_s + plan.point_s(contender, number))
     print(f"round {number + 1}: {contender.title}", file=sys.stderr)
     with contender.started(setup) as measure:
         for spot in plan.spots(contender):
-            budget.check(point_s)
-            asked = replace(plan.workloads[spot.workload], phrase=contender.phrase)
-            if plan.warms_up(contender, number):
+            budget.check(plan.point_s(contender, number, spot.sessions))
+            asked = replace(plan.asked(spot), phrase=contender.phrase)
+            if plan.warms_up(contender, number, spot.sessions):
                 measure(asked, spot.sessions, min(plan.warm_up_s, plan.seconds))
             record(Point(number, spot, measure(asked, spot.sessions, plan.seconds)))
 

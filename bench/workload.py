@@ -15,6 +15,10 @@ class Lengths:
 
 WORKLOADS = {"W1": Lengths(128, 128), "W2": Lengths(512, 64)}
 """The workloads of `bench compare`."""
+MOST_AT_ONCE = 64
+"""Sessions, as many as any engine decodes at a time as it is configured here, or more: further ones queue."""
+IDLE = "idle"
+"""The workload of one short request at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,5 +67,9 @@ class Workload:
         return json.dumps(request).encode()
 
     def first_length(self, session: int, sessions: int) -> int:
-        """Returns the new tokens of a session's first request: spread, so that sessions are out of step."""
-        return max(1, self.new_tokens * (session + 1) // sessions)
+        """Returns the new tokens of a session's first request: spread, so that sessions are out of step.
+
+        Queued sessions begin when others end, which spreads them already.
+        """
+        spread = self.new_tokens * (session + 1) // min(sessions, MOST_AT_ONCE)
+        return min(self.new_tokens, max(1, spread))

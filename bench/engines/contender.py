@@ -15,6 +15,12 @@ from bench.workload import Lengths, Workload
 
 MODEL = "small"
 """The model's name at servers that let it be chosen."""
+GPT2, LLAMA = "gpt2-small", "llama-0.5b"
+"""The models of a comparison, whose figures are not compared with one another."""
+MODEL_TITLES = {
+    GPT2: "GPT-2's smallest shape, random weights",
+    LLAMA: "a Llama of 0.5 billion parameters, random weights",
+}
 Measure = Callable[[Workload, int, float], Measurement]
 """Measures a workload with a number of sessions for some seconds."""
 
@@ -64,6 +70,7 @@ class Contender:
     """The most sessions that it can run at a time; None: no limit."""
     phrase: int | None = None
     """Prompts repeat a phrase of so many tokens; None: they do not."""
+    model: str = GPT2
 
 
 def already_running(

@@ -10,18 +10,19 @@ from functools import partial
 from pathlib import Path
 
 from bench import usage
-from bench.engines.contender import Contender, ContenderKind, Measure, Setup
+from bench.engines.contender import GPT2, Contender, ContenderKind, Measure, Setup
 from bench.errors import ProcessEnded
 from bench.latency import Latencies, Measurement
 from bench.load import Address, Served
 from bench.processes import HOST, Child, finished, free_port, running
-from bench.random_model.checkpoint import VARIED
-from bench.random_model.servables import ROOT, Cache, written_checkpoint
+from bench.random_model.servables import ROOT, VARIED, Cache
 from bench.spread import Spread
 from bench.streaming import Dialect
 from bench.workers.answers import LoadQuestion, StepQuestion
 from bench.workload import Workload
 
+PROCESS = "process"
+"""The one part of an engine that runs in process."""
 _START_TIMEOUT_S = 400.0
 _ANSWER_TIMEOUT_S = 400.0
 
@@ -65,7 +66,7 @@ def child_environment(**variables: str) -> dict[str, str]:
 
 def varied_checkpoint(setup: Setup) -> Path:
     """Writes the random model's checkpoint where it is missing, and returns its directory."""
-    return written_checkpoint(setup.cache, VARIED)
+    return VARIED.written(setup.cache)
 
 
 def threads() -> str:
@@ -83,9 +84,10 @@ class Server:
     dialect: Callable[[Setup], Dialect]
     environment: Callable[[Setup], dict[str, str]] = lambda _: child_environment()
 
-    def contender(self, name: str, title: str) -> Contender:
+    def contender(self, name: str, title: str, model: str = GPT2) -> Contender:
         """Returns the contender."""
-        return Contender(name, title, ContenderKind.SERVER, self.prepare, partial(self._started, name))
+        started = partial(self._started, name)
+        return Contender(name, title, ContenderKind.SERVER, self.prepare, started, model=model)
 
     @contextlib.contextmanager
     def _started(self, name: str, setup: Setup) -> Iterator[Measure]:
@@ -130,17 +132,17 @@ def working(command: list[str], log: Path, env: Mapping[str, str]) -> Iterator[C
         yield child
 
 
-def ask(child: Child, question: LoadQuestion | StepQuestion) -> Latencies:
-    """Returns a worker's answer."""
-    answer = json.loads(
-        child.ask(json.dumps(asdict(question)).encode(), question.seconds + _ANSWER_TIMEOUT_S)
-    )
-    spreads = ("first_token_ms", "inter_token_ms", "pause_ms")
-    return Latencies(**answer | {name: Spread(**answer[name]) for name in spreads})
+def ask(child: Child, question: LoadQuestion | StepQuestion) -> Measurement:
+    """Returns a worker's answer, with the CPU time that it measured itself and its memory."""
+    asked = json.dumps(asdict(question)).encode()
+    answer = json.loads(child.ask(asked, question.seconds + _ANSWER_TIMEOUT_S))
+    cpu_ms, seen = answer["cpu_ms"], answer["latencies"]
+    spreads = {name: Spread(**seen[name]) for name in ("first_token_ms", "inter_token_ms", "pause_ms")}
+    latencies = Latencies(**seen | spreads)
+    by_part = {PROCESS: cpu_ms / max(1, latencies.tokens)}
+    memory = sum(usage.resident_mib(child.tree).values())
+    return Measurement(latencies, by_part, 0.0, memory_mib={PROCESS: memory})
 
 
 def _measure(child: Child, workload: Workload, sessions: int, seconds: float) -> Measurement:
-    before = usage.cpu_seconds(child.tree)
-    seen = ask(child, LoadQuestion(workload, sessions, seconds))
-    spent = sum(usage.spent(before, usage.cpu_seconds(child.tree)).values())
-    return Measurement(seen, {"process": 1000 * spent / max(1, seen.tokens)}, 0.0)
+    return ask(child, LoadQuestion(workload, sessions, seconds))

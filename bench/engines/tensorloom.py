@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
 
 from bench import target, usage
+from bench.engines.contender import LLAMA as LLAMA_MODEL
 from bench.engines.contender import Contender, ContenderKind, Measure, Setup
 from bench.errors import ProcessEnded
 from bench.load import Address, Served
@@ -76,17 +78,19 @@ def _model_server_environment(child: Child) -> dict[str, str]:
 @contextlib.contextmanager
 def _started(setup: Setup, variant: Variant) -> Iterator[Measure]:
     with serving_variant(setup, variant) as served:
-        yield served.measure
+        yield served.at_rest().measure
 
 
-def _contender(name: str, title: str, variant: Variant, phrase: int | None = None) -> Contender:
+def _contender(name: str, title: str, variant: Variant, **options: Any) -> Contender:
     started = partial(_started, variant=variant)
-    return Contender(
-        name, f"Tensorloom, {title}", ContenderKind.OWN, target_of(variant), started, phrase=phrase
-    )
+    return Contender(name, f"Tensorloom, {title}", ContenderKind.OWN, target_of(variant), started, **options)
 
 
 BF16 = _contender("tensorloom-bf16", "resident bf16", servables.BF16)
 F32 = _contender("tensorloom-f32", "resident f32", servables.F32)
+INT8 = _contender("tensorloom-int8", "resident int8", servables.INT8)
 EXPLICIT = _contender("tensorloom-explicit", "explicit bf16", servables.EXPLICIT_BF16)
-REPETITIVE = _contender("tensorloom-repetitive", "resident bf16, repetitive text", servables.LOOPING, PHRASE)
+REPETITIVE = _contender(
+    "tensorloom-repetitive", "resident bf16, repetitive text", servables.LOOPING, phrase=PHRASE
+)
+LLAMA = _contender("tensorloom-llama", "resident bf16, Llama", servables.LLAMA_BF16, model=LLAMA_MODEL)

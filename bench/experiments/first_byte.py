@@ -45,7 +45,7 @@ def measure(setup: Setup, quick: bool) -> FirstByte:
         first_bytes(served.address, asked, _EACH)  # warms up
         for _ in range(2 if quick else 10):
             firsts += first_bytes(served.address, asked, _EACH)
-            prefills += [ask(raw, question).first_token_ms.p50 or 0.0]
+            prefills += [ask(raw, question).latencies.first_token_ms.p50 or 0.0]
     return summarize(firsts, prefills)
 
 

@@ -7,11 +7,9 @@ from bench.engines.tensorloom import serving_variant
 from bench.points import Point, PointSummary, Spot, summaries
 from bench.random_model.servables import BF16
 from bench.tables import session_table
-from bench.workload import WORKLOADS
+from bench.workload import MOST_AT_ONCE, WORKLOADS
 
 _SESSIONS = (1, 4, 16, 64, 256)
-_MOST_WARM = 64
-"""The most sessions of a warm-up: more would only be queued."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ def measure(setup: Setup, quick: bool) -> Growth:
     asked, points = workload(WORKLOADS["W1"]), []
     with serving_variant(setup, BF16) as served:
         for count in _SESSIONS[:3] if quick else _SESSIONS:
-            served.measure(asked, min(count, _MOST_WARM), seconds / 5)  # warms up
+            served.measure(asked, min(count, MOST_AT_ONCE), seconds / 5)  # warms up
             points.append(Point(0, Spot(BF16.name, "W1", count), served.measure(asked, count, seconds)))
     return Growth(BF16.name, tuple(summaries(points)))
 

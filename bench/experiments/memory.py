@@ -54,7 +54,7 @@ def measure(setup: Setup, quick: bool) -> MemoryGrowth:
         asked = workload(_LENGTHS, BF16.name)
         for number_ in range(1, (2 if quick else _TIMES) + 1):
             complete_all(served.address, asked, _EACH, _SESSIONS)
-            looks.append(MemorySample(number_ * _EACH, usage.memory_mib(served.child.tree)))
+            looks.append(MemorySample(number_ * _EACH, usage.own_mib(served.child.tree)))
     return MemoryGrowth(tuple(looks))
 
 

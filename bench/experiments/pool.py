@@ -41,7 +41,7 @@ def measure(setup: Setup, quick: bool) -> PoolSizes:
     with stepping(setup, target_of(BF16)(setup)) as raw:
         steps = [
             {
-                slots: ask(raw, StepQuestion(_BATCH, _PAST, seconds, slots=slots)).inter_token_ms
+                slots: ask(raw, StepQuestion(_BATCH, _PAST, seconds, slots=slots)).latencies.inter_token_ms
                 for slots in _SLOTS
             }
             for _ in range(rounds)

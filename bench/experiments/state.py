@@ -76,7 +76,7 @@ def _measure(served: Served, variant: Variant, seconds: float) -> SessionMemory:
     for sessions in _SESSIONS:
         poll.per_session.clear()
         served.measure(asked, sessions, seconds, poll.run)
-        taken[sessions] = sum(usage.memory_mib(served.child.tree).values())
+        taken[sessions] = sum(usage.own_mib(served.child.tree).values())
     held = median(poll.per_session)
     return SessionMemory(variant.name, held / _MIB if held else None, taken)
 

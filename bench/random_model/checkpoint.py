@@ -40,13 +40,6 @@ CONFIG = {
     "bos_token_id": vocabulary.END_ID,
     "eos_token_id": vocabulary.END_ID,
 }
-TOKENIZER_CONFIG = {
-    "tokenizer_class": "PreTrainedTokenizerFast",
-    "model_max_length": CONTEXT,
-    "bos_token": vocabulary.END,
-    "eos_token": vocabulary.END,
-    "clean_up_tokenization_spaces": False,
-}
 
 Array = npt.NDArray[np.float32]
 
@@ -72,9 +65,8 @@ LOOPING = WeightScales(positions=0.0, attention=0.0, favoured=64)
 def write(directory: Path, scales: WeightScales) -> None:
     """Writes a checkpoint into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, content in (("config", CONFIG), ("tokenizer_config", TOKENIZER_CONFIG)):
-        (directory / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    vocabulary.write(directory / "tokenizer.json")
+    (directory / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
+    vocabulary.write(directory, CONTEXT)
     save_file(dict(_weights(scales)), directory / "model.safetensors", metadata={"format": "pt"})
 
 

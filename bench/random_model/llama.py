@@ -57,7 +57,7 @@ class LlamaShape:
     @property
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Shapes by name; vectors are norms."""
-        named: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary.SIZE, WIDTH)}
+        named: dict[str, tuple[int, ...]] = {_EMBEDDING: (vocabulary.SIZE, WIDTH)}
         for i in range(self.layers):
             named |= {f"model.layers.{i}.{name}.weight": shape for name, shape in _LAYER.items()}
         return named | {"model.norm.weight": (WIDTH,), "lm_head.weight": (vocabulary.SIZE, WIDTH)}
@@ -73,6 +73,7 @@ class LlamaShape:
         return max(prod(shape) for shape in self.tensors.values()) * ITEM
 
 
+_EMBEDDING = "model.embed_tokens.weight"
 _LAYER: dict[str, tuple[int, ...]] = {
     "input_layernorm": (WIDTH,),
     "self_attn.q_proj": (HEADS * HEAD_DIM, WIDTH),
@@ -93,12 +94,13 @@ def write(directory: Path, shape: LlamaShape) -> None:
     """Writes a checkpoint into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps(shape.config, indent=1) + "\n")
-    vocabulary.write(directory / "tokenizer.json")
+    vocabulary.write(directory, CONTEXT)
     rng = np.random.default_rng(SEED)
     places: dict[str, str] = {}
     for number, names in enumerate(_shards(shape), 1):
         file = f"model-{number:05}-of-{SHARDS:05}.safetensors"
-        save_file({name: _weight(rng, shape.tensors[name]) for name in names}, directory / file)
+        weights = {name: _weight(rng, name, shape.tensors[name]) for name in names}
+        save_file(weights, directory / file, metadata={"format": "pt"})
         places |= dict.fromkeys(names, file)
     index = {"metadata": {"total_size": ITEM * shape.parameters}, "weight_map": places}
     (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -123,10 +125,13 @@ def _shards(shape: LlamaShape) -> Iterator[list[str]]:
             part, left = [], left - 1
 
 
-def _weight(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[ml_dtypes.bfloat16]:
-    """Returns a matrix that keeps the size of its input, or a norm of ones."""
+def _weight(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> npt.NDArray[ml_dtypes.bfloat16]:
+    """Returns a norm of ones, an embedding of unit size, or a matrix that keeps the size of its input.
+
+    With smaller embeddings attention would add far more than the token itself, and text would repeat itself.
+    """
     if len(shape) == 1:
         return np.ones(shape, ml_dtypes.bfloat16)
-    scale = np.float32(shape[1] ** -0.5)
+    scale = np.float32(1 if name == _EMBEDDING else shape[1] ** -0.5)
     rows = (rng.standard_normal(shape[1], np.float32) * scale for _ in range(shape[0]))
     return np.stack([row.astype(ml_dtypes.bfloat16) for row in rows])

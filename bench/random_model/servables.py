@@ -1,15 +1,17 @@
-"""The random model's checkpoints as servables, written by `python -m export`, and their cache."""
+"""Random checkpoints, their servables as `python -m export` writes them, and the cache of both."""
 
 import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.processes import finished
-from bench.random_model import checkpoint
+from bench.random_model import checkpoint, llama
 from bench.random_model.checkpoint import WeightScales
+from bench.random_model.llama import LlamaShape
 
 ROOT = Path(__file__).parents[2]
 """The source tree."""
@@ -33,44 +35,7 @@ class Cache:
         return path
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One servable of the random model."""
-
-    name: str
-    dtype: str
-    state: str
-    scales: WeightScales = checkpoint.VARIED
-
-
-BF16 = Variant("small-bf16", "bfloat16", "resident")
-F32 = Variant("small-f32", "float32", "resident")
-EXPLICIT_BF16 = Variant("small-explicit-bf16", "bfloat16", "explicit")
-EXPLICIT_F32 = Variant("small-explicit-f32", "float32", "explicit")
-LOOPING = Variant("small-looping", "bfloat16", "resident", checkpoint.LOOPING)
-
-
-def written_checkpoint(cache: Cache, scales: WeightScales) -> Path:
-    """Writes the checkpoint where it is missing or older than this code, and returns its directory."""
-    name = "looping" if scales == checkpoint.LOOPING else "varied"
-    return cache.made(f"checkpoints/{name}", _checkpoint_key(), lambda path: checkpoint.write(path, scales))
-
-
-def base_path(cache: Cache, variant: Variant) -> Path:
-    """Exports the servable where it is missing or outdated, and returns the directory of its versions."""
-    source = written_checkpoint(cache, variant.scales)
-
-    def export(path: Path) -> None:
-        print(f"exporting {variant.name}, which takes minutes", file=sys.stderr)
-        arguments = ["hf", source, "--out", path.parent, "--name", variant.name, "--version", "1"]
-        arguments += ["--dtype", variant.dtype, "--state", variant.state]
-        command = [sys.executable, "-m", "export", *map(str, arguments)]
-        finished(command, path.with_suffix(".log"))
-
-    return cache.made(f"models/{variant.name}", f"{_checkpoint_key()} {_exporter_key()}", export)
-
-
-def _checkpoint_key() -> str:
+def _small_key() -> str:
     directory = Path(__file__).parent
     return _digest(directory / name for name in ("checkpoint.py", "vocabulary.py"))
 
@@ -86,3 +51,69 @@ def _digest(files: Iterable[Path]) -> str:
     for path in sorted(files):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class RandomCheckpoint:
+    """A checkpoint with random weights."""
+
+    name: str
+    key: Callable[[], str]
+    """Returns a key that changes with what `write` writes."""
+    write: Callable[[Path], None]
+
+    def written(self, cache: Cache) -> Path:
+        """Writes the checkpoint where it is missing or older than this code, and returns its directory."""
+        return cache.made(f"checkpoints/{self.name}", self.key(), self.write)
+
+
+def llama_checkpoint(shape: LlamaShape) -> RandomCheckpoint:
+    """Returns the Llama checkpoint of this shape."""
+    return RandomCheckpoint(
+        f"llama-{shape.layers}", partial(llama.key, shape), partial(llama.write, shape=shape)
+    )
+
+
+def _small(name: str, scales: WeightScales) -> RandomCheckpoint:
+    return RandomCheckpoint(name, _small_key, partial(checkpoint.write, scales=scales))
+
+
+VARIED = _small("varied", checkpoint.VARIED)
+LLAMA = llama_checkpoint(llama.GIGABYTE)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One servable of a random model."""
+
+    name: str
+    dtype: str
+    state: str
+    source: RandomCheckpoint = VARIED
+    options: tuple[str, ...] = ()
+    """Further options of `python -m export hf`."""
+
+
+BF16 = Variant("small-bf16", "bfloat16", "resident")
+F32 = Variant("small-f32", "float32", "resident")
+INT8 = Variant("small-int8", "bfloat16", "resident", options=("--weights", "int8"))
+EXPLICIT_BF16 = Variant("small-explicit-bf16", "bfloat16", "explicit")
+EXPLICIT_F32 = Variant("small-explicit-f32", "float32", "explicit")
+LOOPING = Variant("small-looping", "bfloat16", "resident", _small("looping", checkpoint.LOOPING))
+LLAMA_BF16 = Variant("llama-bf16", "bfloat16", "resident", LLAMA, ("--context", str(checkpoint.CONTEXT)))
+"""Its context is as long as the smaller model's: longer ones only take more memory."""
+
+
+def base_path(cache: Cache, variant: Variant) -> Path:
+    """Exports the servable where it is missing or outdated, and returns the directory of its versions."""
+    source = variant.source.written(cache)
+
+    def export(path: Path) -> None:
+        print(f"exporting {variant.name}, which takes minutes", file=sys.stderr)
+        arguments = ["hf", source, "--out", path.parent, "--name", variant.name, "--version", "1"]
+        arguments += ["--dtype", variant.dtype, "--state", variant.state, *variant.options]
+        command = [sys.executable, "-m", "export", *map(str, arguments)]
+        finished(command, path.with_suffix(".log"))
+
+    key = " ".join([variant.source.key(), _exporter_key(), *variant.options])
+    return cache.made(f"models/{variant.name}", key, export)

@@ -5,6 +5,7 @@ ordered so that the text of a sequence of words has exactly those words as its t
 which take only text get the same prompts.
 """
 
+import json
 from collections.abc import Iterator
 from itertools import islice, product
 from pathlib import Path
@@ -22,9 +23,17 @@ FIRST_WORD = _LETTERS + 2 * len(_SYLLABLES)
 """The first id that is a word; all later ones but the last are words too."""
 
 
-def write(path: Path) -> None:
-    """Writes the tokenizer.json."""
-    build().save(str(path))
+def write(directory: Path, context: int) -> None:
+    """Writes tokenizer.json and tokenizer_config.json, for texts of at most `context` tokens."""
+    build().save(str(directory / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context,
+        "bos_token": END,
+        "eos_token": END,
+        "clean_up_tokenization_spaces": False,
+    }
+    (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
 def build() -> Tokenizer:

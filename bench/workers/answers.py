@@ -44,17 +44,26 @@ class StepQuestion:
     """Slots of the pool, in the resident layout; 0: as many as rows."""
 
 
-def serve(answer: Callable[[dict[str, Any]], Latencies], out: TextIO) -> None:
+@dataclass(frozen=True)
+class Answer:
+    """What a worker measured."""
+
+    latencies: Latencies
+    cpu_ms: float
+    """CPU time of this process while the tokens of `latencies` were made."""
+
+
+def serve(answer: Callable[[dict[str, Any]], Answer], out: TextIO) -> None:
     """Answers questions until the pipe ends."""
     print("ready", file=out, flush=True)
     for line in sys.stdin:
         print(json.dumps(asdict(answer(json.loads(line)))), file=out, flush=True)
 
 
-def serve_load(measure: Callable[[LoadQuestion], Latencies], out: TextIO) -> None:
+def serve_load(measure: Callable[[LoadQuestion], Answer], out: TextIO) -> None:
     """Answers load questions until the pipe ends."""
 
-    def answer(asked: dict[str, Any]) -> Latencies:
+    def answer(asked: dict[str, Any]) -> Answer:
         return measure(LoadQuestion(Workload(**asked["workload"]), asked["sessions"], asked["seconds"]))
 
     serve(answer, out)
@@ -72,9 +81,10 @@ def prompts(workload: Workload) -> Iterator[list[int]]:
     return (list(workload.prompt(number)) for number in count())
 
 
-def measure_batches(generate: Generate, question: LoadQuestion) -> Latencies:
+def measure_batches(generate: Generate, question: LoadQuestion) -> Answer:
     """Measures whole batches back to back until the seconds are over."""
     supply, traces = prompts(question.workload), []
+    cpu = time.process_time()
     start = end = time.perf_counter()
     while end - start < question.seconds:
         batch, new_tokens = list(islice(supply, question.sessions)), question.workload.new_tokens
@@ -83,7 +93,7 @@ def measure_batches(generate: Generate, question: LoadQuestion) -> Latencies:
         sent, end = end, time.perf_counter()
         traces += [_trace(sent, times, end, new_tokens)] * question.sessions
     # The last chunk arrives at the moment at which the window ends.
-    return latencies(traces, Window(start, end + 1e-9))
+    return Answer(latencies(traces, Window(start, end + 1e-9)), 1000 * (time.process_time() - cpu))
 
 
 def _trace(sent: float, times: Sequence[float], end: float, new_tokens: int) -> Trace:

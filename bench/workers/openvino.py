@@ -9,8 +9,8 @@ import openvino as ov
 import openvino_genai as genai
 from openvino_genai import py_openvino_genai
 
-from bench.latency import Chunk, Latencies, Trace, Window, latencies
-from bench.workers.answers import LoadQuestion, own_output, prompts, serve_load
+from bench.latency import Chunk, Trace, Window, latencies
+from bench.workers.answers import Answer, LoadQuestion, own_output, prompts, serve_load
 
 _CACHE_GB = 4
 _BATCHED_TOKENS = 4096
@@ -82,18 +82,18 @@ class Sessions:
         return request
 
 
-def measure(pipeline: genai.ContinuousBatchingPipeline, question: LoadQuestion) -> Latencies:
+def measure(pipeline: genai.ContinuousBatchingPipeline, question: LoadQuestion) -> Answer:
     """Measures a window that opens once every session has its first token."""
     sessions = Sessions(pipeline, question)
     while not sessions.begun:
         sessions.step()
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     while time.perf_counter() < start + question.seconds:
         sessions.step()
-    window = Window(start, time.perf_counter())
+    window, cpu = Window(start, time.perf_counter()), time.process_time() - cpu
     traces = [Trace(request.sent, tuple(request.chunks)) for request in sessions.requests]
     sessions.abandon()
-    return latencies(traces, window)
+    return Answer(latencies(traces, window), 1000 * cpu)
 
 
 def main(model: str, threads: str) -> None:

@@ -14,12 +14,13 @@ import tensorflow as tf
 
 from bench.latency import Latencies
 from bench.spread import Spread
-from bench.workers.answers import StepQuestion, own_output, serve
+from bench.workers.answers import Answer, StepQuestion, own_output, serve
 from contract import names
 from contract.manifest import EXPLICIT, Manifest
 
 _FEWEST_CALLS = 3
 _PREFILLS = 3
+_PREFILLING_S = 0.5
 _PREFILLED_AT_ONCE = 4
 """Rows per prefill call before a decode: attention over whole prompts takes memory."""
 
@@ -36,21 +37,29 @@ class StepRunner(Protocol):
         ...
 
 
-def answer(steps: StepRunner, question: StepQuestion) -> Latencies:
-    """Measures calls; the first of each kind is not counted. A first token is a whole prefill."""
+def answer(steps: StepRunner, question: StepQuestion) -> Answer:
+    """Measures calls; the first of each kind is not counted. A first token is a whole prefill.
+
+    CPU time is that of the steps.
+    """
     slots = max(question.slots, question.batch)
     prefill = None
     if question.prompt:
         call = steps.prefill(question.batch, question.prompt, slots)
-        prefill = Spread.of(_milliseconds(call, 0, _PREFILLS)).p50
-    times = _milliseconds(steps.decode(question.batch, question.past, slots), question.seconds, _FEWEST_CALLS)
+        call()
+        prefill = Spread.of(_milliseconds(call, _PREFILLING_S, _PREFILLS)).p50
+    decode = steps.decode(question.batch, question.past, slots)
+    decode()
+    cpu = time.process_time()
+    times = _milliseconds(decode, question.seconds, _FEWEST_CALLS)
+    cpu = time.process_time() - cpu
     step, first = Spread.of(times), Spread(prefill, prefill)
     assert step.p50 is not None
-    return Latencies(len(times) * question.batch, 1000 * question.batch / step.p50, 1.0, first, step, step)
+    rate, tokens = 1000 * question.batch / step.p50, len(times) * question.batch
+    return Answer(Latencies(tokens, rate, 1.0, first, step, step), 1000 * cpu)
 
 
 def _milliseconds(call: Callable[[], object], seconds: float, fewest: int) -> list[float]:
-    call()
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < fewest or time.perf_counter() < end:

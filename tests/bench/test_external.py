@@ -5,6 +5,8 @@ from pathlib import Path
 
 from bench.engines.contender import Setup, workload
 from bench.engines.external import Server, ask, child_environment, working
+from bench.load import Address, Served
+from bench.processes import running
 from bench.random_model.servables import Cache
 from bench.streaming import ContinuousUsage
 from bench.workers.answers import LoadQuestion, StepQuestion
@@ -51,15 +53,16 @@ out = own_output()
 print("a library's banner")
 serve_load(lambda question: measure_batches(generate, question), out)
 """
+BUSY = "while True: pass"
 STEPS = """
 from bench.latency import Latencies
 from bench.spread import Spread
-from bench.workers.answers import StepQuestion, own_output, serve
+from bench.workers.answers import Answer, StepQuestion, own_output, serve
 
 def answer(asked):
     question = StepQuestion(**asked)
     step = Spread(float(question.past), None)
-    return Latencies(question.batch, 1.0, 1.0, Spread(None, None), step, step)
+    return Answer(Latencies(question.batch, 1.0, 1.0, Spread(None, None), step, step), 10.0)
 
 serve(answer, own_output())
 """
@@ -72,20 +75,32 @@ def test_a_server_is_measured_once_it_is_healthy(tmp_path: Path):
         lambda _: ContinuousUsage(),
     ).contender("fake", "Fake")
     with server.started(Setup(Cache(tmp_path), tmp_path)) as measure:
-        seen = measure(ASKED, 2, 0.3).latencies
+        measured = measure(ASKED, 2, 0.3)
+    seen = measured.latencies
     assert seen.tokens > 0
+    assert sum(measured.memory_mib.values()) > 0
     assert seen.first_token_ms.p50 is not None
     assert (tmp_path / "fake.log").exists()
+
+
+def test_what_a_server_spends_at_rest_is_measured_in_its_processes(tmp_path: Path):
+    with running([sys.executable, "-c", BUSY], tmp_path / "busy.log") as child:
+        served = Served(Address("127.0.0.1", 1), child).at_rest(0.2)
+    (spent,) = served.rest_ms_per_s.values()
+    assert spent > 0
 
 
 def test_a_worker_s_answer_is_apart_from_what_its_library_prints(tmp_path: Path):
     log = tmp_path / "worker.log"
     with working([sys.executable, "-c", WORKER], log, child_environment()) as child:
-        seen = ask(child, LoadQuestion(ASKED, sessions=2, seconds=1e-9))
+        seen = ask(child, LoadQuestion(ASKED, sessions=2, seconds=1e-9)).latencies
     assert seen.tokens == 2 * 3
 
 
 def test_a_step_question_reaches_its_worker_whole(tmp_path: Path):
     with working([sys.executable, "-c", STEPS], tmp_path / "steps.log", child_environment()) as child:
-        seen = ask(child, StepQuestion(batch=4, past=7, seconds=0.0, slots=8))
+        measured = ask(child, StepQuestion(batch=4, past=7, seconds=0.0, slots=8))
+    seen = measured.latencies
+    assert measured.cpu_ms_per_token == {"process": 2.5}
+    assert sum(measured.memory_mib.values()) > 0
     assert (seen.tokens, seen.inter_token_ms.p50, seen.first_token_ms.p50) == (4, 7.0, None)

@@ -36,8 +36,10 @@ def test_only_tokens_that_arrive_in_the_window_count():
     assert list(pauses([TRACE], Window(1.6, 2.0))) == [(pytest.approx(0.2), 1)]
 
 
-def test_a_first_token_counts_only_if_its_request_was_sent_in_the_window():
-    assert first_tokens([TRACE], Window(1.2, 2.0)) == []
+def test_a_first_token_counts_in_the_window_in_which_it_arrives():
+    # Asking that the request be sent in the window too once hid waits as long as the window.
+    assert first_tokens([TRACE], Window(1.2, 2.0)) == [0.5]
+    assert first_tokens([TRACE], Window(1.0, 1.4)) == []
 
 
 def test_a_request_without_an_answer_counts_nowhere():

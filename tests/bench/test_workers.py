@@ -24,14 +24,17 @@ class Library:
 
 def test_every_token_of_a_batch_counts_once():
     library = Library(reports=True)
-    seen = measure_batches(library.generate, LoadQuestion(ASKED, sessions=5, seconds=1e-9))
+    answer = measure_batches(library.generate, LoadQuestion(ASKED, sessions=5, seconds=1e-9))
+    seen = answer.latencies
+    assert answer.cpu_ms >= 0
     assert seen.tokens == 5 * 4
     assert len(library.prompts) == 5
     assert seen.inter_token_ms.p50 is not None
 
 
 def test_a_library_that_reports_nothing_has_all_tokens_at_the_end():
-    seen = measure_batches(Library(reports=False).generate, LoadQuestion(ASKED, sessions=2, seconds=1e-9))
+    question = LoadQuestion(ASKED, sessions=2, seconds=1e-9)
+    seen = measure_batches(Library(reports=False).generate, question).latencies
     assert (seen.tokens, seen.tokens_per_chunk) == (8, 4)
     assert seen.inter_token_ms.p50 is None
 

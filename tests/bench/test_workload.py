@@ -50,3 +50,8 @@ def test_a_repetitive_prompt_repeats_its_phrase():
 def test_prompts_keep_to_the_ids_that_are_allowed():
     workload = Workload("m", prompt_tokens=50, new_tokens=1, vocabulary=20, first_id=10)
     assert {token for number in range(20) for token in workload.prompt(number)} == set(range(10, 20))
+
+
+def test_queued_sessions_begin_with_whole_answers():
+    lengths = [WORKLOAD.first_length(i, 256) for i in (0, 31, 63, 64, 255)]
+    assert lengths == [1, 4, 8, 8, 8]
