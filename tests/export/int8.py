@@ -33,7 +33,7 @@ class Accuracy(NamedTuple):
 
 def accuracy_of(case: str, directory: Path, dtype: str = "float32") -> Accuracy:
     golden = answers.read(case)
-    options = ExportOptions(dtype, INT8, context=golden.context)
+    options = ExportOptions(dtype, context=golden.context, weights=INT8)
     stepper = TracedStepper(load_checkpoint(samples.seeded(directory / case, case), case, options))
     prompts = [golden.prompt[: end + 1] for end in range(len(golden.prompt))]
     logits = np.stack([result.logits for result in stepper.run(prompts)])
