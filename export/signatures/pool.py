@@ -101,12 +101,12 @@ class PoolVariables:
         # The old pool and its epoch go first: where memory is too small for the new one, no lease holds.
         with tf.control_dependencies([*self._claimable(slots), *self._destroy()]):
             rows = (KINDS * tf.reduce_sum(slots) + 1) * self.layout.unit_rows
+            undecoded = tf.fill([slots[0], 2], names.NO_TOKEN)
         made = [
             tf.raw_ops.AssignVariableOp(resource=self._handle(layer), value=self._zeros(rows))
             for layer in range(self.layout.layers)
         ]
         made.append(tf.raw_ops.AssignVariableOp(resource=self._slots_handle(), value=slots))
-        undecoded = tf.fill([slots[0], 2], names.NO_TOKEN)
         made.append(tf.raw_ops.AssignVariableOp(resource=_progress_handle(), value=undecoded))
         with tf.control_dependencies(made):
             leased = tf.raw_ops.AssignVariableOp(resource=_epoch_handle(), value=epoch)
@@ -128,7 +128,8 @@ class PoolVariables:
 
     def read_progress(self, count: tf.Tensor) -> tf.Tensor:
         """Returns the progress of the first `count` slots, int32 (count, 2)."""
-        return tf.raw_ops.ReadVariableOp(resource=_progress_handle(), dtype=tf.int32)[:count]
+        first = tf.range(count)
+        return tf.raw_ops.ResourceGather(resource=_progress_handle(), indices=first, dtype=tf.int32)
 
     def write_progress(self, rows: tf.Tensor, progress: tf.Tensor) -> tf.Operation:
         """Writes `progress` int32 (any, 2) of the slots `rows` int32 (any,)."""
