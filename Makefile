@@ -17,8 +17,11 @@ ALL_SERVABLES := $(SERVABLES) models/tales-gpt-explicit/1/saved_model.pb
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
+# `make serve SERVE_FLAGS=--dashboard`: with Ray's dashboard.
+SERVE_FLAGS ?=
+
 serve: $(SERVABLES) ## set everything up, then serve the demo models on port 8000
-	$(BIN)/python -m deployments serve_config.yaml
+	$(BIN)/python -m deployments $(SERVE_FLAGS) serve_config.yaml
 
 # Tests that share what takes long to make go to one worker: tests/workers.py.
 WORKERS ?= 2

@@ -19,7 +19,7 @@ from contract.dtypes import dtype_of_name
 from contract.errors import ManifestError, TensorError
 from contract.tensors import Shape
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 """The only supported `contract_version`."""
 
 EXPLICIT = "explicit"

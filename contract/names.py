@@ -59,7 +59,8 @@ TOKENS = "tokens"
 """Token ids, int32.
 
 Input of `step` and `prefill`, (rows, length): each row's new tokens, padded on the right with any valid id.
-Input of `decode`, (rows,): each row's last token, which is not in the state yet.
+Input of `decode`, (rows,): each row's last token, which is not in the state yet; in the resident layout also
+CONTINUE.
 Output of `prefill`, (rows, steps): the token sampled after each of the row's last `steps` tokens; if the row
 has fewer new tokens, its remaining columns hold NO_TOKEN.
 Output of `decode`, (rows, steps): the sampled tokens, NO_TOKEN once the row has stopped.
@@ -175,6 +176,14 @@ NO_TOKEN = -1
 
 FAILED = -2
 """In the output `tokens`: logits are NaN or +inf, or every token is masked; the row stops."""
+
+CONTINUE = -1
+"""In the input `tokens` of `decode`, resident layout: the token that the slot's last `decode` sampled last.
+
+So a call can be sent before the one before it has ended. Calls of `decode` run one after the other. If that
+call stopped the row before its budget was used up, this one leaves the row out. If the slot does not hold
+`positions` tokens after it, this call fails: `out of turn`, and nothing has changed.
+"""
 
 NO_EDIT = -1
 """In `edit_ids`: padding."""

@@ -1,9 +1,10 @@
 """Serves an application on this machine and prints how to call it: `python -m deployments [CONFIG]`.
 
-Runs `serve run CONFIG` with the throughput settings of Serve and malloc and with HAProxy as its proxy, and
-prints a greeting as soon as the application answers.
+Runs `serve run CONFIG` with the variables of `ray_settings` and with HAProxy as its proxy, and prints a
+greeting as soon as the application answers. Ray's dashboard and metrics are off without `--dashboard`.
 """
 
+import argparse
 import os
 import signal
 import socket
@@ -19,22 +20,9 @@ import yaml
 
 from deployments import haproxy
 from deployments.config import AppArgs
-from deployments.malloc import MALLOC_KEEPS_PAGES
+from deployments.ray_settings import SETTINGS, UNWATCHED
 from deployments.serve_output import ServeOutput
 
-_ENVIRONMENT = {
-    **MALLOC_KEEPS_PAGES,
-    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    # Ray runs its workers at a low priority, as background work; model servers and decode loops are not.
-    "RAY_worker_niceness": "0",
-    # At the default, ten times a second, the controller takes a twentieth of a core.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-    # No load balancer stands in front of Serve here, so a replica that stops need not wait for one to notice.
-    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
-    # Nothing forks while it calls gRPC, and gRPC's notes on forks look like errors.
-    "GRPC_ENABLE_FORK_SUPPORT": "0",
-    "PYTHONUNBUFFERED": "1",
-}
 _PAUSE_S = 0.5
 _LAST_LINES_S = 5.0
 """How long the last lines of a `serve run` that has ended are waited for."""
@@ -57,8 +45,11 @@ Ctrl-C ends it.
 """
 
 
-def main(path: Path) -> int:
-    """Runs the application that the configuration file `path` describes; returns the exit code."""
+def main(path: Path, dashboard: bool = False) -> int:
+    """Runs the application that the configuration file `path` describes; returns the exit code.
+
+    With `dashboard`, Ray's dashboard runs too, and metrics are collected.
+    """
     config = yaml.safe_load(path.read_text())
     args = AppArgs.model_validate(config["applications"][0]["args"])
     http = config["http_options"]
@@ -68,17 +59,19 @@ def main(path: Path) -> int:
             file=sys.stderr,
         )
         return 1
+    command = [sys.executable, "-m", "deployments.serve_run", str(path), *["--dashboard"] * dashboard]
+    settings = SETTINGS | ({} if dashboard else UNWATCHED)
     with haproxy.environment() as proxy:
-        return _serve(path, {**_ENVIRONMENT, **proxy, **os.environ}, http, [m.name for m in args.models])
+        return _serve(command, {**settings, **proxy, **os.environ}, http, [m.name for m in args.models])
 
 
-def _serve(path: Path, environment: dict[str, str], http: dict[str, Any], models: list[str]) -> int:
+def _serve(command: list[str], environment: dict[str, str], http: dict[str, Any], models: list[str]) -> int:
     # A background command of a script starts with SIGINT ignored, and `serve run` ends only by SIGINT.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     output = ServeOutput(tuple(models))
     print("Starting Ray and Ray Serve ...", file=sys.stderr, flush=True)
     serve = subprocess.Popen(
-        [Path(sys.executable).parent / "serve", "run", path],
+        command,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -138,4 +131,8 @@ def _answers(url: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "serve_config.yaml")))
+    parser = argparse.ArgumentParser(prog="python -m deployments")
+    parser.add_argument("config", type=Path, nargs="?", default=Path("serve_config.yaml"))
+    parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard and metrics")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.config, arguments.dashboard))

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from contract.manifest import EXPLICIT, RESIDENT, STATE_LAYOUTS
-from export.options import ExportOptions
-from export.verification.claims import KL
+from export.options import FLOAT, INT8, ExportOptions
+from export.verification.claims import INT8_KL, KL
 from export.verification.prompts import TOKENS
 
 DESCRIPTION = """\
@@ -80,7 +80,14 @@ def _transformer(made: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="dtype of the weights (default: %(default)s)",
+        help="dtype of weights, keys and values (default: %(default)s)",
+    )
+    made.add_argument(
+        "--weights",
+        choices=(FLOAT, INT8),
+        default=FLOAT,
+        help="int8: matrices, embedding and head as 8-bit integers; --dtype is then that of all else "
+        "(default: %(default)s, as --dtype says)",
     )
     made.add_argument(
         "--state",
@@ -143,14 +150,14 @@ def _tolerance(made: argparse.ArgumentParser) -> None:
         type=_bound,
         metavar="E",
         help="largest absolute error of a logit or log-probability (default: 1e-4 plus a millionth of the "
-        "largest one in float32; no limit in bfloat16)",
+        "largest one in float32; no limit in bfloat16 and with int8 weights)",
     )
     made.add_argument(
         "--max-kl",
         type=_bound,
-        default=KL,
         metavar="K",
-        help="largest mean Kullback-Leibler divergence of the probabilities, in nats (default: %(default)s)",
+        help="largest mean Kullback-Leibler divergence of the probabilities, in nats "
+        f"(default: {KL}; {INT8_KL} with int8 weights)",
     )
 
 
@@ -172,6 +179,7 @@ def options(args: argparse.Namespace) -> ExportOptions:
     """Returns the options of an export; those that its kind does not take keep their defaults."""
     arguments = {
         "dtype": "dtype",
+        "weights": "weights",
         "layout": "state",
         "context": "context",
         "ignored": "ignore",

@@ -4,11 +4,12 @@ import tensorflow as tf
 
 from contract.manifest import EXPLICIT, Manifest, Pool
 from export.language.read import Language
-from export.options import ExportOptions
+from export.options import INT8, ExportOptions
 from export.reference.transformer import TransformerReference
 from export.signatures import explicit_decode, explicit_model, resident, resident_model
 from export.signatures.servable import ExportedModel, ResidentModel, StepFunction
 from export.transformer_model.folding import fold
+from export.transformer_model.int8_weights import int8_variables, owned
 from export.transformer_model.weight_source import DescribedModel
 from export.transformer_model.weights import variables
 
@@ -33,8 +34,10 @@ def assemble(
         generation=language.generation,
         chat_template=language.chat_template,
     )
-    reference = TransformerReference(*described, dtype)
-    return ExportedModel(manifest, language.tokenizer, step, reference, dtype == "float32", weights)
+    quantized = options.weights == INT8
+    reference = TransformerReference(*described, "float32" if quantized else dtype)
+    exact = dtype == "float32" and not quantized
+    return ExportedModel(manifest, language.tokenizer, step, reference, exact, weights)
 
 
 def _lay_out(
@@ -42,9 +45,10 @@ def _lay_out(
 ) -> tuple[StepFunction | ResidentModel, Pool | None, tuple[tf.Variable, ...]]:
     """Returns the model in the layout of `options`, its pool (resident layout only) and its variables."""
     model, sources = fold(described.model, described.sources)
-    weights = variables(sources, described.read, options.dtype)
-    owned = tuple(weights.values())
+    read = int8_variables if options.weights == INT8 else variables
+    weights = read(sources, described.read, options.dtype)
+    freed = tuple(owned(weights.values()))
     if options.layout == EXPLICIT:
-        return explicit_model.step(model, weights), None, owned
+        return explicit_model.step(model, weights), None, freed
     step = resident_model.resident(model, weights, options.dtype, options.block_size)
-    return step, resident.describe(step), owned
+    return step, resident.describe(step), freed

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from contract.manifest import EXPLICIT
 
+FLOAT = "float"
+INT8 = "int8"
+
 
 @dataclass(frozen=True)
 class ExportOptions:
     """The options for a Transformer that is read from a configuration and weights."""
 
     dtype: str = "float32"
-    """The dtype of the weights: float32 or bfloat16."""
+    """The dtype of weights, keys and values: float32 or bfloat16."""
     layout: str = EXPLICIT
     """The state layout: explicit or resident."""
     context: int | None = None
@@ -25,3 +28,5 @@ class ExportOptions:
     """A tokenizer.json that replaces the preset's own tokenizer (KerasHub presets only)."""
     revision: str | None = None
     """The revision of a repository on the hub; None: its main branch."""
+    weights: str = FLOAT
+    """FLOAT: as `dtype` says. INT8: the matrices are 8-bit integers, and `dtype` is that of all else."""

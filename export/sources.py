@@ -45,7 +45,8 @@ def read_reference(source: str, version: PublishedVersion, ignored: Collection[s
     describe = describe_checkpoint if "model_type" in checkpoint.config else describe_preset
     described = describe(checkpoint, manifest.context_length, ignored)
     _check_vocabulary(source, described.model.vocabulary_size, manifest)
-    return TransformerReference(*described, version.dtypes[0] if version.dtypes else "float32")
+    rounded = version.dtypes and not version.quantized
+    return TransformerReference(*described, version.dtypes[0] if rounded else "float32")
 
 
 def _user_reference(source: str, manifest: Manifest) -> Reference:

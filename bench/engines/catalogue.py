@@ -7,6 +7,8 @@ _QUICK = (
     raw.BF16,
     packages.VLLM,
     packages.OPENVINO,
+    tensorloom.INT8,
+    raw.INT8,
     llama.Q8,
     tensorloom.LLAMA,
     packages.VLLM_LLAMA,

@@ -59,11 +59,12 @@ class Engine(Protocol):
     def admit(self, sequence: TokenSequence) -> int:
         """Makes a place for a sequence; returns how many of its first tokens are computed there already."""
 
-    async def run(self, batch: Batch, stable: bool) -> Sequence[SampledTokens]:
+    async def run(self, batch: Batch, stable: bool) -> Sequence[SampledTokens | None]:
         """Computes the next `count` pending tokens of each row; returns the tokens sampled after them.
 
-        The results are in the order of the rows. A row gets none if it has pending tokens left after the
-        call. If `stable`, no sequence waits to join the next step, and a decoding row may get several. The
+        The results are in the order of the rows. A row gets no tokens if it has pending ones left after the
+        call, and None if it was not computed, because its sequence joined too late. If `stable`, no sequence
+        waits to join the next step, and a decoding row may get several tokens. The
         result of a row whose sequence was dropped during the call has no meaning.
         Raises StepRejectedError (no state has changed), StateLostError, or ModelServerUnavailable.
         """

@@ -96,7 +96,7 @@ class DecodeLoop:
         else:
             for row, sampled in zip(batch.rows, results, strict=True):
                 # A sequence may have been cancelled while its call ran.
-                if row.sequence.running:
+                if sampled is not None and row.sequence.running:
                     self._apply(row.sequence, row.count, sampled)
         if self._chunk_pace.due(time.perf_counter(), self._scheduler.running):
             self._send_chunks()

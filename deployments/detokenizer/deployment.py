@@ -50,6 +50,7 @@ class Detokenizer:
 
     def __init__(self, decoders: remote.Handles) -> None:
         self._decoders = decoders
+        self._generate = {model: remote.Method(decoder, "generate") for model, decoder in decoders.items()}
         self._inbox = remote.open_inbox()
         self._outlets = Outlets()
         self._vocabularies = ServableCache(self._fetch, Vocabulary.of)
@@ -72,7 +73,7 @@ class Detokenizer:
 
     async def _tokens(self, request: GenerateRequest) -> remote.Stream[TokenChunk]:
         lane = await self._inbox.open()
-        response = self._decoders[request.servable.model].generate.remote(request, lane.address)
+        response = self._generate[request.servable.model](request, lane.address)
         return remote.read_stream(response, lane, TokenChunk.unpacked)
 
     async def _fetch(self, model: str) -> ServableDescription:

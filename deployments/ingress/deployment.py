@@ -25,8 +25,8 @@ class ServeBackends:
     def __init__(
         self, tokenizer: remote.Handle, detokenizer: remote.Handle, decoders: remote.Handles
     ) -> None:
-        self._tokenizer = tokenizer
-        self._detokenizer = detokenizer
+        self._encode = remote.Method(tokenizer, "encode")
+        self._generate = remote.Method(detokenizer, "generate")
         self._inbox = remote.open_inbox()
         self._decoders = decoders
 
@@ -37,12 +37,12 @@ class ServeBackends:
 
     async def encode(self, prompt: Prompt, stale: ServableId | None = None) -> EncodedPrompt:
         """Encodes a prompt on the tokenizer."""
-        return cast(EncodedPrompt, await remote.call_result(self._tokenizer.encode.remote(prompt, stale)))
+        return cast(EncodedPrompt, await remote.call_result(self._encode(prompt, stale)))
 
     async def generate(self, request: GenerateRequest) -> remote.Stream[TextChunk]:
         """Starts a generation on the detokenizer."""
         lane = await self._inbox.open()
-        response = self._detokenizer.generate.remote(request, lane.address)
+        response = self._generate(request, lane.address)
         return remote.read_stream(response, lane, TextChunk.unpacked)
 
     async def servable(self, model: str) -> ServableDescription:

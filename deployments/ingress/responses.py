@@ -10,13 +10,15 @@ from starlette.responses import Response
 from deployments.ingress.service import ModelCard
 from deployments.messages import DecoderStatus
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def encode_json(value: Any) -> bytes:
     """Encodes `value` as compact JSON in UTF-8.
 
     Unpaired surrogates, which JSON input can contain and UTF-8 cannot, become question marks.
     """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _JSON.encode(value).encode("utf-8", "replace")
 
 
 class JsonResponse(Response):

@@ -1,6 +1,6 @@
 """Server-Sent Events: a generation as a stream of chunks. The generation ends with the connection."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from starlette.responses import StreamingResponse
@@ -47,33 +47,50 @@ class EventStream(StreamingResponse):
 async def _events(
     generation: StartedGeneration, answer_format: AnswerFormat, options: UsageOptions
 ) -> AsyncGenerator[bytes, None]:
-    """Yields the events. If the generation fails, the last one is OpenAI's error object."""
+    """Yields the events that one chunk of the generation gives, at once.
+
+    The first piece has the opening too, the last one the usage and the end. If the generation fails, the last
+    event is OpenAI's error object.
+    """
+    writer = _EventWriter(generation, answer_format, options)
+    before = writer.opening()
     try:
-        async for chunk in _chunks(generation, answer_format, options):
-            yield _event(chunk)
-        yield DONE
+        async for chunk in generation.chunks():
+            yield before + writer.events(chunk)
+            before = b""
     except Exception as error:
-        yield _event(encode_json(error_body(as_client_error(error))))
+        yield before + _event(encode_json(error_body(as_client_error(error))))
 
 
-async def _chunks(
-    generation: StartedGeneration, answer_format: AnswerFormat, options: UsageOptions
-) -> AsyncIterator[bytes]:
-    usage = Usage(generation.prompt_tokens, 0, generation.cached_tokens)
-    for opening in answer_format.opening(usage if options.always else None):
-        yield opening
-    async for chunk in generation.chunks():
-        usage = replace(usage, completion=usage.completion + chunk.tokens)
-        for encoded in _encode(chunk, answer_format, usage if options.always else None):
-            yield encoded
-    if options.at_end:
-        yield answer_format.usage(usage)
+class _EventWriter:
+    """Encodes the chunks of one generation as events, and counts the tokens that they bring."""
 
+    def __init__(
+        self, generation: StartedGeneration, answer_format: AnswerFormat, options: UsageOptions
+    ) -> None:
+        self._format = answer_format
+        self._options = options
+        self._usage = Usage(generation.prompt_tokens, 0, generation.cached_tokens)
 
-def _encode(chunk: TextChunk, answer_format: AnswerFormat, usage: Usage | None) -> tuple[bytes, ...]:
-    if chunk.finish:
-        return answer_format.finish(chunk.text, chunk.finish, usage, chunk.logprobs)
-    return (answer_format.delta(chunk.text, usage, chunk.logprobs),)
+    def opening(self) -> bytes:
+        """Returns the events that come before the first text."""
+        return b"".join(map(_event, self._format.opening(self._shown)))
+
+    def events(self, chunk: TextChunk) -> bytes:
+        """Returns the events of `chunk`; those of the last chunk end the stream."""
+        if chunk.tokens:
+            self._usage = replace(self._usage, completion=self._usage.completion + chunk.tokens)
+        if chunk.finish is None:
+            return _event(self._format.delta(chunk.text, self._shown, chunk.logprobs))
+        last = self._format.finish(chunk.text, chunk.finish, self._shown, chunk.logprobs)
+        if self._options.at_end:
+            last = (*last, self._format.usage(self._usage))
+        return b"".join(map(_event, last)) + DONE
+
+    @property
+    def _shown(self) -> Usage | None:
+        """The usage so far, if every chunk has it."""
+        return self._usage if self._options.always else None
 
 
 def _event(data: bytes) -> bytes:

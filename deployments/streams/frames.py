@@ -37,6 +37,21 @@ def encode_frame(items: Sequence[Item]) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
-def decode_body(body: bytes) -> list[Item]:
+def split_frames(received: bytes) -> tuple[list[bytes], bytes]:
+    """Splits the bytes of a link into the bodies of its complete frames, and the rest."""
+    bodies = []
+    start = 0
+    while len(received) - start >= HEADER.size:
+        (size,) = HEADER.unpack_from(received, start)
+        end = start + HEADER.size + size
+        if end > len(received):
+            break
+        bodies.append(received[start + HEADER.size : end])
+        start = end
+    return bodies, received[start:]
+
+
+def decode_body(body: bytes) -> Sequence[Item]:
     """Decodes the items of a frame from its body, without the header."""
-    return [(lane, value) for lane, value in msgpack.unpackb(body, use_list=False)]
+    items: tuple[Item, ...] = msgpack.unpackb(body, use_list=False)
+    return items

@@ -5,9 +5,10 @@ import hmac
 import itertools
 import secrets
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from deployments.streams.frames import HEADER, LaneAddress, LinkAddress, decode_body
+from deployments.streams.frames import LaneAddress, LinkAddress, decode_body, split_frames
 
 KEY_BYTES = 16
 
@@ -20,26 +21,34 @@ class Lane:
         self._inbox = inbox
         self._values: deque[Any] = deque()
         self._error: Exception | None = None
-        self._filled = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
+        """What `take` waits for."""
 
     def put(self, value: Any) -> None:
         """Appends a value that was received."""
         self._values.append(value)
-        self._filled.set()
+        self._wake()
 
     def fail(self, error: Exception) -> None:
         """Ends the lane: `take` raises `error` (the first one given) once the queue is empty."""
         self._error = self._error or error
-        self._filled.set()
+        self._wake()
 
     async def take(self) -> Any:
-        """Returns the next value, waiting for it if necessary; raises the error of `fail` at the end."""
+        """Returns the next value, waiting for it if necessary; raises the error of `fail` at the end.
+
+        Must not be called by two tasks at a time.
+        """
         while not self._values:
             if self._error is not None:
                 raise self._error
-            self._filled.clear()
-            await self._filled.wait()
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
         return self._values.popleft()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def close(self) -> None:
         """Removes the lane from the inbox: values that arrive later are dropped."""
@@ -61,7 +70,8 @@ class Inbox:
         """Opens a new lane. The first call starts listening."""
         async with self._starting:
             if self._server is None:
-                self._server = await asyncio.start_server(self._read, self._host, 0)
+                loop = asyncio.get_running_loop()
+                self._server = await loop.create_server(self._connection, self._host, 0)
         port = self._server.sockets[0].getsockname()[1]
         number = next(self._numbers)
         address = LaneAddress(LinkAddress(self._host, port, self._key), number)
@@ -77,19 +87,45 @@ class Inbox:
         if self._server is not None:
             self._server.close()
 
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            if hmac.compare_digest(await reader.readexactly(KEY_BYTES), self._key):
-                while True:
-                    (size,) = HEADER.unpack(await reader.readexactly(HEADER.size))
-                    self._deliver(await reader.readexactly(size))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            # The writing process closed or died. Its calls fail too, and their failures end the lanes.
-            pass
-        finally:
-            writer.close()
+    def _connection(self) -> asyncio.Protocol:
+        return _Connection(self._key, lambda body: self._deliver(body))
 
     def _deliver(self, body: bytes) -> None:
         for number, value in decode_body(body):
             if lane := self._lanes.get(number):
                 lane.put(value)
+
+
+class _Connection(asyncio.Protocol):
+    """The reading end of one link: checks the writer's key, then delivers the bodies of its frames.
+
+    If the writing process closes or dies, its calls fail too, and their failures end the lanes.
+    """
+
+    def __init__(self, key: bytes, deliver: Callable[[bytes], None]) -> None:
+        self._key = key
+        self._deliver = deliver
+        self._accepted = False
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop with the next bytes, cut anywhere."""
+        self._received += data
+        if not self._accepted:
+            self._check_key()
+        if self._accepted:
+            bodies, self._received = split_frames(self._received)
+            for body in bodies:
+                self._deliver(body)
+
+    def _check_key(self) -> None:
+        if len(self._received) < KEY_BYTES:
+            return
+        given, self._received = self._received[:KEY_BYTES], self._received[KEY_BYTES:]
+        self._accepted = hmac.compare_digest(given, self._key)
+        if not self._accepted:
+            self._transport.close()

@@ -38,7 +38,7 @@ PIECE = 4096
 class TransformerReference:
     """The reference of one model; `sources` are read at every call.
 
-    `dtype` is that of the export, to which the embedding scale is rounded.
+    `dtype` is that of the embedding's rows in the export, to which the embedding scale is rounded.
     """
 
     def __init__(

@@ -47,7 +47,8 @@ def _template(template: str | None) -> str:
 
 
 def _size(version: PublishedVersion) -> Lines:
-    yield "parameters", f"{version.parameters:,} ({', '.join(version.dtypes) or 'no weights'})"
+    dtypes = (["int8"] if version.quantized else []) + list(version.dtypes)
+    yield "parameters", f"{version.parameters:,} ({', '.join(dtypes) or 'no weights'})"
     for kind, size in version.files().items():
         yield kind, _bytes(size)
 

@@ -112,6 +112,11 @@ class PublishedVersion:
                 sizes[weight.dtype] += weight.bytes
         return tuple(dtype for dtype, _ in sizes.most_common())
 
+    @property
+    def quantized(self) -> bool:
+        """Whether there are int8 weights."""
+        return any(weight.dtype == "int8" for weight in self.weights)
+
     def files(self) -> dict[str, int]:
         """Returns the bytes of the files by kind."""
         sizes = {path: path.stat().st_size for path in self.directory.rglob("*") if path.is_file()}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from contract import names
 from export.sampling.sampler import Sampler, SamplingProgress
 from export.signatures.pool import ClaimedPool, PoolVariables
 from export.signatures.pool_view import LeadingSlots, PoolView
@@ -45,10 +46,35 @@ class DecodeStep(NamedTuple):
         return self.forward(rows.tokens[:, None], rows.positions, tf.range(count), view)
 
 
-def run(step: DecodeStep, rows: DecodeRows, stop_tokens: tf.Tensor) -> SamplingProgress:
+def begin(tokens: tf.Tensor, positions: tf.Tensor, budget: tf.Tensor, progress: tf.Tensor) -> DecodeRows:
+    """Returns the rows of a call whose slots have `progress` int32 (rows, 2), as `pool.PROGRESS` says.
+
+    The other inputs are those of `decode`: int32 (rows,). Fails where a row cannot be continued.
+    """
+    continued = (tokens == names.CONTINUE) & (budget > 0)
+    last, held = tf.unstack(progress, axis=1)
+    stopped = continued & (last == names.NO_TOKEN) & (held >= 0)
+    in_turn = tf.debugging.assert_equal(
+        tf.where(continued & ~stopped, held, positions), positions, "out of turn"
+    )
+    with tf.control_dependencies([in_turn]):
+        return DecodeRows(
+            tf.where(continued, tf.maximum(last, 0), tokens), positions, tf.where(stopped, 0, budget)
+        )
+
+
+def progress(ended: DecodeRows, sampled: SamplingProgress, stop_tokens: tf.Tensor) -> tf.Tensor:
+    """Returns the progress of the slots after a call, int32 (rows, 2), as `pool.PROGRESS` says."""
+    failed = tf.reduce_any(sampled.tokens == names.FAILED, axis=1)
+    stopped = failed | tf.reduce_any(ended.tokens[:, None] == stop_tokens, axis=1)
+    return tf.stack([tf.where(stopped, names.NO_TOKEN, ended.tokens), ended.positions], axis=1)
+
+
+def run(step: DecodeStep, rows: DecodeRows, stop_tokens: tf.Tensor) -> tuple[DecodeRows, SamplingProgress]:
     """Runs `step` until every row is finished, at most as often as the sampler has steps.
 
-    `stop_tokens` int32 (rows, any) end a row, and are padded with -1.
+    `stop_tokens` int32 (rows, any) end a row, and are padded with -1. Returns the rows at the end, and what
+    was sampled.
     """
     sampler = step.sampler
 
@@ -64,7 +90,7 @@ def run(step: DecodeStep, rows: DecodeRows, stop_tokens: tf.Tensor) -> SamplingP
     # One iteration at a time: a step that reads the pool while another writes it would copy the whole pool.
     ended: tuple[tf.Tensor, DecodeRows, SamplingProgress]
     ended = tf.while_loop(more, body, (0, rows, sampler.begin()), parallel_iterations=1)
-    return ended[2]
+    return ended[1:]
 
 
 def advance(rows: DecodeRows, tokens: tf.Tensor, stop_tokens: tf.Tensor) -> DecodeRows:

@@ -22,8 +22,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from contract import names
+
 EPOCH = "lease_epoch"
 SLOTS = "pool_slots"
+PROGRESS = "pool_progress"
+"""int32 (slots, 2): the token that the last `decode` of a slot sampled last, and how many tokens it held
+then without it. NO_TOKEN in place of the token if the row was stopped. Both are -1 in a new pool."""
+TURN = "pool_turn"
+"""The mutex that lets one `decode` run at a time."""
 KINDS = 2
 """Keys and values."""
 
@@ -94,11 +101,13 @@ class PoolVariables:
         # The old pool and its epoch go first: where memory is too small for the new one, no lease holds.
         with tf.control_dependencies([*self._claimable(slots), *self._destroy()]):
             rows = (KINDS * tf.reduce_sum(slots) + 1) * self.layout.unit_rows
+            undecoded = tf.fill([slots[0], 2], names.NO_TOKEN)
         made = [
             tf.raw_ops.AssignVariableOp(resource=self._handle(layer), value=self._zeros(rows))
             for layer in range(self.layout.layers)
         ]
         made.append(tf.raw_ops.AssignVariableOp(resource=self._slots_handle(), value=slots))
+        made.append(tf.raw_ops.AssignVariableOp(resource=_progress_handle(), value=undecoded))
         with tf.control_dependencies(made):
             leased = tf.raw_ops.AssignVariableOp(resource=_epoch_handle(), value=epoch)
         with tf.control_dependencies([leased]):
@@ -112,6 +121,19 @@ class PoolVariables:
         slots = tf.ensure_shape(slots, [self.layout.blocks])
         ends = KINDS * tf.cumsum(slots)
         return ClaimedPool(slots, ends - KINDS * slots, ends[-1])
+
+    def take_turn(self) -> tf.Tensor:
+        """Waits until no other call holds the turn; the result holds it until it is consumed or freed."""
+        return tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(container="", shared_name=TURN))
+
+    def read_progress(self, count: tf.Tensor) -> tf.Tensor:
+        """Returns the progress of the first `count` slots, int32 (count, 2)."""
+        first = tf.range(count)
+        return tf.raw_ops.ResourceGather(resource=_progress_handle(), indices=first, dtype=tf.int32)
+
+    def write_progress(self, rows: tf.Tensor, progress: tf.Tensor) -> tf.Operation:
+        """Writes `progress` int32 (any, 2) of the slots `rows` int32 (any,)."""
+        return tf.raw_ops.ResourceScatterUpdate(resource=_progress_handle(), indices=rows, updates=progress)
 
     def write(self, layer: int, rows: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
         """Writes `entries` (count, head_dim) to `rows` (count,) of `layer`; returns its units, as `read`."""
@@ -177,7 +199,7 @@ class PoolVariables:
 
     def _destroy(self) -> Iterable[tf.Operation]:
         layers = (self._handle(layer) for layer in range(self.layout.layers))
-        handles = [_epoch_handle(), self._slots_handle(), *layers]
+        handles = [_epoch_handle(), _progress_handle(), self._slots_handle(), *layers]
         return [tf.raw_ops.DestroyResourceOp(resource=h, ignore_lookup_error=True) for h in handles]
 
     def _slots_handle(self) -> tf.Tensor:
@@ -190,6 +212,10 @@ class PoolVariables:
 
 def _epoch_handle() -> tf.Tensor:
     return _handle(EPOCH, tf.int64, [])
+
+
+def _progress_handle() -> tf.Tensor:
+    return _handle(PROGRESS, tf.int32, [None, 2])
 
 
 def _handle(name: str, dtype: tf.DType, shape: list[int | None]) -> tf.Tensor:

@@ -94,13 +94,23 @@ class ResidentSignatures:
         stop_tokens: tf.Tensor,  # (rows, any)
         **sampling_inputs: tf.Tensor,
     ) -> NamedTensors:
-        """Runs several decode steps of slots 0, 1, ..., one for each row."""
-        claimed = self._pool.check_lease(epoch)
+        """Runs several decode steps of slots 0, 1, ..., one for each row; waits for its turn first."""
+        turn = self._pool.take_turn()
+        with tf.control_dependencies([turn]):
+            claimed = self._pool.check_lease(epoch)
         with tf.control_dependencies(_slots_exist(claimed, tf.shape(tokens) - 1)):
-            rows = decode_loop.DecodeRows(tf.identity(tokens), positions, budget)
+            progress = self._pool.read_progress(tf.size(tokens))
+        rows = decode_loop.begin(tokens, positions, budget, progress)
         sampling = Sampler.from_inputs(sampling_inputs)
         step = decode_loop.DecodeStep(self._model.forward, self._pool, claimed, sampling)
-        return sampler.outputs(decode_loop.run(step, rows, stop_tokens))
+        ended, sampled = decode_loop.run(step, rows, stop_tokens)
+        slots = tf.reshape(tf.where(rows.active), [-1])
+        written = self._pool.write_progress(
+            slots, tf.gather(decode_loop.progress(ended, sampled, stop_tokens), slots)
+        )
+        with tf.control_dependencies([written]):
+            tf.raw_ops.ConsumeMutexLock(mutex_lock=turn)
+        return sampler.outputs(sampled)
 
 
 def _slots_exist(claimed: ClaimedPool, slots: tf.Tensor) -> list[tf.Operation]:

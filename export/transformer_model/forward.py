@@ -24,6 +24,7 @@ from export.transformer_model.description import (
     Transformer,
 )
 from export.transformer_model.layers import Rotation
+from export.transformer_model.quantized import read
 from export.transformer_model.rope import Rope
 from export.transformer_model.weights import WeightScope
 
@@ -48,7 +49,7 @@ class ForwardPass:
 
     def __init__(self, model: Transformer, weights: Mapping[str, Any]) -> None:
         self._model = model
-        self._weights = WeightScope({name: tf.convert_to_tensor(value) for name, value in weights.items()})
+        self._weights = WeightScope({name: read(value) for name, value in weights.items()})
 
     def logits(
         self, tokens: tf.Tensor, starts: tf.Tensor, indices: tf.Tensor, view: AttentionView
@@ -75,7 +76,7 @@ class ForwardPass:
     def _embed(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Returns the input of the first layer; padding beyond the context takes the last position."""
         model, table = self._model, self._weights["embedding"]
-        x = tf.gather(table, tokens)
+        x = layers.embedded(table, tokens)
         if model.embedding_scale != 1:
             x *= tf.constant(model.embedding_scale, table.dtype)
         if model.embedding_width is not None:
@@ -150,9 +151,7 @@ class ForwardPass:
             x = layers.norm(self._weights.within("final_norm"), model.norm, x)
         if model.embedding_width is not None:
             x = layers.dense(self._weights, "output_projection", x)
-        product = tf.matmul(tf.cast(x, table.dtype), table, transpose_b=True)
-        bias = self._weights.get("head.bias")
-        logits = tf.cast(product if bias is None else tf.nn.bias_add(product, bias), tf.float32)
+        logits = layers.scores(table, self._weights.get("head.bias"), x)
         if model.logit_scale != 1:
             logits *= model.logit_scale
         return layers.soft_capped(logits, model.logit_soft_cap)

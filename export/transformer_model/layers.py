@@ -4,11 +4,12 @@ A row is one token of one sequence.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from export.transformer_model.description import Attention, Experts, FeedForward, Norm
+from export.transformer_model.quantized import QuantizedExperts, QuantizedMatrix
 from export.transformer_model.rope import Rope
 from export.transformer_model.weights import WeightScope
 
@@ -98,6 +99,8 @@ def _head_norm(weights: WeightScope, attention: Attention, heads: tf.Tensor) -> 
 def dense(weights: WeightScope, name: str, x: tf.Tensor) -> tf.Tensor:
     """Returns `x` times `<name>.kernel`, plus `<name>.bias` if there is one, in the kernel's dtype."""
     kernel, bias = weights[f"{name}.kernel"], weights.get(f"{name}.bias")
+    if isinstance(kernel, QuantizedMatrix):
+        return kernel.product(x, bias)
     product = tf.matmul(tf.cast(x, kernel.dtype), kernel)
     return product if bias is None else tf.nn.bias_add(product, bias)
 
@@ -121,10 +124,30 @@ def experts(weights: WeightScope, kind: Experts, x: tf.Tensor) -> tf.Tensor:
     if kind.renormalized:
         chosen /= tf.reduce_sum(chosen, axis=-1, keepdims=True)
     shares = tf.reduce_sum(tf.one_hot(ids, kind.count) * chosen[..., None], axis=1)  # (rows, experts)
-    inner, outer = weights["inner.kernel"], weights["outer.kernel"]
-    gate, up = tf.split(tf.matmul(tf.cast(x, inner.dtype)[None], inner), 2, axis=-1)
-    each = tf.matmul(ACTIVATIONS[kind.activation](gate) * up, outer)  # (experts, rows, width)
+    gate, up = tf.split(_expert_products(weights["inner.kernel"], x[None]), 2, axis=-1)
+    fed = ACTIVATIONS[kind.activation](gate) * up
+    each = _expert_products(weights["outer.kernel"], fed)  # (experts, rows, width)
     return tf.reduce_sum(tf.cast(each, tf.float32) * tf.transpose(shares)[..., None], axis=0)
+
+
+def _expert_products(kernels: Any, x: tf.Tensor) -> tf.Tensor:
+    """Returns each expert's product of `x` (experts or 1, rows, inputs) and its kernel."""
+    if isinstance(kernels, QuantizedExperts):
+        return kernels.products(x)
+    return tf.matmul(tf.cast(x, kernels.dtype), kernels)
+
+
+def embedded(table: Any, ids: tf.Tensor) -> tf.Tensor:
+    """Returns the rows of the embedding at `ids`, in its dtype."""
+    return table.rows(ids) if isinstance(table, QuantizedMatrix) else tf.gather(table, ids)
+
+
+def scores(table: Any, bias: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:
+    """Returns `x` times the transposed `table`, plus `bias` if there is one: float32 (rows, vocabulary)."""
+    if isinstance(table, QuantizedMatrix):
+        return tf.cast(table.product(x, bias), tf.float32)
+    product = tf.matmul(tf.cast(x, table.dtype), table, transpose_b=True)
+    return tf.cast(product if bias is None else tf.nn.bias_add(product, bias), tf.float32)
 
 
 def soft_capped(x: tf.Tensor, cap: float | None) -> tf.Tensor:

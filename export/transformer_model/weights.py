@@ -10,6 +10,7 @@ layer, after the prefix `layers.<i>.`
     query_norm, key_norm, and the norms that the layer names: .scale, and .offset if there is one
 
 A product may have a `.bias`. Norms are float32; kernels, biases and embeddings have the dtype of the export.
+`int8_weights` makes those of an export with int8 weights.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from contract.tensors import Array
-from export.transformer_model.weight_source import ReadTensor, WeightSources
+from export.transformer_model.weight_source import ReadTensor, WeightSource, WeightSources
 
 NORM_PARTS = (".scale", ".offset")
 ALIGNMENT = 64
@@ -34,11 +35,15 @@ def stored_dtype(name: str, dtype: str) -> str:
 
 def variables(sources: WeightSources, read: ReadTensor, dtype: str) -> dict[str, tf.Variable]:
     """Reads every weight into a variable; returns the variables by the weights' names."""
-    progress = tqdm(sources.items(), desc="reading weights", unit="weight", leave=False, disable=None)
     return {
-        name: tf.Variable(_adopted(source.read(read), stored_dtype(name, dtype)), name=name)
-        for name, source in progress
+        name: tf.Variable(adopted(source.read(read), stored_dtype(name, dtype)), name=name)
+        for name, source in with_progress(sources)
     }
+
+
+def with_progress(sources: WeightSources) -> Iterable[tuple[str, WeightSource]]:
+    """Returns the sources by name, as an iterable that shows a progress bar on a terminal."""
+    return tqdm(sources.items(), desc="reading weights", unit="weight", leave=False, disable=None)
 
 
 def forget(variables: Iterable[tf.Variable]) -> None:
@@ -48,7 +53,7 @@ def forget(variables: Iterable[tf.Variable]) -> None:
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=empty, validate_shape=False)
 
 
-def _adopted(value: Array, dtype: str) -> tf.Tensor:
+def adopted(value: Array, dtype: str) -> tf.Tensor:
     """Returns `value` as a tensor of `dtype`, over aligned memory that TensorFlow uses without a copy."""
     stored = np.dtype(tf.as_dtype(dtype).as_numpy_dtype)
     memory = np.empty(value.size * stored.itemsize + ALIGNMENT, np.uint8)
@@ -56,7 +61,7 @@ def _adopted(value: Array, dtype: str) -> tf.Tensor:
     aligned = memory[begin : begin + value.size * stored.itemsize]
     aligned.view(stored).reshape(value.shape)[...] = value
     # DLPack has no bfloat16 from numpy: the bytes go over, and are given their dtype there.
-    as_bytes = aligned.reshape(*value.shape, stored.itemsize)
+    as_bytes = aligned.reshape(value.shape if stored.itemsize == 1 else (*value.shape, stored.itemsize))
     return tf.bitcast(tf.experimental.dlpack.from_dlpack(as_bytes.__dlpack__()), dtype)
 
 

@@ -28,6 +28,8 @@ MEANING = {
 """What a failure of each claim means. A state comes before the scores that follow from it."""
 KL = 0.05
 """The default bound of the mean Kullback-Leibler divergence, in nats per position."""
+INT8_KL = 0.25
+"""The default bound with int8 weights."""
 
 
 @dataclass(frozen=True)

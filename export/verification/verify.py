@@ -16,7 +16,7 @@ from export.errors import VerificationError
 from export.saved_model.published import PublishedVersion
 from export.signatures.servable import ExportedModel, Reference
 from export.verification import measurement
-from export.verification.claims import KL, Measurements, Tolerance, check, tolerance
+from export.verification.claims import INT8_KL, KL, Measurements, Tolerance, check, tolerance
 from export.verification.explicit_runner import ExplicitRunner
 from export.verification.prompts import TOKENS, TrialPrompts, choose
 from export.verification.resident_runner import ResidentRunner
@@ -37,9 +37,9 @@ class VerificationOptions:
     tokens: int = TOKENS
     """The tokens decoded after each prompt."""
     error: float | None = None
-    """The largest absolute error of a score. None: what rounding explains in float32, any in bfloat16."""
-    kl: float = KL
-    """The largest mean Kullback-Leibler divergence, in nats."""
+    """The largest absolute error of a score. None: what rounding explains in float32, any in other dtypes."""
+    kl: float | None = None
+    """The largest mean Kullback-Leibler divergence, in nats. None: INT8_KL with int8 weights, else KL."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def verify(
     runner = RUNNERS[model.manifest.state_layout](directory)
     if runner.manifest != model.manifest or runner.tokenizer != model.tokenizer:
         raise VerificationError("the manifest signature does not return what was written")
-    parameters = PublishedVersion(directory).parameters
-    report = measure(runner, parameters, model.reference, model.exact, options or VerificationOptions())
+    version = PublishedVersion(directory)
+    report = measure(runner, version, model.reference, model.exact, options or VerificationOptions())
     logger.info("verified: %s", report)
     report.check()
     return report
@@ -78,23 +78,24 @@ def verify_version(
 ) -> VerificationReport:
     """Measures a version directory; the caller has to `check` the report."""
     runner = RUNNERS[version.manifest.state_layout](version.directory)
-    return measure(runner, version.parameters, reference, set(version.dtypes) <= EXACT, options)
+    exact = set(version.dtypes) <= EXACT and not version.quantized
+    return measure(runner, version, reference, exact, options)
 
 
 def measure(
     runner: Runner,
-    parameters: int,
+    version: PublishedVersion,
     reference: Reference | None,
     exact: bool,
     options: VerificationOptions,
 ) -> VerificationReport:
-    """Measures a loaded servable and closes it.
+    """Measures `version`, which is loaded as `runner`, and closes it.
 
     `exact`: errors are bounded by float32's rounding, unless the options set another bound.
     """
     # While it was loaded, the graph existed in several forms.
     runtime.free_memory()
-    prompts = choose(runner.manifest, parameters, options.tokens)
+    prompts = choose(runner.manifest, version.parameters, options.tokens)
     measured, baselines = measurement.measure(runner, prompts)
     # The reference can use the memory that the servable had.
     runner.close()
@@ -103,4 +104,5 @@ def measure(
         logger.info("comparing with the reference")
         measured = measured.with_reference(measurement.compare_with_reference(reference, runner, baselines))
     error = options.error or (tolerance(measured.scale) if exact else math.inf)
-    return VerificationReport(runner.score_name, prompts, measured, Tolerance(error, options.kl))
+    kl = options.kl or (INT8_KL if version.quantized else KL)
+    return VerificationReport(runner.score_name, prompts, measured, Tolerance(error, kl))

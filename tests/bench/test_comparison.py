@@ -3,8 +3,6 @@
 import pytest
 
 from bench.comparison import Expectation, findings, times
-from bench.engines import raw as raw_engines
-from bench.engines import tensorloom
 from bench.engines.catalogue import ENGINES
 from bench.expected import COMPARED, EXPECTED
 from bench.latency import Latencies, Measurement
@@ -89,9 +87,8 @@ def test_what_a_finding_lacks_is_named():
 
 
 def test_every_engine_that_is_expected_to_be_measured_exists():
-    prepared = {tensorloom.INT8.name, raw_engines.INT8.name}
     named = {spot.engine for each in (*EXPECTED, *COMPARED) for spot in each.needs}
-    assert named <= set(ENGINES) | prepared
+    assert named <= set(ENGINES)
 
 
 def test_tokens_of_queued_sessions_are_compared_with_those_that_are_decoded():

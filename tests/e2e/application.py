@@ -102,6 +102,11 @@ class Application:
             if _command(process)[:1] and _command(process)[0].endswith("/haproxy")
         ]
 
+    def dashboard(self) -> list[psutil.Process]:
+        """Returns the processes in which the parts of Ray's dashboard run."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [process for process in family if " ".join(_command(process)).startswith("ray-dashboard-")]
+
     async def wait_until_idle(self, model: str, timeout_s: float = 30) -> None:
         """Waits until no sequence of `model` waits, runs or holds state; AssertionError after `timeout_s`."""
         async with httpx.AsyncClient(base_url=self.url) as client:

@@ -144,6 +144,10 @@ def test_a_prompt_that_goes_on_with_an_earlier_text_starts_from_its_state(offici
     assert second.choices[0].text == explicit.choices[0].text
 
 
+def test_rays_dashboard_does_not_run_unasked(application):
+    assert application.dashboard() == []
+
+
 def test_haproxy_is_in_front_and_listens_on_the_host_of_the_configuration_alone(application):
     (proxy,) = application.proxies()
     addresses = {c.laddr.ip for c in proxy.net_connections("tcp") if c.status == psutil.CONN_LISTEN}

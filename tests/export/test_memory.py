@@ -19,7 +19,7 @@ from export.hf.load import describe_checkpoint, load_checkpoint
 from export.options import ExportOptions
 from export.saved_model import write
 from export.saved_model.published import PublishedVersion
-from export.transformer_model.weights import _adopted, forget, variables
+from export.transformer_model.weights import adopted, forget, variables
 from tests.export import samples
 
 
@@ -75,18 +75,18 @@ def test_a_tensor_that_only_the_index_knows_is_named(tmp_path: Path) -> None:
         TensorFiles({"y": (path, "y")}).check("y", (1,))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("shape", [(), (3,), (0, 2), (4, 6)])
 def test_adopted_values_are_those_that_were_given(dtype: str, shape: tuple[int, ...]) -> None:
-    value = np.random.default_rng(0).normal(size=shape).T
+    value = 9 * np.random.default_rng(0).normal(size=shape).T
     wanted = tf.cast(value.astype(np.float32), dtype).numpy()
-    adopted = tf.Variable(_adopted(value, dtype))
-    assert adopted.dtype == dtype
-    assert np.array_equal(adopted.numpy(), wanted)
+    variable = tf.Variable(adopted(value, dtype))
+    assert variable.dtype == dtype
+    assert np.array_equal(variable.numpy(), wanted)
 
 
 def test_what_is_forgotten_has_no_value_whoever_holds_it() -> None:
-    variable = tf.Variable(_adopted(np.ones((4, 6)), "float32"))
+    variable = tf.Variable(adopted(np.ones((4, 6)), "float32"))
     held = [variable]
     forget([variable])
     assert held[0].numpy().size == 0

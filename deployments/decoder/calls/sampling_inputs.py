@@ -29,15 +29,22 @@ PADDING: dict[str, float] = {
 """The values of the inputs in rows without a sequence; 0 for an input that is not listed."""
 
 
-def row_inputs(sequences: Sequence[TokenSequence], steps: int) -> dict[str, Array]:
-    """Returns the inputs that have a row for each sequence, in a call of at most `steps` tokens per row."""
+def row_inputs(
+    sequences: Sequence[TokenSequence], steps: int, lengths: Array | None = None
+) -> dict[str, Array]:
+    """Returns the inputs that have a row for each sequence, in a call of at most `steps` tokens per row.
+
+    `lengths` (rows,): how many tokens each sequence has when it gets its first one; None: as many as now.
+    """
+    if lengths is None:
+        lengths = np.array([sequence.length for sequence in sequences])
     params = [sequence.sampling for sequence in sequences]
     return {
         names.TEMPERATURE: np.array([p.temperature for p in params], np.float32),
         names.TOP_K: np.array([p.top_k for p in params], np.int32),
         names.TOP_P: np.array([p.top_p for p in params], np.float32),
         names.MIN_P: np.array([p.min_p for p in params], np.float32),
-        names.UNIFORMS: _uniforms(sequences, steps),
+        names.UNIFORMS: _uniforms(sequences, lengths, steps),
         names.MASK: token_mask.stack([sequence.mask for sequence in sequences]),
         **LogitEdits.of(sequences, steps).inputs(),
     }
@@ -103,9 +110,9 @@ def _tensor(outputs: Tensors, name: str, dtype: npt.DTypeLike, shape: tuple[int,
     return tensor
 
 
-def _uniforms(sequences: Sequence[TokenSequence], steps: int) -> Float64:
+def _uniforms(sequences: Sequence[TokenSequence], lengths: Array, steps: int) -> Float64:
     """(rows, steps): a random number for each token that may be sampled."""
     seeds = np.array([sequence.sampling.seed for sequence in sequences], np.uint64)
-    first = np.array([sequence.length for sequence in sequences], np.uint64)
+    first = lengths.astype(np.uint64)
     positions = np.add(first[:, None], np.arange(steps, dtype=np.uint64), dtype=np.uint64)
     return uniforms(np.broadcast_to(seeds[:, None], positions.shape), positions)

@@ -29,6 +29,8 @@ class Lease:
         self._slots = np.array(slots, np.int32)
         self._epoch: int | None = None
         self._losses = 0
+        self._lost_epoch: int | None = None
+        """The last epoch that was lost: of several calls in flight, only one counts."""
 
     @property
     def held(self) -> bool:
@@ -45,12 +47,13 @@ class Lease:
         Raises StateLostError if the pool is lost, StepRejectedError if the call is at fault, and
         ModelServerUnavailable if no server answers or MAX_LOSSES calls in a row have lost the pool.
         """
-        if self._epoch is None:
-            self._epoch = await self._claim()
+        if (epoch := self._epoch) is None:
+            epoch = self._epoch = await self._claim()
         try:
-            outputs = await self._run(signature, self._epoch, inputs)
+            outputs = await self._run(signature, epoch, inputs)
         except (StateLostError, ModelServerUnavailable):
-            self._epoch = None
+            if self._epoch == epoch:
+                self._epoch = None
             raise
         self._losses = 0
         return outputs
@@ -64,15 +67,16 @@ class Lease:
         try:
             return await self._servers.call(signature, {names.EPOCH: np.array(epoch, np.int64), **inputs})
         except ServerLostError as error:
-            raise self._loss(f"a model server was lost ({error})") from error
+            raise self._loss(epoch, f"a model server was lost ({error})") from error
         except StepRejectedError as error:
             if any(message in str(error) for message in _LOSS_MESSAGES):
-                raise self._loss(f"the lease of the pool was lost ({error})") from error
+                raise self._loss(epoch, f"the lease of the pool was lost ({error})") from error
             raise
 
-    def _loss(self, message: str) -> StateLostError | ModelServerUnavailable:
-        """Counts a loss; returns the error to raise."""
-        self._losses += 1
+    def _loss(self, epoch: int, message: str) -> StateLostError | ModelServerUnavailable:
+        """Counts the loss of an epoch; returns the error to raise."""
+        self._losses += epoch != self._lost_epoch
+        self._lost_epoch = epoch
         if self._losses < MAX_LOSSES:
             return StateLostError(message)
         self._losses = 0

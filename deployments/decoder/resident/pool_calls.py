@@ -1,6 +1,7 @@
 """Builds the inputs of the calls of a pool: `prefill`, `decode` and `move`. The caller gives the slots."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,24 +9,73 @@ from contract import names
 from contract.tensors import Array
 from deployments.decoder.calls import decode_inputs, sampling_inputs
 from deployments.decoder.resident.slots import Move
-from deployments.decoder.scheduler import Batch, BatchRow
+from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import TokenSequence
 from deployments.decoder.servers.model_servers import Tensors
 
 
-class SlotRows:
-    """The rows of a `decode` call: row i is slot i, whether or not a sequence of the batch owns it."""
+@dataclass(frozen=True)
+class DecodeRow:
+    """A sequence in a `decode` call."""
 
-    def __init__(self, slots: list[int]) -> None:
-        """`slots`: the slot of each sequence of the batch; the call has a row for each up to the highest."""
-        self.slots = slots
-        self.count = max(slots) + 1
+    sequence: TokenSequence
+    slot: int
+    computed: int
+    """How many tokens of the sequence the slot holds before the call."""
+    budget: int
+    """The most tokens that it may get in the call."""
 
-    def scatter(self, values: Array, padding: float) -> Array:
-        """Places `values` (batch, ...) in the rows of their slots: (count, ...), `padding` elsewhere."""
-        rows = np.full((self.count, *values.shape[1:]), padding, values.dtype)
-        rows[self.slots] = values
-        return rows
+
+@dataclass(frozen=True)
+class DecodeCall:
+    """A `decode` call: row i is slot i, whether or not a sequence of the call owns it."""
+
+    rows: tuple[DecodeRow, ...]
+    steps: int
+    continues: bool = False
+    """Whether the call goes on with the last tokens of the call before it, which need not have ended."""
+
+    @property
+    def count(self) -> int:
+        """The rows of the call: one for each slot up to the highest."""
+        return max(row.slot for row in self.rows) + 1
+
+    def covers(self, batch: Batch) -> bool:
+        """Returns whether every row of `batch` is in the call."""
+        return set(batch.sequence_ids) <= {row.sequence.id for row in self.rows}
+
+    def following(self, rows: Sequence[DecodeRow], steps: int) -> "DecodeCall | None":
+        """Returns the call after this one, for those of `rows` that may get more tokens; None if none may.
+
+        `rows` are rows of this call whose sequences stand where it begins.
+        """
+        following = [
+            DecodeRow(row.sequence, row.slot, row.computed + row.budget, min(steps, left))
+            for row in rows
+            if (left := row.sequence.token_budget - row.budget) > 0
+        ]
+        return DecodeCall(tuple(following), steps, continues=True) if following else None
+
+    def inputs(self) -> Tensors:
+        """Returns the inputs that generate up to `steps` tokens per row, and no more than its budget."""
+        sequences = [row.sequence for row in self.rows]
+        computed = np.array([row.computed for row in self.rows], np.int32)
+        inputs = {
+            names.POSITIONS: computed,
+            **decode_inputs.row_inputs(sequences, [row.budget for row in self.rows]),
+            **sampling_inputs.row_inputs(sequences, self.steps, computed + 1),
+        }
+        if self.continues:
+            inputs[names.TOKENS] = np.full(len(sequences), names.CONTINUE, np.int32)
+        padding = {names.STOP_TOKENS: decode_inputs.NO_STOP, **sampling_inputs.PADDING}
+        scattered = {name: self._scatter(value, padding.get(name, 0)) for name, value in inputs.items()}
+        return scattered | sampling_inputs.call_inputs(sequences)
+
+    def _scatter(self, values: Array, padding: float) -> Array:
+        """Places `values` (rows, ...) in the rows of their slots: (count, ...), `padding` elsewhere."""
+        placed = np.full((self.count, *values.shape[1:]), padding, values.dtype)
+        placed[[row.slot for row in self.rows]] = values
+        return placed
 
 
 def prefill(batch: Batch, slots: list[int]) -> Tensors:
@@ -43,19 +93,6 @@ def verify(sequences: list[TokenSequence], drafts: Sequence[tuple[int, ...]], sl
     for row, sequence, draft in zip(tokens, sequences, drafts, strict=True):
         row[: 1 + len(draft)] = (*sequence.next_tokens(1), *draft)
     return _prefill_inputs(sequences, slots, tokens, counts, steps=max(counts))
-
-
-def decode(rows: Sequence[BatchRow], budgets: list[int], slot_rows: SlotRows, steps: int) -> Tensors:
-    """Returns the inputs that generate up to `steps` tokens per row, and no more than its budget."""
-    sequences = [row.sequence for row in rows]
-    inputs = {
-        names.POSITIONS: np.array([sequence.computed for sequence in sequences], np.int32),
-        **decode_inputs.row_inputs(sequences, budgets),
-        **sampling_inputs.row_inputs(sequences, steps),
-    }
-    padding = {names.STOP_TOKENS: decode_inputs.NO_STOP, **sampling_inputs.PADDING}
-    scattered = {name: slot_rows.scatter(value, padding.get(name, 0)) for name, value in inputs.items()}
-    return scattered | sampling_inputs.call_inputs(sequences)
 
 
 def move(moves: list[Move]) -> Tensors:

@@ -9,7 +9,7 @@ import asyncio
 import numpy as np
 
 from contract.manifest import Manifest, Pool, SpecialTokens
-from contract.names import NO_TOKEN
+from contract.names import CONTINUE, NO_TOKEN
 from deployments.decoder.engine import StepRejectedError
 from deployments.decoder.servers.model_servers import ServerLostError, Tensors
 from tests.deployments.decoder.arithmetic import VOCABULARY
@@ -33,6 +33,8 @@ class PoolServer:
 
     def __init__(self) -> None:
         self.available = 1
+        self.running = 0
+        """Calls that have begun and not ended."""
         self.calls: list[tuple[str, int]] = []
         """(signature, rows) of each call."""
         self.fed = 0
@@ -42,6 +44,8 @@ class PoolServer:
         self.gate.set()
         self._epoch: int | None = None
         self._pool = np.zeros((0, POOL.positions), np.int64)
+        self._progress: dict[int, tuple[int, int]] = {}
+        """By slot: the last token of its last decode call (NO_TOKEN: it was stopped), and the tokens held."""
 
     def lose(self) -> None:
         """As after a restart."""
@@ -54,8 +58,15 @@ class PoolServer:
 
     async def call(self, signature: str, inputs: Tensors) -> Tensors:
         self.calls.append((signature, len(inputs.get("tokens", ()))))
-        await asyncio.sleep(0)
-        await self.gate.wait()
+        self.running += 1
+        try:
+            await asyncio.sleep(0)
+            await self.gate.wait()
+            return self._run(signature, inputs)
+        finally:
+            self.running -= 1
+
+    def _run(self, signature: str, inputs: Tensors) -> Tensors:
         if self.fail_next:
             error = self.fail_next.pop()
             if isinstance(error, ServerLostError):
@@ -74,6 +85,7 @@ class PoolServer:
         counts = inputs["slots"]
         assert counts.shape == (POOL.blocks,)
         self._pool = np.full((counts[0], POOL.positions), GARBAGE, np.int64)
+        self._progress = {}
         self._positions = (np.arange(counts[0])[:, None] < counts).sum(axis=1) * POOL.block_size
         return {"epoch": inputs["epoch"]}
 
@@ -94,8 +106,12 @@ class PoolServer:
     def _decode(self, inputs: Tensors) -> Tensors:
         steps = inputs["uniforms"].shape[1]
         answer = np.full((len(inputs["tokens"]), steps), -1, np.int32)
-        for row in range(len(answer)):
-            token, held = int(inputs["tokens"][row]), int(inputs["positions"][row])
+        rows = [row for row in range(len(answer)) if inputs["budget"][row]]
+        continued = {row: self._continue(row, inputs) for row in rows if inputs["tokens"][row] == CONTINUE}
+        for row in rows:
+            token, held = continued.get(row, int(inputs["tokens"][row])), int(inputs["positions"][row])
+            if token == NO_TOKEN:
+                continue
             for step in range(min(steps, int(inputs["budget"][row]))):
                 assert held < self._positions[row], "the slot's blocks do not hold the row"
                 self._pool[row, held] = token
@@ -103,8 +119,16 @@ class PoolServer:
                 self.fed += 1
                 token = answer[row, step] = self._next(row, held, inputs, row, step)
                 if token in inputs["stop_tokens"][row]:
+                    token = NO_TOKEN
                     break
+            self._progress[row] = (int(token), held)
         return {"tokens": answer}
+
+    def _continue(self, row: int, inputs: Tensors) -> int:
+        token, held = self._progress.get(row, (NO_TOKEN, -1))
+        if (token != NO_TOKEN or held < 0) and held != inputs["positions"][row]:
+            raise StepRejectedError("INVALID_ARGUMENT: assertion failed: [out of turn]")
+        return token
 
     def _move(self, inputs: Tensors) -> Tensors:
         before = self._pool.copy()

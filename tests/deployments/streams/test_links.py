@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.messages import FinishReason, TextChunk, TextLogprobs, TokenChunk, TokenLogprobs, TokenText
-from deployments.streams.frames import HEADER, LaneAddress, decode_body, encode_frame
+from deployments.streams.frames import HEADER, LaneAddress, decode_body, encode_frame, split_frames
 from deployments.streams.inbox import Lane
 from deployments.streams.outlets import LinkLostError, Outlets
 
@@ -23,7 +23,18 @@ def test_a_frame_carries_its_items(items):
     frame = encode_frame(items)
     (size,) = HEADER.unpack(frame[: HEADER.size])
     assert size == len(frame) - HEADER.size
-    assert decode_body(frame[HEADER.size :]) == items
+    assert decode_body(frame[HEADER.size :]) == tuple(items)
+
+
+@given(st.lists(st.binary(max_size=20)), st.data())
+def test_frames_are_found_wherever_the_bytes_of_a_link_are_cut(bodies, data):
+    sent = b"".join(HEADER.pack(len(body)) + body for body in bodies)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=5)))
+    found, rest = [], b""
+    for begin, end in zip([0, *cuts], [*cuts, len(sent)], strict=True):
+        complete, rest = split_frames(rest + sent[begin:end])
+        found += complete
+    assert (found, rest) == (bodies, b"")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from export.hf.load import load_checkpoint
 from export.options import ExportOptions
 from export.verification.stepper import StepResult
-from tests.export import answers, bfloat16, samples
+from tests.export import answers, bfloat16, int8, samples
 from tests.export.answers import Answers
 from tests.export.traced import TracedStepper
 
@@ -72,3 +72,10 @@ def test_rows_with_ragged_pasts_and_prompts_give_what_each_gives_alone(
 @pytest.mark.parametrize("case", bfloat16.CASES)
 def test_bfloat16_is_near_to_the_librarys(case: str, tmp_path: Path) -> None:
     assert bfloat16.divergence_of(case, tmp_path) <= BFLOAT16_LOSSES * answers.read(case).bfloat16_kl
+
+
+@pytest.mark.parametrize("case", int8.CASES)
+def test_int8_weights_stay_near_to_the_librarys_float32(case: str, tmp_path: Path) -> None:
+    kl, agreement = int8.accuracy_of(case, tmp_path)
+    assert kl <= int8.allowed_kl(case)
+    assert agreement >= 0.9

@@ -1,5 +1,7 @@
 """GPT-2 over a pool gives the tokens of the transformers library, however sessions share calls and slots."""
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from contract.names import DECODE_SIGNATURE
+from contract.names import CONTINUE, DECODE_SIGNATURE
 from deployments.decoder.sampling.filters import SamplingBatch, sample
 from deployments.decoder.sampling.philox import uniforms
 from deployments.messages import SamplingParams
@@ -109,6 +111,59 @@ def test_a_stop_token_is_a_rows_last(pool: PoolStepper) -> None:
         end = ends[0] + 1 if ends else 20
         assert row == tokens[1 : end + 1] + [NO_STOP] * (20 - end)
     assert NO_STOP in stopped[1]
+
+
+def test_calls_go_on_where_the_last_one_ended_without_its_token(pool: PoolStepper) -> None:
+    prompts = [ids(i, length) for i, length in enumerate((1, 7, 33, 90))]
+    expected = np.array(generate(pool, prompts, 16))
+    first = pool.prefill(prompts, range(4))
+    positions = np.array([len(prompt) for prompt in prompts])
+    chosen = [first[:, None], pool.decode(first, positions, [5] * 4)]
+    for done in (5, 10):
+        chosen.append(pool.decode([CONTINUE] * 4, positions + done, [5] * 4))
+    assert np.concatenate(chosen, axis=1).tolist() == expected.tolist()
+
+
+def test_calls_at_the_same_time_run_in_turn(pool: PoolStepper) -> None:
+    prompt = ids(3, 20)
+    expected = generate(pool, [prompt], 41)[0]
+    pool.claim(SLOTS)
+    first = pool.prefill([prompt], [0])
+
+    def follow() -> list[int]:
+        """Sends the later call again and again; it is refused until the earlier one has begun."""
+        while True:
+            with contextlib.suppress(tf.errors.InvalidArgumentError):
+                return pool.decode([CONTINUE], [40], [20])[0].tolist()
+
+    with ThreadPoolExecutor(2) as threads:
+        following = threads.submit(follow)
+        assert pool.decode(first, [20], [20])[0].tolist() == expected[1:21]
+        assert following.result() == expected[21:]
+
+
+def test_a_call_that_comes_before_its_turn_is_refused_and_changes_nothing(pool: PoolStepper) -> None:
+    prompt = ids(3, 20)
+    expected = generate(pool, [prompt], 20)[0]
+    pool.claim(SLOTS)
+    first = pool.prefill([prompt], [0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="out of turn"):
+        pool.decode([CONTINUE], [25], [5])
+    chosen = pool.decode(first, [20], [5])[0].tolist()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="out of turn"):
+        pool.decode([CONTINUE], [30], [5])
+    chosen += pool.decode([CONTINUE], [25], [14])[0].tolist()
+    assert [int(first[0]), *chosen] == expected
+
+
+def test_a_row_that_was_stopped_is_left_out_of_the_next_call(pool: PoolStepper) -> None:
+    prompts = [ids(3, 20), ids(4, 9)]
+    both = generate(pool, prompts, 20)
+    stop = next(token for token in both[0][3:8] if token not in both[1])
+    first = pool.prefill(prompts, range(2))
+    pool.decode(first, [20, 9], [8, 8], [stop])
+    following = pool.decode([CONTINUE] * 2, [28, 17], [5, 5], [stop])
+    assert following.tolist() == [[NO_STOP] * 5, both[1][9:14]]
 
 
 def test_nothing_is_written_beyond_a_slots_end(pool: PoolStepper) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from contract.names import CONTINUE
 from deployments.decoder.engine import StepRejectedError
 from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.outbox import Outbox
@@ -20,7 +21,7 @@ from deployments.decoder.scheduler import Limits, Scheduler
 from deployments.decoder.sequence import TokenSequence
 from deployments.errors import ModelServerUnavailable, RequestError, TensorloomError
 from deployments.messages import SamplingParams
-from tests.deployments.decoder.arithmetic import continuation
+from tests.deployments.decoder.arithmetic import VOCABULARY, continuation
 from tests.deployments.decoder.pool_arithmetic import POOL, PoolServer, lost
 from tests.deployments.decoder.sessions import greedy, running, tokens_of
 
@@ -62,6 +63,82 @@ async def test_a_stable_batch_takes_several_steps_in_a_call(loop, server):
     assert await tokens_of(loop, greedy("a", [1, 2])) == continuation([1, 2], 20)
     decodes = [call for call in server.calls if call[0].startswith("decode")]
     assert len(decodes) < 8, "1 + 19 tokens, up to 8 a call, after the first was measured"
+
+
+async def decoding_twice(server: PoolServer) -> None:
+    """Waits until a decode call was sent before the one before it ended, and holds both back."""
+    while server.running < 2:
+        await asyncio.sleep(0)
+    server.gate.clear()
+
+
+async def test_the_next_decode_call_is_sent_before_the_last_one_has_ended(loop, server):
+    task = asyncio.create_task(tokens_of(loop, greedy("a", [1, 2], 60)))
+    await decoding_twice(server)
+    server.gate.set()
+    assert await task == continuation([1, 2], 60)
+
+
+async def test_what_joins_while_calls_are_on_their_way_gets_what_it_gets_alone(loop, server):
+    first = asyncio.create_task(tokens_of(loop, greedy("first", [1, 2], 60)))
+    await decoding_twice(server)
+    second = asyncio.create_task(tokens_of(loop, seeded("second", [5, 6], seed=3)))
+    server.gate.set()
+    assert await first == continuation([1, 2], 60)
+    assert await second == await tokens_of(loop, seeded("alone", [5, 6], seed=3))
+
+
+async def test_the_slot_of_one_that_left_while_calls_are_on_their_way_goes_to_another(loop, server):
+    goes = greedy("goes", [4, 4], 90)
+    loop.submit(goes)
+    stays = asyncio.create_task(tokens_of(loop, greedy("stays", [1, 2], 60)))
+    await decoding_twice(server)
+    loop.cancel(goes)
+    joins = asyncio.create_task(tokens_of(loop, greedy("joins", [7] * 40, 40)))
+    server.gate.set()
+    assert await stays == continuation([1, 2], 60)
+    assert await joins == continuation([7] * 40, 40)
+
+
+@pytest.mark.parametrize("event", ["lose", "steal", "die"])
+async def test_a_pool_that_is_lost_under_two_calls_counts_as_lost_once(loop, server, event):
+    for i in range(MAX_LOSSES - 1):
+        task = asyncio.create_task(tokens_of(loop, greedy(str(i), [i + 1, 2], 60)))
+        await decoding_twice(server)
+        server.fail_next = [lost(), lost()] if event == "die" else []
+        if event != "die":
+            getattr(server, event)()
+        server.gate.set()
+        assert await task == continuation([i + 1, 2], 60)
+        server.calls.clear()
+
+
+async def test_a_call_that_overtook_the_one_before_it_is_sent_again(loop, server):
+    working, refused = server.call, []
+
+    async def call(signature, inputs):
+        if signature == "decode" and (inputs["tokens"] == CONTINUE).any() and len(refused) < 3:
+            refused.append(signature)
+            await asyncio.sleep(0)
+            raise StepRejectedError("INVALID_ARGUMENT: assertion failed: [out of turn]")
+        return await working(signature, inputs)
+
+    server.call = call
+    assert await tokens_of(loop, greedy("a", [1, 2], 60)) == continuation([1, 2], 60)
+    assert len(refused) == 3
+
+
+async def test_penalties_need_the_tokens_so_that_calls_wait_for_each_other(loop, server):
+    penalised = TokenSequence("a", (1, 2), 60, SamplingParams(temperature=0, presence_penalty=1.0))
+    working, most = server.call, []
+
+    async def call(signature, inputs):
+        most.append(server.running)
+        return await working(signature, inputs)
+
+    server.call = call
+    await tokens_of(loop, penalised)
+    assert max(most) == 0
 
 
 async def test_an_end_token_in_the_middle_of_a_call_ends_the_sequence(loop):
@@ -273,6 +350,7 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
     layout=st.sampled_from([WHOLE, SCARCE]),
     draft_tokens=st.sampled_from([0, 5]),
     shared=st.integers(0, 40),
+    eos=st.integers(1, VOCABULARY) | st.none(),
     troubles=st.lists(
         st.tuples(st.integers(1, 12), st.sampled_from(["lose", "steal", "die"]) | st.integers(0, 8)),
         max_size=5,
@@ -284,10 +362,11 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
     layout=WHOLE,
     draft_tokens=0,
     shared=19,
+    eos=None,
     troubles=[(9, 0)],
 )
 def test_whatever_happens_to_the_pool_and_whoever_leaves_every_answer_is_right(
-    sessions, layout, draft_tokens, shared, troubles
+    sessions, layout, draft_tokens, shared, eos, troubles
 ):
     """A number is the session whose client leaves; there are fewer losses than MAX_LOSSES."""
     sessions = [([3] * shared + prompt, count) for prompt, count in sessions]
@@ -296,7 +375,8 @@ def test_whatever_happens_to_the_pool_and_whoever_leaves_every_answer_is_right(
         server = PoolServer()
         loop = make_loop(server, layout, draft_tokens)
         running = asyncio.create_task(loop.run())
-        sequences = [greedy(str(i), prompt, count) for i, (prompt, count) in enumerate(sessions)]
+        ends = frozenset() if eos is None else frozenset({eos})
+        sequences = [greedy(str(i), prompt, count, ends) for i, (prompt, count) in enumerate(sessions)]
         tasks = {i: asyncio.create_task(tokens_of(loop, sequence)) for i, sequence in enumerate(sequences)}
         seen = 0
         for after, trouble in troubles:
@@ -318,4 +398,6 @@ def test_whatever_happens_to_the_pool_and_whoever_leaves_every_answer_is_right(
         return answers
 
     answers = asyncio.run(run())
-    assert answers == {i: continuation(*sessions[i]) for i in answers}
+    for i, answer in answers.items():
+        expected = continuation(*sessions[i])
+        assert answer == (expected[: expected.index(eos)] if eos in expected else expected)
