@@ -43,7 +43,7 @@ QUICK_PLAN = replace(
     workloads={"W1": _W1},
     sessions=(1, 16, 32),
     seconds=7.0,
-    warm_up_s=2.5,
+    warm_up_s=0.0,
     sessions_of=_LLAMA_SESSIONS | {"llama-q8_0": (1,), "tensorloom-int8": (1, 16), "raw-int8": (16,)},
 )
 

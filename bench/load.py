@@ -1,9 +1,9 @@
 """A server under load: concurrent sessions over HTTP, measured in a window of fixed length.
 
-Every session sends its requests back to back. The window opens once every session has its first text (of
-many, those that are not queued from the start), so that the burst at the start is not measured; the sessions'
-first requests have different lengths, so that later requests do not start together either. When the window
-closes, requests in progress are abandoned.
+Every session sends its requests back to back. The window opens a few seconds after every session has its
+first text, so that the burst at the start is not measured; the sessions' first requests have different
+lengths, so that later requests do not start together either. Sessions that will be queued start once the
+others have their first text. When the window closes, requests in progress are abandoned.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from bench import usage
 from bench.latency import Measurement, Window, latencies
 from bench.processes import Child
 from bench.streaming import OWN, Dialect, Recording, complete, trace
-from bench.workload import MOST_AT_ONCE, Workload
+from bench.workload import MOST_AT_ONCE, Workload, settling_s
 
 _Returned = TypeVar("_Returned")
 Beside = Callable[[], Coroutine[Any, Any, None]]
@@ -121,8 +121,10 @@ class Served:
     ) -> Measurement:
         sessions = [_Session(self.address, workload, workload.first_length(i, count)) for i in range(count)]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(session.run()) for session in sessions]
-            await _all_begun(sessions)
+            tasks = [group.create_task(session.run()) for session in sessions[:MOST_AT_ONCE]]
+            await _all_begun(sessions[:MOST_AT_ONCE])
+            tasks += [group.create_task(session.run()) for session in sessions[MOST_AT_ONCE:]]
+            await asyncio.sleep(settling_s(seconds))
             tasks += [group.create_task(beside())] if beside else []
             before, cpu, start = self._cpu(), time.process_time(), time.perf_counter()
             await asyncio.sleep(seconds)
@@ -188,5 +190,5 @@ class _Session:
 
 async def _all_begun(sessions: Sequence[_Session]) -> None:
     async with asyncio.timeout(_START_TIMEOUT_S):
-        for session in sessions[:MOST_AT_ONCE]:
+        for session in sessions:
             await session.begun.wait()

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from bench.engines.contender import Contender, ContenderKind, Setup
 from bench.errors import FAILURES, TIME_USED_UP, TimeUsedUp
 from bench.points import Point, Problem, Spot
-from bench.workload import MOST_AT_ONCE, Workload
+from bench.workload import MOST_AT_ONCE, Workload, settling_s
 
 _STARTING_S = 60.0
 _UNWARMED = (ContenderKind.RAW, ContenderKind.NAIVE)
@@ -64,7 +64,7 @@ class RoundPlan:
 
     def warms_up(self, contender: Contender, number: int, sessions: int = 1) -> bool:
         """Returns whether a point of round `number` is warmed up."""
-        if contender.kind in _UNWARMED or sessions > MOST_AT_ONCE:
+        if not self.warm_up_s or contender.kind in _UNWARMED or sessions > MOST_AT_ONCE:
             return False
         return self.restarts or number == 0
 
@@ -73,7 +73,8 @@ class RoundPlan:
         share = 0.25 if contender.kind == ContenderKind.RAW else 1.0
         warm_up_s = self.warm_up_s if self.warms_up(contender, number, sessions) else 0
         queueing_s = _QUEUEING_S if sessions > MOST_AT_ONCE else 0
-        return 1 + 1.3 * share * self.seconds + warm_up_s + queueing_s
+        settled_s = settling_s(self.seconds) + 1.3 * self.seconds
+        return 1 + share * settled_s + warm_up_s + queueing_s
 
     @property
     def starting_s(self) -> float:

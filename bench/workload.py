@@ -17,8 +17,18 @@ WORKLOADS = {"W1": Lengths(128, 128), "W2": Lengths(512, 64)}
 """The workloads of `bench compare`."""
 MOST_AT_ONCE = 64
 """Sessions, as many as any engine decodes at a time as it is configured here, or more: further ones queue."""
+_SETTLING_S = 3.0
 IDLE = "idle"
 """The workload of one short request at a time."""
+
+
+def settling_s(seconds: float) -> float:
+    """Returns the seconds between the first text of all sessions and a window of `seconds`.
+
+    Sessions that ended while the others' prompts were computed wait in that time: a short window would
+    measure little else.
+    """
+    return min(_SETTLING_S, seconds / 2)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from openvino_genai import py_openvino_genai
 
 from bench.latency import Chunk, Trace, Window, latencies
 from bench.workers.answers import Answer, LoadQuestion, own_output, prompts, serve_load
+from bench.workload import settling_s
 
 _CACHE_GB = 4
 _BATCHED_TOKENS = 4096
@@ -60,6 +61,12 @@ class Sessions:
             if request.over:
                 self._open[place] = self._ask(self._workload.new_tokens)
 
+    def run(self, seconds: float) -> None:
+        """Runs steps for so many seconds."""
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            self.step()
+
     @property
     def begun(self) -> bool:
         """Whether every session has its first token."""
@@ -83,13 +90,13 @@ class Sessions:
 
 
 def measure(pipeline: genai.ContinuousBatchingPipeline, question: LoadQuestion) -> Answer:
-    """Measures a window that opens once every session has its first token."""
+    """Measures a window that opens a few seconds after every session has its first token."""
     sessions = Sessions(pipeline, question)
     while not sessions.begun:
         sessions.step()
+    sessions.run(settling_s(question.seconds))
     start, cpu = time.perf_counter(), time.process_time()
-    while time.perf_counter() < start + question.seconds:
-        sessions.step()
+    sessions.run(question.seconds)
     window, cpu = Window(start, time.perf_counter()), time.process_time() - cpu
     traces = [Trace(request.sent, tuple(request.chunks)) for request in sessions.requests]
     sessions.abandon()

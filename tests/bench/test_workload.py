@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.workload import Workload
+from bench.workload import Workload, settling_s
 
 WORKLOAD = Workload("m", prompt_tokens=5, new_tokens=8, vocabulary=16)
 
@@ -55,3 +55,7 @@ def test_prompts_keep_to_the_ids_that_are_allowed():
 def test_queued_sessions_begin_with_whole_answers():
     lengths = [WORKLOAD.first_length(i, 256) for i in (0, 31, 63, 64, 255)]
     assert lengths == [1, 4, 8, 8, 8]
+
+
+def test_a_window_opens_a_few_seconds_after_the_first_texts_and_sooner_if_it_is_short():
+    assert [settling_s(seconds) for seconds in (1.0, 6.0, 20.0)] == [0.5, 3.0, 3.0]
