@@ -19,8 +19,6 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _ENVIRONMENT = {
     **MALLOC_KEEPS_PAGES,
-    # Weights and state in huge pages, where the kernel allows a process to ask for them.
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     # Served weights do not change, so oneDNN may pack each once instead of in every call.
     "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
