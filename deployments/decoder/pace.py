@@ -24,7 +24,8 @@ _MIN_UNIT_SHARE = 0.01
 MIN_PIECE = 64
 """Tokens of a prompt piece, at least: smaller ones pay the fixed cost of a call for little work."""
 MAX_CROWD = 4.0
-"""How many times longer a piece may last, at most, if so many times more sequences prefill than decode."""
+"""How many times longer a piece may last, at most, if many sequences prefill for each that decodes: until they
+decode too, every step has too few rows."""
 MAX_SHARE = 0.8
 """The prompts' largest share of the time while sequences decode."""
 MIN_SHARE = 0.25
@@ -96,7 +97,7 @@ class PrefillPace:
     """Decides when the next prompt piece comes beside decoding sequences, and how many tokens it has.
 
     A piece may last `interval_s`; longer where its fixed cost, or the decode calls beside it, take long, and
-    where more sequences wait for their first token than decode. How often pieces come keeps the prompts'
+    where more than one sequence prefills for every two that decode. How often pieces come keeps the prompts'
     share of the time within its bounds.
     """
 
@@ -114,7 +115,7 @@ class PrefillPace:
         if self.decode_s < self.last_piece_s * (1 - MAX_SHARE) / MAX_SHARE:
             return 0
         beside_decode_s = self.last_decode_s * MIN_SHARE / (1 - MIN_SHARE)
-        crowd = min(MAX_CROWD, max(1.0, prefilling / max(1, decoding)))
+        crowd = min(MAX_CROWD, max(1.0, 2 * (prefilling - 1) / max(1, decoding)))
         seconds = max(crowd * self.interval_s, 2 * self.cost.fixed_s, beside_decode_s)
         return max(MIN_PIECE, self.cost.units_within(seconds))
 
