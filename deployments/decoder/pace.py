@@ -24,8 +24,8 @@ _MIN_UNIT_SHARE = 0.01
 MIN_PIECE = 64
 """Tokens of a prompt piece, at least: smaller ones pay the fixed cost of a call for little work."""
 MAX_CROWD = 4.0
-"""How many times longer a piece may last, at most, if many sequences prefill for each that decodes: until they
-decode too, every step has too few rows."""
+"""How many times longer a piece may last, at most, if many sequences prefill for each that decodes: until
+they decode too, every step has too few rows."""
 MAX_SHARE = 0.8
 """The prompts' largest share of the time while sequences decode."""
 MIN_SHARE = 0.25
