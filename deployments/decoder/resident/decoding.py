@@ -98,6 +98,9 @@ class Decoding:
 
     async def _send_first(self, batch: Batch, steps: int) -> _Sent | None:
         """Sends a call that knows its rows' last tokens; None if all were cancelled meanwhile."""
+        # Sequences may have been dropped while a call that was sent ahead was waited for.
+        if not (batch := batch.running).rows:
+            return None
         while steps > 1 and not self._placement.blocks_suffice(batch, steps):
             steps //= 2
         batch = await self._placement.reserve_blocks(batch, steps)

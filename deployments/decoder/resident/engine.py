@@ -66,8 +66,7 @@ class ResidentEngine:
         """Runs `prefill`, `decode`, or a `prefill` that verifies drafts."""
         async with self._one_call:
             try:
-                if not self._placement.check_lease():
-                    raise StateLostError("the pool has to be claimed again")
+                await self._placement.ensure_pool()
                 # Sequences may have been dropped while other calls ran.
                 running = batch.running
                 sampled = await self._call(running, stable) if running.rows else {}

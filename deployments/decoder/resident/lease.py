@@ -21,7 +21,7 @@ MAX_LOSSES = 5
 
 
 class Lease:
-    """Runs calls under an epoch; claims a pool before the first call, and before the first after a loss."""
+    """Runs calls under the epoch of a claimed pool."""
 
     def __init__(self, servers: ModelServers, slots: tuple[int, ...]) -> None:
         """`slots`: how many slots of the claimed pool have each block."""
@@ -41,14 +41,22 @@ class Lease:
         """Abandons the pool; the next call claims a new one."""
         self._epoch = None
 
+    async def claim(self) -> None:
+        """Claims a new, empty pool; raises as `call`."""
+        epoch = secrets.randbits(62)
+        await self._run(names.CLAIM_SIGNATURE, epoch, {names.SLOTS: self._slots})
+        self._epoch = epoch
+
     async def call(self, signature: str, inputs: Tensors) -> Tensors:
         """Runs `signature` on the pool.
 
-        Raises StateLostError if the pool is lost, StepRejectedError if the call is at fault, and
-        ModelServerUnavailable if no server answers or MAX_LOSSES calls in a row have lost the pool.
+        Raises StateLostError if the pool is lost or none is claimed, StepRejectedError if the call is at
+        fault, and ModelServerUnavailable if no server answers or MAX_LOSSES calls in a row have lost the
+        pool.
         """
         if (epoch := self._epoch) is None:
-            epoch = self._epoch = await self._claim()
+            # Another call has lost it since.
+            raise StateLostError("the pool has to be claimed again")
         try:
             outputs = await self._run(signature, epoch, inputs)
         except (StateLostError, ModelServerUnavailable):
@@ -57,11 +65,6 @@ class Lease:
             raise
         self._losses = 0
         return outputs
-
-    async def _claim(self) -> int:
-        epoch = secrets.randbits(62)
-        await self._run(names.CLAIM_SIGNATURE, epoch, {names.SLOTS: self._slots})
-        return epoch
 
     async def _run(self, signature: str, epoch: int, inputs: Tensors) -> Tensors:
         try:

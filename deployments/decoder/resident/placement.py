@@ -2,6 +2,7 @@
 
 from contract import names
 from contract.manifest import Pool
+from deployments.decoder.engine import StateLostError
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.lease import Lease
 from deployments.decoder.resident.slots import CachedPrefix, Move, SlotTable
@@ -42,12 +43,14 @@ class Placement:
         # prefilled after that call. The state of a failed sequence must not be reused.
         self._slots.release(sequence.id, cache=sequence.state is not SequenceState.FAILED)
 
-    def check_lease(self) -> bool:
-        """Returns whether all state is where the table says; a pool that must be claimed starts empty."""
+    async def ensure_pool(self) -> None:
+        """Claims a pool if none is held; raises StateLostError if sequences had state in it."""
         if self._lease.held:
-            return True
+            return
         self._slots.clear_cache()
-        return not self._slots.has_computed
+        if self._slots.has_computed:
+            raise StateLostError("the pool has to be claimed again")
+        await self._lease.claim()
 
     def clear(self) -> None:
         """Frees all slots, because the content of the pool is lost."""

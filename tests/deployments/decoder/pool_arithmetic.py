@@ -40,6 +40,7 @@ class PoolServer:
         self.fed = 0
         """How many tokens were computed."""
         self.fail_next: list[Exception] = []
+        self._refuses = False
         self.gate = asyncio.Event()
         self.gate.set()
         self._epoch: int | None = None
@@ -50,6 +51,10 @@ class PoolServer:
     def lose(self) -> None:
         """As after a restart."""
         self._epoch = None
+
+    def refuse(self) -> None:
+        """As if the next call that goes on with another's tokens had overtaken that one."""
+        self._refuses = True
 
     def steal(self) -> None:
         """As after another loop's claim."""
@@ -126,7 +131,8 @@ class PoolServer:
 
     def _continue(self, row: int, inputs: Tensors) -> int:
         token, held = self._progress.get(row, (NO_TOKEN, -1))
-        if (token != NO_TOKEN or held < 0) and held != inputs["positions"][row]:
+        refused, self._refuses = self._refuses, False
+        if refused or ((token != NO_TOKEN or held < 0) and held != inputs["positions"][row]):
             raise StepRejectedError("INVALID_ARGUMENT: assertion failed: [out of turn]")
         return token
 

@@ -26,6 +26,7 @@ from tests.deployments.decoder.pool_arithmetic import POOL, PoolServer, lost
 from tests.deployments.decoder.sessions import greedy, running, tokens_of
 
 SLOTS = 6
+TROUBLES = ["lose", "steal", "die", "refuse"]
 LIMITS = Limits(
     max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24, min_shared_prefix=20
 )
@@ -126,6 +127,24 @@ async def test_a_call_that_overtook_the_one_before_it_is_sent_again(loop, server
     server.call = call
     assert await tokens_of(loop, greedy("a", [1, 2], 60)) == continuation([1, 2], 60)
     assert len(refused) == 3
+
+
+async def test_one_that_leaves_while_its_call_is_refused_does_not_end_the_loop(loop, server):
+    goes = greedy("goes", [4, 4], 90)
+    working = server.call
+
+    async def call(signature, inputs):
+        if signature == "decode" and (inputs["tokens"] == CONTINUE).any() and goes.live:
+            for _ in range(20):  # until the results of the call before it were applied
+                await asyncio.sleep(0)
+            loop.cancel(goes)
+            raise StepRejectedError("INVALID_ARGUMENT: assertion failed: [out of turn]")
+        return await working(signature, inputs)
+
+    server.call = call
+    loop.submit(goes)
+    assert await tokens_of(loop, greedy("stays", [1, 2], 60)) == continuation([1, 2], 60)
+    assert not goes.live
 
 
 async def test_penalties_need_the_tokens_so_that_calls_wait_for_each_other(loop, server):
@@ -352,9 +371,20 @@ async def test_an_answer_of_another_shape_fails_its_sequence(loop, server):
     shared=st.integers(0, 40),
     eos=st.integers(1, VOCABULARY) | st.none(),
     troubles=st.lists(
-        st.tuples(st.integers(1, 12), st.sampled_from(["lose", "steal", "die"]) | st.integers(0, 8)),
+        st.tuples(
+            st.integers(1, 12), st.sampled_from(["lose", "steal", "die", "refuse"]) | st.integers(0, 8)
+        ),
         max_size=5,
     ),
+)
+@example(
+    # The call after a refused one lost the pool, and a new one was claimed for sequences with state.
+    sessions=[([1], 22), ([2], 1), ([1], 1), ([1], 1)],
+    layout=WHOLE,
+    draft_tokens=0,
+    shared=25,
+    eos=1,
+    troubles=[(1, "lose"), (3, "refuse"), (12, "lose")],
 )
 @example(
     # A session was cancelled while a prefix was copied for another, and the step looked for its slot.
