@@ -26,6 +26,9 @@ class DecodeLoop:
         self._scheduler = scheduler
         self._engine = engine
         self._chunk_pace = ChunkPace(stream_interval_s)
+        self._stream_interval_s = stream_interval_s
+        self._late_chunks: asyncio.TimerHandle | None = None
+        """Sends what gathered if the next call takes longer than expected."""
         self._outboxes: dict[str, Outbox] = {}
         self._work = asyncio.Event()
 
@@ -100,10 +103,16 @@ class DecodeLoop:
                     self._apply(row.sequence, row.count, sampled)
         if self._chunk_pace.due(time.perf_counter(), self._scheduler.running):
             self._send_chunks()
+        elif self._late_chunks is None:
+            event_loop = asyncio.get_running_loop()
+            self._late_chunks = event_loop.call_later(self._stream_interval_s, self._send_chunks)
 
     def _send_chunks(self) -> None:
         for outbox in self._outboxes.values():
             outbox.send()
+        if self._late_chunks is not None:
+            self._late_chunks.cancel()
+            self._late_chunks = None
 
     def _apply(self, sequence: TokenSequence, count: int, sampled: SampledTokens) -> None:
         """Records `count` tokens as computed, and appends the sampled ones up to the one that ends it."""

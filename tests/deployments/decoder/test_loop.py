@@ -129,6 +129,22 @@ async def test_tokens_that_are_not_taken_gather_and_come_at_once(loop):
     assert (chunk.ids, chunk.finish) == ((5, 11, 7, 15), FinishReason.LENGTH)
 
 
+async def test_tokens_do_not_wait_for_a_call_that_hangs(servers):
+    async with running(make_loop(servers, STEP_BY_STEP)) as loop:
+        outbox = loop.submit(greedy("a", [1, 2], 40))
+        received = list((await outbox.take()).ids)
+        while len(servers.calls) < 12:
+            await asyncio.sleep(0)
+        servers.gate.clear()
+        computed = loop.scheduler.live[0].generated
+        while received != computed:
+            received += (await outbox.take()).ids
+        servers.gate.set()
+        while (chunk := await outbox.take()).finish is None:
+            received += chunk.ids
+        assert [*received, *chunk.ids] == continuation([1, 2], 40)
+
+
 async def test_a_bug_in_the_loop_fails_every_sequence_instead_of_hanging(servers):
     async def call(*_):
         raise ZeroDivisionError
