@@ -19,7 +19,7 @@ from contract.dtypes import dtype_of_name
 from contract.errors import ManifestError, TensorError
 from contract.tensors import Shape
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 """The only supported `contract_version`."""
 
 EXPLICIT = "explicit"

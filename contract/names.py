@@ -4,6 +4,7 @@ Each tensor is given as dtype (shape): meaning. The sizes in a shape:
 
 rows        sequences in the call; of `step`, `prefill` and the explicit `decode` also called the batch
 length      of `step` and `prefill`: the most new tokens of any row
+decoded     slots, from the first on, for which `prefill` also does a decode step; it may be 0
 steps       tokens to sample for each row in the call: the second axis of `uniforms`
 edits, top, bytes, any   sizes that the caller chooses
 vocabulary  the manifest's `vocabulary_size`
@@ -37,8 +38,10 @@ Inputs: `epoch`, `sources`, `targets`, `blocks`. Output: `epoch`.
 PREFILL_SIGNATURE = "prefill"
 """Resident layout. Writes new tokens into slots and samples after the last ones.
 
-Inputs: `epoch`, `tokens`, `lengths`, `slots`, `starts`, the sampling inputs. Outputs: `tokens`, `logprobs`,
-`top_ids`, `top_logprobs`.
+The same call can do a decode step of slots 0, 1, ...: its rows come first, in the sampling inputs and in the
+outputs, and then those of `tokens`. Without it `last_tokens` and `positions` are empty.
+Inputs: `epoch`, `last_tokens`, `positions`, `tokens`, `lengths`, `slots`, `starts`, the sampling inputs.
+Outputs: `tokens`, `logprobs`, `top_ids`, `top_logprobs`.
 """
 
 DECODE_SIGNATURE = "decode"
@@ -62,7 +65,7 @@ Input of `step` and `prefill`, (rows, length): each row's new tokens, padded on 
 Input of `decode`, (rows,): each row's last token, which is not in the state yet; in the resident layout also
 CONTINUE.
 Output of `prefill`, (rows, steps): the token sampled after each of the row's last `steps` tokens; if the row
-has fewer new tokens, its remaining columns hold NO_TOKEN.
+has fewer new tokens, its remaining columns hold NO_TOKEN. The rows of `last_tokens` come first.
 Output of `decode`, (rows, steps): the sampled tokens, NO_TOKEN once the row has stopped.
 An output is FAILED where no token can be sampled.
 """
@@ -72,6 +75,9 @@ LENGTHS = "lengths"
 
 LOGITS = "logits"
 """`step`: float32 (rows, vocabulary): the logits after each row's last token."""
+
+LAST_TOKENS = "last_tokens"
+"""`prefill`: int32 (decoded,): the token after those that slot 0, 1, ... holds; NO_TOKEN leaves a slot out."""
 
 HELD = "held"
 """`decode`, explicit layout: int32 (rows,): the length of a row's growing state, without padding."""
@@ -89,7 +95,10 @@ STARTS = "starts"
 """`prefill`: int32 (rows,): the number of tokens in a row's slot before the call."""
 
 POSITIONS = "positions"
-"""`decode`, resident layout: int32 (rows,): the number of tokens in slot 0, 1, ... before the call."""
+"""Resident layout: the number of tokens in slot 0, 1, ... before the call.
+
+`decode`: int32 (rows,). `prefill`: int32 (decoded,), like `last_tokens`.
+"""
 
 BUDGET = "budget"
 """`decode`: int32 (rows,): the most tokens to sample for a row in this call; 0 leaves the row out."""
@@ -172,7 +181,7 @@ BLOCKS = "blocks"
 """`move`: int32 (any,): the number of blocks to copy, from block 0 on."""
 
 NO_TOKEN = -1
-"""In the output `tokens`: no token was sampled for the row at this step."""
+"""In the output `tokens`: no token was sampled for the row at this step. In `last_tokens`: no row."""
 
 FAILED = -2
 """In the output `tokens`: logits are NaN or +inf, or every token is masked; the row stops."""

@@ -26,6 +26,8 @@ MIN_PIECE = 64
 MAX_CROWD = 4.0
 """How many times longer a piece may last, at most, if many sequences prefill for each that decodes: until
 they decode too, every step has too few rows."""
+PIECE_SHARE = 0.5
+"""The part of the interval that a call with a piece fills: then two such calls fit between two chunks."""
 MAX_SHARE = 0.8
 """The prompts' largest share of the time while sequences decode."""
 MIN_SHARE = 0.25
@@ -96,17 +98,19 @@ def _median_slope(x: Float64, y: Float64) -> float | None:
 class PrefillPace:
     """Decides when the next prompt piece comes beside decoding sequences, and how many tokens it has.
 
-    A piece may last `interval_s`; longer where its fixed cost, or the decode calls beside it, take long, and
-    where more than one sequence prefills for every two that decode. How often pieces come keeps the prompts'
-    share of the time within its bounds.
+    A piece shares its call with a decode step of the others, if there are any. The call may last half of
+    `interval_s`; longer where the piece's fixed cost, or the decode step, takes long, and where more than one
+    sequence prefills for every two that decode. How often pieces come keeps the prompts' share of the time
+    within its bounds.
     """
 
     interval_s: float
     cost: CallCost
+    """Of pieces, without the decode step in the same call."""
     decode_s: float = 0.0
-    """Seconds of decode calls since the last piece."""
-    last_decode_s: float = 0.0
-    """Seconds of the last decode call."""
+    """Seconds of decode steps since the last piece, and beside it."""
+    step_s: float = 0.0
+    """Seconds of a decode step."""
     last_piece_s: float = 0.0
     """Seconds of the last piece."""
 
@@ -114,20 +118,25 @@ class PrefillPace:
         """Returns the tokens of the next piece while so many sequences are in each state; 0: too early."""
         if self.decode_s < self.last_piece_s * (1 - MAX_SHARE) / MAX_SHARE:
             return 0
-        beside_decode_s = self.last_decode_s * MIN_SHARE / (1 - MIN_SHARE)
+        beside_decode_s = self.step_s * MIN_SHARE / (1 - MIN_SHARE)
         crowd = min(MAX_CROWD, max(1.0, 2 * (prefilling - 1) / max(1, decoding)))
-        seconds = max(crowd * self.interval_s, 2 * self.cost.fixed_s, beside_decode_s)
+        within_s = crowd * PIECE_SHARE * self.interval_s - self.step_s
+        seconds = max(within_s, 2 * self.cost.fixed_s, beside_decode_s)
         return max(MIN_PIECE, self.cost.units_within(seconds))
 
-    def record_piece(self, tokens: int, seconds: float) -> None:
-        """Records a prefill call of `tokens` tokens, padding included."""
-        self.cost.record(tokens, seconds)
-        self.last_piece_s, self.decode_s = seconds, 0.0
+    def record_piece(self, tokens: int, seconds: float, decoding: bool) -> None:
+        """Records a call with a piece of `tokens` tokens, padding included, and a decode step if `decoding`.
 
-    def record_decode(self, seconds: float) -> None:
-        """Records a decode call."""
+        The step's part of the call is taken to be what a step took alone.
+        """
+        step_s = min(self.step_s, MAX_SHARE * seconds) if decoding else 0.0
+        self.cost.record(tokens, seconds - step_s)
+        self.last_piece_s, self.decode_s = seconds - step_s, step_s
+
+    def record_decode(self, seconds: float, steps: int) -> None:
+        """Records a call of `steps` decode steps."""
         self.decode_s += seconds
-        self.last_decode_s = seconds
+        self.step_s = seconds / steps
 
 
 class ChunkPace:

@@ -28,6 +28,8 @@ class Limits:
     """Sequences that wait for admission."""
     prefill_token_budget: int
     """Prompt tokens in one step, padding included."""
+    mixed: bool = False
+    """Whether one call can decode some rows and prefill others."""
     min_shared_prefix: int | None = None
     """A prompt waits while another that shares at least this many first tokens is being prefilled, so that it
     can start from the prefix cache. None: there is no prefix cache."""
@@ -41,6 +43,11 @@ class BatchRow:
     count: int
 
     @property
+    def decodes(self) -> bool:
+        """Whether the row is a decode step; else it is a piece of a prompt."""
+        return self.sequence.state is SequenceState.DECODING
+
+    @property
     def samples(self) -> bool:
         """Whether a token is sampled: no token is pending after the call."""
         return self.count == self.sequence.pending
@@ -51,6 +58,11 @@ class Batch:
     """The rows of one call to a model server."""
 
     rows: tuple[BatchRow, ...]
+
+    @property
+    def sequences(self) -> list[TokenSequence]:
+        """The sequence of each row."""
+        return [row.sequence for row in self.rows]
 
     @property
     def sequence_ids(self) -> list[str]:
@@ -82,8 +94,18 @@ class Batch:
 
     @property
     def decoding(self) -> bool:
-        """Whether all rows decode; a batch never mixes prefill and decode."""
-        return all(row.sequence.state is SequenceState.DECODING for row in self.rows)
+        """Whether all rows decode."""
+        return all(row.decodes for row in self.rows)
+
+    @property
+    def decoded(self) -> "Batch":
+        """The rows that decode."""
+        return Batch(tuple(row for row in self.rows if row.decodes))
+
+    @property
+    def prompts(self) -> "Batch":
+        """The rows that are prefilled."""
+        return Batch(tuple(row for row in self.rows if not row.decodes))
 
     @property
     def padded_tokens(self) -> int:
@@ -188,7 +210,8 @@ class Scheduler:
     def plan(self, servers: int = 1, prefill_tokens: int | None = None) -> tuple[Batch, ...]:
         """Plans the calls of the next step, which may run in parallel on `servers` model servers.
 
-        Returns () if there is no work. `prefill_tokens` limits the prompt tokens of a step in which other
+        Returns () if there is no work. With `Limits.mixed`, decoding rows and prompts share one call; else
+        each call has rows of one kind. `prefill_tokens` limits the prompt tokens of a step in which other
         sequences decode; None: no such limit.
         """
         decoding = [BatchRow(s, 1) for s in self._running if s.state is SequenceState.DECODING]
@@ -197,6 +220,8 @@ class Scheduler:
         if decoding and prefill_tokens is not None:
             budget = min(budget, prefill_tokens)
         prompts = self._chunks(prefilling, budget)
+        if self._limits.mixed and prompts:
+            return (Batch((*decoding, *prompts)),)
         return (*self._split(decoding, servers), *((Batch(prompts),) if prompts else ()))
 
     def audit(self) -> None:

@@ -59,7 +59,7 @@ def test_a_manifest_survives_json(manifest):
         ("state.0.colour", "red", r"manifest.state\[0\] has unknown keys: colour"),
         ("decode_steps", ..., "manifest.decode_steps is missing"),
         ("decode_steps", -1, "decode_steps -1 must be at least 0"),
-        ("contract_version", 1, "contract_version 1 is not 2"),
+        ("contract_version", 2, "contract_version 2 is not 3"),
         ("vocabulary_size", True, "manifest.vocabulary_size must be int, not bool"),
         ("vocabulary_size", 0, "vocabulary_size 0 must be at least 1"),
         ("special_tokens.eos", [10], "special token id 10 is outside the vocabulary of 10"),

@@ -63,7 +63,7 @@ class ResidentEngine:
         return self._placement.admit(sequence)
 
     async def run(self, batch: Batch, stable: bool) -> Sequence[SampledTokens | None]:
-        """Runs `prefill`, `decode`, or a `prefill` that verifies drafts."""
+        """Runs `prefill` with or without a decode step, `decode`, or a `prefill` that verifies drafts."""
         async with self._one_call:
             try:
                 await self._placement.ensure_pool()
@@ -93,6 +93,10 @@ class ResidentEngine:
     async def _call(self, batch: Batch, stable: bool) -> dict[str, SampledTokens]:
         """Runs one call; returns the new tokens by sequence id."""
         if not batch.decoding:
+            decoded = batch.decoded
+            if decoded.rows and self._decoding.ahead:
+                # Their last tokens are not known yet. The prompts come with the next call.
+                return await self._decode(decoded, stable=False, plain=True)
             return await self._prefill(batch)
         drafts = self._drafts(batch) if stable else None
         if drafts is not None and not self._decoding.ahead:
@@ -100,22 +104,29 @@ class ResidentEngine:
         return await self._decode(batch, stable, drafts is None)
 
     async def _prefill(self, batch: Batch) -> dict[str, SampledTokens]:
+        """Computes pieces of prompts; in the same call, one step of the rows that decode."""
         await self._decoding.wait()
         for row in batch.running.rows:
             self._placement.ensure_slot(row.sequence)
-        await self._placement.arrange()
-        rows = (batch := batch.running).rows
-        if not rows:
+        await self._placement.reserve_blocks(batch.running.decoded, 1)
+        # Sequences may have been cancelled while slots were moved.
+        prompts, decoded = batch.running.prompts, batch.running.decoded
+        if not prompts.rows:
             return {}
-        sequences = [row.sequence for row in rows]
-        inputs = pool_calls.prefill(batch, self._placement.slots_of(sequences))
+        slots_of = self._placement.slots_of
+        call = pool_calls.PrefillCall(
+            decoded.sequences, slots_of(decoded.sequences), prompts, slots_of(prompts.sequences)
+        )
         start_s = time.perf_counter()
-        outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
-        self._prefill_pace.record_piece(batch.padded_tokens, time.perf_counter() - start_s)
-        sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(rows)), (len(rows), 1))
+        outputs = await self._lease.call(names.PREFILL_SIGNATURE, call.inputs())
+        seconds = time.perf_counter() - start_s
+        self._prefill_pace.record_piece(prompts.padded_tokens, seconds, bool(decoded.rows))
+        sequences = call.sequences
+        sampled = sampling_inputs.parse_outputs(outputs, sequences, call.rows, (call.count, 1))
+        unfinished = {row.sequence.id for row in prompts.rows if not row.samples}
         return {
-            row.sequence.id: tokens if row.samples else NO_TOKENS
-            for row, tokens in zip(rows, sampled, strict=True)
+            sequence.id: NO_TOKENS if sequence.id in unfinished else tokens
+            for sequence, tokens in zip(sequences, sampled, strict=True)
         }
 
     async def _decode(self, batch: Batch, stable: bool, plain: bool) -> dict[str, SampledTokens]:
@@ -125,7 +136,7 @@ class ResidentEngine:
         sampled = await self._decoding.run(batch, steps, follow)
         if longest := max((len(tokens.ids) for tokens in sampled.values()), default=0):
             self._step_cost.record(longest, self._decoding.last_call_s)
-            self._prefill_pace.record_decode(self._decoding.last_call_s)
+            self._prefill_pace.record_decode(self._decoding.last_call_s, longest)
         return sampled
 
     def _steps(self, rows: int, calls: int) -> int:

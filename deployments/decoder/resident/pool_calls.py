@@ -13,6 +13,13 @@ from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import TokenSequence
 from deployments.decoder.servers.model_servers import Tensors
 
+_PADDING: dict[str, float] = {
+    names.STOP_TOKENS: decode_inputs.NO_STOP,
+    names.LAST_TOKENS: names.NO_TOKEN,
+    **sampling_inputs.PADDING,
+}
+"""The values of the inputs in rows without a sequence; 0 for an input that is not listed."""
+
 
 @dataclass(frozen=True)
 class DecodeRow:
@@ -67,20 +74,56 @@ class DecodeCall:
         }
         if self.continues:
             inputs[names.TOKENS] = np.full(len(sequences), names.CONTINUE, np.int32)
-        padding = {names.STOP_TOKENS: decode_inputs.NO_STOP, **sampling_inputs.PADDING}
-        scattered = {name: self._scatter(value, padding.get(name, 0)) for name, value in inputs.items()}
-        return scattered | sampling_inputs.call_inputs(sequences)
-
-    def _scatter(self, values: Array, padding: float) -> Array:
-        """Places `values` (rows, ...) in the rows of their slots: (count, ...), `padding` elsewhere."""
-        placed = np.full((self.count, *values.shape[1:]), padding, values.dtype)
-        placed[[row.slot for row in self.rows]] = values
-        return placed
+        slots = [row.slot for row in self.rows]
+        placed = {name: _placed(name, value, slots, self.count) for name, value in inputs.items()}
+        return placed | sampling_inputs.call_inputs(sequences)
 
 
-def prefill(batch: Batch, slots: list[int]) -> Tensors:
-    """Returns the inputs that compute the pending tokens of each row, and sample a token after the last."""
-    return _prefill_inputs([row.sequence for row in batch.rows], slots, batch.tokens, batch.counts, steps=1)
+@dataclass(frozen=True)
+class PrefillCall:
+    """A `prefill` call: pieces of prompts, and a decode step of the sequences that decode meanwhile.
+
+    Row i of the decode step is slot i, whether or not one of these sequences owns it.
+    """
+
+    decoded: list[TokenSequence]
+    decoded_slots: list[int]
+    prompts: Batch
+    prompt_slots: list[int]
+
+    @property
+    def decoded_count(self) -> int:
+        """The rows of the decode step: one for each slot up to the highest."""
+        return max(self.decoded_slots, default=-1) + 1
+
+    @property
+    def count(self) -> int:
+        """All rows of the call."""
+        return self.decoded_count + len(self.prompts.rows)
+
+    @property
+    def sequences(self) -> list[TokenSequence]:
+        """The sequences: those that decode, then the prompts'."""
+        return [*self.decoded, *self.prompts.sequences]
+
+    @property
+    def rows(self) -> list[int]:
+        """The row of each sequence in the sampling inputs and in the outputs."""
+        return [*self.decoded_slots, *range(self.decoded_count, self.count)]
+
+    def inputs(self) -> Tensors:
+        """Returns the inputs that compute each row's tokens, and sample a token after the last one."""
+        sequences, rows = self.sequences, self.rows
+        sampling = sampling_inputs.row_inputs(sequences, 1)
+        last = np.array([sequence.next_tokens(1)[0] for sequence in self.decoded], np.int32)
+        held = np.array([sequence.computed for sequence in self.decoded], np.int32)
+        return {
+            names.LAST_TOKENS: _placed(names.LAST_TOKENS, last, self.decoded_slots, self.decoded_count),
+            names.POSITIONS: _placed(names.POSITIONS, held, self.decoded_slots, self.decoded_count),
+            **_token_inputs(self.prompts.sequences, self.prompt_slots, self.prompts.tokens, self.prompts.counts),
+            **{name: _placed(name, value, rows, self.count) for name, value in sampling.items()},
+            **sampling_inputs.call_inputs(sequences),
+        }
 
 
 def verify(sequences: list[TokenSequence], drafts: Sequence[tuple[int, ...]], slots: list[int]) -> Tensors:
@@ -92,7 +135,13 @@ def verify(sequences: list[TokenSequence], drafts: Sequence[tuple[int, ...]], sl
     tokens = np.zeros((len(sequences), max(counts)), np.int32)
     for row, sequence, draft in zip(tokens, sequences, drafts, strict=True):
         row[: 1 + len(draft)] = (*sequence.next_tokens(1), *draft)
-    return _prefill_inputs(sequences, slots, tokens, counts, steps=max(counts))
+    return {
+        names.LAST_TOKENS: np.zeros(0, np.int32),
+        names.POSITIONS: np.zeros(0, np.int32),
+        **_token_inputs(sequences, slots, tokens, counts),
+        **sampling_inputs.row_inputs(sequences, steps=max(counts)),
+        **sampling_inputs.call_inputs(sequences),
+    }
 
 
 def move(moves: list[Move]) -> Tensors:
@@ -104,14 +153,19 @@ def move(moves: list[Move]) -> Tensors:
     }
 
 
-def _prefill_inputs(
-    sequences: list[TokenSequence], slots: list[int], tokens: Array, counts: list[int], steps: int
-) -> Tensors:
+def _token_inputs(
+    sequences: list[TokenSequence], slots: list[int], tokens: Array, counts: list[int]
+) -> dict[str, Array]:
     return {
         names.TOKENS: tokens,
         names.LENGTHS: np.array(counts, np.int32),
         names.SLOTS: np.array(slots, np.int32),
         names.STARTS: np.array([sequence.computed for sequence in sequences], np.int32),
-        **sampling_inputs.row_inputs(sequences, steps),
-        **sampling_inputs.call_inputs(sequences),
     }
+
+
+def _placed(name: str, values: Array, rows: list[int], count: int) -> Array:
+    """Places `values` in the given rows of the input `name`, which has `count`; the others take no part."""
+    placed = np.full((count, *values.shape[1:]), _PADDING.get(name, 0), values.dtype)
+    placed[rows] = values
+    return placed

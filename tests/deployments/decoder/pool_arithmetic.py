@@ -36,7 +36,9 @@ class PoolServer:
         self.running = 0
         """Calls that have begun and not ended."""
         self.calls: list[tuple[str, int]] = []
-        """(signature, rows) of each call."""
+        """(signature, rows of the input `tokens`) of each call."""
+        self.decoded: list[int] = []
+        """How many rows each `prefill` decoded."""
         self.fed = 0
         """How many tokens were computed."""
         self.fail_next: list[Exception] = []
@@ -63,6 +65,8 @@ class PoolServer:
 
     async def call(self, signature: str, inputs: Tensors) -> Tensors:
         self.calls.append((signature, len(inputs.get("tokens", ()))))
+        if signature == "prefill":
+            self.decoded.append(int(np.count_nonzero(inputs["last_tokens"] != NO_TOKEN)))
         self.running += 1
         try:
             await asyncio.sleep(0)
@@ -96,8 +100,19 @@ class PoolServer:
 
     def _prefill(self, inputs: Tensors) -> Tensors:
         assert len(set(inputs["slots"].tolist())) == len(inputs["slots"])
-        steps = inputs["uniforms"].shape[1]
-        answer = np.full((len(inputs["slots"]), steps), NO_TOKEN, np.int32)
+        steps, decoded = inputs["uniforms"].shape[1], len(inputs["last_tokens"])
+        answer = np.full((decoded + len(inputs["slots"]), steps), NO_TOKEN, np.int32)
+        assert inputs["positions"].shape == (decoded,)
+        assert inputs["uniforms"].shape == answer.shape
+        for slot, token in enumerate(inputs["last_tokens"]):
+            if token == NO_TOKEN:
+                continue
+            assert slot not in inputs["slots"], "a slot is both decoded and prefilled"
+            held = int(inputs["positions"][slot])
+            assert held < self._positions[slot], "the slot's blocks do not hold the row"
+            self._pool[slot, held] = token
+            self.fed += 1
+            answer[slot, 0] = self._next(slot, held + 1, inputs, slot, 0)
         for row, slot in enumerate(inputs["slots"]):
             start, length = int(inputs["starts"][row]), int(inputs["lengths"][row])
             assert start + length <= self._positions[slot], "the slot's blocks do not hold the row"
@@ -105,7 +120,8 @@ class PoolServer:
             self.fed += length
             sampled = min(steps, length)
             for step in range(sampled):
-                answer[row, step] = self._next(slot, start + length - sampled + step + 1, inputs, row, step)
+                held = start + length - sampled + step + 1
+                answer[decoded + row, step] = self._next(slot, held, inputs, decoded + row, step)
         return {"tokens": answer}
 
     def _decode(self, inputs: Tensors) -> Tensors:

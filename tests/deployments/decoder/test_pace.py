@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.decoder.explicit.admission import ReservedAdmission
-from deployments.decoder.pace import MAX_CROWD, MIN_PIECE, CallCost, ChunkPace, PrefillPace, chunk_interval_s
+from deployments.decoder.pace import (
+    MAX_CROWD,
+    MIN_PIECE,
+    PIECE_SHARE,
+    CallCost,
+    ChunkPace,
+    PrefillPace,
+    chunk_interval_s,
+)
 from deployments.decoder.scheduler import Batch, Limits, Scheduler
 from tests.deployments.decoder.sessions import greedy
 
@@ -88,12 +96,13 @@ class Server:
     now_s: float = 0.0
 
     def run(self, batch: Batch) -> None:
-        if batch.decoding:
-            seconds = self.decode_fixed_s + self.row_s * len(batch.rows)
-            self.pace.record_decode(seconds)
+        prompts, decoded = batch.prompts, batch.decoded
+        seconds = self.decode_fixed_s + self.row_s * len(decoded.rows) if decoded.rows else 0.0
+        if prompts.rows:
+            seconds += self.prefill_fixed_s + self.prompt_token_s * prompts.padded_tokens
+            self.pace.record_piece(prompts.padded_tokens, seconds, bool(decoded.rows))
         else:
-            seconds = self.prefill_fixed_s + self.prompt_token_s * batch.padded_tokens
-            self.pace.record_piece(batch.padded_tokens, seconds)
+            self.pace.record_decode(seconds, steps=1)
         self.now_s += seconds
 
     @property
@@ -101,7 +110,7 @@ class Server:
         """How long a piece may take once the costs are known."""
         decode_s = self.decode_fixed_s + self.row_s * 33
         smallest_s = self.prefill_fixed_s + self.prompt_token_s * MIN_PIECE
-        return 1.1 * max(MAX_CROWD * INTERVAL_S, 2 * self.prefill_fixed_s, decode_s / 3, smallest_s)
+        return 1.1 * max(MAX_CROWD * PIECE_SHARE * INTERVAL_S, 2 * self.prefill_fixed_s, decode_s / 3, smallest_s)
 
 
 SERVERS = {
@@ -120,7 +129,8 @@ def test_every_prompt_is_done_within_a_bound_of_steps_and_decoding_rows_wait_no_
     name, prompts
 ):
     server, length, reader = Server(*SERVERS[name]), 300, greedy("reader", [1], max_tokens=100_000)
-    scheduler = Scheduler(Limits(64, 64, 64, prefill_token_budget=512), ReservedAdmission(1, lambda _: 0))
+    limits = Limits(64, 64, 64, prefill_token_budget=512, mixed=True)
+    scheduler = Scheduler(limits, ReservedAdmission(1, lambda _: 0))
     scheduler.submit(reader)
     learn(scheduler, server)
     waiting = [greedy(str(i), [1] * length, max_tokens=50_000) for i in range(prompts)]
@@ -159,9 +169,10 @@ def step(scheduler: Scheduler, server: Server) -> bool:
     prefilling = scheduler.prefilling
     batches = scheduler.plan(prefill_tokens=server.pace.tokens(prefilling, scheduler.running - prefilling))
     assert batches
+    decodes = bool(batches[0].decoded.rows)
     for batch in batches:
         server.run(batch)
         for row in batch.rows:
             if row.sequence.feed(row.count) and row.sequence.append(1):
                 scheduler.retire(row.sequence)
-    return batches[0].decoding
+    return decodes

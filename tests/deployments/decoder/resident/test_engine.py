@@ -28,7 +28,12 @@ from tests.deployments.decoder.sessions import greedy, running, tokens_of
 SLOTS = 6
 TROUBLES = ["lose", "steal", "die", "refuse"]
 LIMITS = Limits(
-    max_batch_size=SLOTS, max_running=SLOTS, max_waiting=64, prefill_token_budget=24, min_shared_prefix=20
+    max_batch_size=SLOTS,
+    max_running=SLOTS,
+    max_waiting=64,
+    prefill_token_budget=24,
+    mixed=True,
+    min_shared_prefix=20,
 )
 
 
@@ -64,6 +69,20 @@ async def test_a_stable_batch_takes_several_steps_in_a_call(loop, server):
     assert await tokens_of(loop, greedy("a", [1, 2])) == continuation([1, 2], 20)
     decodes = [call for call in server.calls if call[0].startswith("decode")]
     assert len(decodes) < 8, "1 + 19 tokens, up to 8 a call, after the first was measured"
+
+
+async def test_one_call_decodes_some_and_prefills_others(loop, server):
+    first = asyncio.create_task(tokens_of(loop, greedy("first", [1, 2], 60)))
+    await decoding_twice(server)
+    others = [seeded("second", [5, 6] * 20, seed=3), greedy("third", [9] * 30)]
+    answers = [asyncio.create_task(tokens_of(loop, other)) for other in others]
+    server.gate.set()
+    assert await first == continuation([1, 2], 60)
+    seen = [await answer for answer in answers]
+    # 70 tokens, 24 at most in a call. What decodes gets a token in each of them.
+    assert server.decoded[:4] == [0, 1, 1, 2], "one call for the first prompt, then three for the others"
+    assert seen[0] == await tokens_of(loop, seeded("alone", [5, 6] * 20, seed=3))
+    assert seen[1] == continuation([9] * 30, 20)
 
 
 async def decoding_twice(server: PoolServer) -> None:
