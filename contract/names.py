@@ -77,7 +77,7 @@ LOGITS = "logits"
 """`step`: float32 (rows, vocabulary): the logits after each row's last token."""
 
 LAST_TOKENS = "last_tokens"
-"""`prefill`: int32 (decoded,): the token after those that slot 0, 1, ... holds; NO_TOKEN leaves a slot out."""
+"""`prefill`: int32 (decoded,): the token after those in slot 0, 1, ...; NO_TOKEN leaves a slot out."""
 
 HELD = "held"
 """`decode`, explicit layout: int32 (rows,): the length of a row's growing state, without padding."""

@@ -69,7 +69,7 @@ class DecoderArgs(ReplicaArgs):
     max_waiting: Annotated[int, Field(ge=0)] = 256
     """Sequences that wait for admission; one more gets HTTP status 429."""
     prefill_token_budget: PositiveInt = 512
-    """Prompt tokens that one step may process, padding included."""
+    """Prompt tokens that one step may process; with explicit state, padding included."""
     state_bytes: PositiveInt = 1024 * MIB
     """Bytes for the state of all sequences of one decoder replica."""
     prefix_cache: bool = True

@@ -159,6 +159,8 @@ class ResidentSteps:
                 names.LENGTHS: np.full(len(rows), tokens, np.int32),
                 names.SLOTS: np.array(rows, np.int32),
                 names.STARTS: np.zeros(len(rows), np.int32),
+                names.LAST_TOKENS: np.zeros(0, np.int32),
+                names.POSITIONS: np.zeros(0, np.int32),
             },
         )
 

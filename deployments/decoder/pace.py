@@ -125,7 +125,7 @@ class PrefillPace:
         return max(MIN_PIECE, self.cost.units_within(seconds))
 
     def record_piece(self, tokens: int, seconds: float, decoding: bool) -> None:
-        """Records a call with a piece of `tokens` tokens, padding included, and a decode step if `decoding`.
+        """Records a call with a piece of `tokens` tokens, and a decode step if `decoding`.
 
         The step's part of the call is taken to be what a step took alone.
         """

@@ -15,6 +15,9 @@ from deployments.decoder.admission import Admission
 from deployments.decoder.sequence import Event, SequenceState, TokenSequence, common_prefix_length
 from deployments.errors import Overloaded, RequestError
 
+MAX_PADDED_TOKENS = 2048
+"""Prompt tokens of a call, padding included, if padding is computed in attention alone."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -27,9 +30,10 @@ class Limits:
     max_waiting: int
     """Sequences that wait for admission."""
     prefill_token_budget: int
-    """Prompt tokens in one step, padding included."""
-    mixed: bool = False
-    """Whether one call can decode some rows and prefill others."""
+    """Prompt tokens in one step; without `one_pass`, padding included."""
+    one_pass: bool = False
+    """Whether one call takes prompts of any lengths without computing their padding, and decodes other rows
+    beside them."""
     min_shared_prefix: int | None = None
     """A prompt waits while another that shares at least this many first tokens is being prefilled, so that it
     can start from the prefix cache. None: there is no prefix cache."""
@@ -111,6 +115,11 @@ class Batch:
     def padded_tokens(self) -> int:
         """Tokens of the call, padding included."""
         return len(self.rows) * self.width
+
+    @property
+    def computed_tokens(self) -> int:
+        """Tokens of the call without padding."""
+        return sum(self.counts)
 
 
 class Scheduler:
@@ -210,7 +219,7 @@ class Scheduler:
     def plan(self, servers: int = 1, prefill_tokens: int | None = None) -> tuple[Batch, ...]:
         """Plans the calls of the next step, which may run in parallel on `servers` model servers.
 
-        Returns () if there is no work. With `Limits.mixed`, decoding rows and prompts share one call; else
+        Returns () if there is no work. With `Limits.one_pass`, decoding rows and prompts share one call; else
         each call has rows of one kind. `prefill_tokens` limits the prompt tokens of a step in which other
         sequences decode; None: no such limit.
         """
@@ -219,8 +228,9 @@ class Scheduler:
         budget = self._limits.prefill_token_budget
         if decoding and prefill_tokens is not None:
             budget = min(budget, prefill_tokens)
-        prompts = self._chunks(prefilling, budget)
-        if self._limits.mixed and prompts:
+        if not self._limits.one_pass:
+            prompts = self._chunks(prefilling, budget)
+        elif prompts := self._pieces(prefilling, budget):
             return (Batch((*decoding, *prompts)),)
         return (*self._split(decoding, servers), *((Batch(prompts),) if prompts else ()))
 
@@ -259,6 +269,20 @@ class Scheduler:
         needed = -(-len(rows) // self._limits.max_batch_size)
         batches = max(needed, min(servers, len(rows)))
         return (Batch(tuple(rows[i::batches])) for i in range(batches))
+
+    def _pieces(self, prefilling: list[TokenSequence], budget: int) -> tuple[BatchRow, ...]:
+        """The next `budget` tokens of the oldest prompts."""
+        rows: list[BatchRow] = []
+        width = 0
+        for sequence in prefilling[: self._limits.max_batch_size]:
+            count = min(sequence.pending, budget)
+            width = max(width, count)
+            # Attention still pads; so short prompts beside a long one are few.
+            if not count or (rows and (len(rows) + 1) * width > MAX_PADDED_TOKENS):
+                break
+            rows.append(BatchRow(sequence, count))
+            budget -= count
+        return tuple(rows)
 
     def _chunks(self, prefilling: list[TokenSequence], budget: int) -> tuple[BatchRow, ...]:
         """A chunk of each of the oldest prompts: as many as fit into `budget` tokens, padding included."""

@@ -12,6 +12,7 @@ from export.demo.training import Schedule, Stage, cross_entropy, inputs
 from export.hf.families import gpt2
 from export.signatures.explicit_model import PastView
 from export.transformer_model.forward import ForwardPass
+from export.transformer_model.pieces import Pieces
 from export.transformer_model.weights import stored_dtype
 
 CONFIG = {
@@ -58,9 +59,11 @@ class Gpt:
         batch, steps = tf.unstack(tf.shape(tokens))
         nothing = tf.zeros([batch, 0, len(MODEL.layers), MODEL.kv_heads, MODEL.head_dim], OPERANDS)
         starts = _positions(batch, steps)
-        view = PastView(starts, steps, nothing, nothing)
+        pieces = Pieces.of(tokens, tf.fill([batch], steps))
+        view = PastView(starts, pieces, steps, nothing, nothing)
         forward = ForwardPass(MODEL, {weight: self._operand(weight) for weight in SOURCES})
-        logits = forward.logits(tokens, starts, tf.range(batch * steps), view)
+        positions = pieces.positions(starts)
+        logits = forward.logits(pieces.flat(tokens), positions, tf.range(batch * steps), view)
         return cross_entropy(rows, tf.reshape(logits, [batch, steps, MODEL.vocabulary_size]))
 
     def _operand(self, weight: str) -> tf.Tensor:

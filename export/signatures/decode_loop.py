@@ -10,7 +10,7 @@ import tensorflow as tf
 from contract import names
 from export.sampling.sampler import Sampler, SamplingProgress
 from export.signatures.pool import ClaimedPool, PoolVariables
-from export.signatures.pool_view import LeadingSlots, PoolView
+from export.signatures.pool_view import PoolView, leading_tokens
 from export.signatures.servable import ResidentForward
 
 
@@ -40,10 +40,9 @@ class DecodeStep(NamedTuple):
 
     def logits(self, rows: DecodeRows) -> tf.Tensor:
         """Returns the logits of each row's next token, (rows, vocabulary); finished rows write nothing."""
-        count = tf.shape(rows.tokens)[0]
-        lengths = tf.cast(rows.active, tf.int32)
-        view = PoolView(self.pool, self.claimed, LeadingSlots(count), rows.positions, lengths, 1)
-        return self.forward(rows.tokens[:, None], rows.positions, tf.range(count), view)
+        step = leading_tokens(self.pool, self.claimed, rows.positions, rows.active)
+        every = tf.range(tf.size(rows.tokens))
+        return self.forward(rows.tokens, rows.positions, every, PoolView(self.pool, step))
 
 
 def begin(tokens: tf.Tensor, positions: tf.Tensor, budget: tf.Tensor, progress: tf.Tensor) -> DecodeRows:

@@ -10,6 +10,7 @@ from export.signatures.servable import NamedTensors, StepFunction
 from export.transformer_model.attention import AttentionMasks, FullBlock, attend, group_heads, ungroup_heads
 from export.transformer_model.description import Attention, Transformer
 from export.transformer_model.forward import ForwardPass
+from export.transformer_model.pieces import Pieces
 
 
 def state(model: Transformer, dtype: str) -> tuple[StateTensor, ...]:
@@ -32,10 +33,10 @@ def step(model: Transformer, weights: Mapping[str, Any]) -> StepFunction:
         past_keys: tf.Tensor,  # (batch, past, layers, kv_heads, head_dim)
         past_values: tf.Tensor,
     ) -> NamedTensors:
-        batch, steps = tf.unstack(tf.shape(tokens))
-        view = PastView(position, steps, past_keys, past_values)
-        last = tf.range(batch) * steps + lengths - 1
-        logits = ForwardPass(model, weights).logits(tokens, position, last, view)
+        pieces = Pieces.of(tokens, lengths)
+        view = PastView(position, pieces, tf.shape(tokens)[1], past_keys, past_values)
+        forward = ForwardPass(model, weights)
+        logits = forward.logits(pieces.flat(tokens), pieces.positions(position), pieces.ends - 1, view)
         keys, values = view.entries()
         return {
             "logits": logits,
@@ -53,11 +54,12 @@ class PastView:
     def __init__(
         self,
         position: tf.Tensor,  # (batch,)
+        pieces: Pieces,
         steps: tf.Tensor,  # ()
         past_keys: tf.Tensor,  # (batch, past, layers, kv_heads, head_dim)
         past_values: tf.Tensor,
     ) -> None:
-        self._steps = steps
+        self._pieces = pieces
         self._old = [_by_layer(past_keys), _by_layer(past_values)]
         self._new: list[list[tf.Tensor]] = [[], []]
         queries = position[:, None] + tf.range(steps)
@@ -66,15 +68,14 @@ class PastView:
 
     def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
         """Keeps `entries`, then attends, as `AttentionView.attend`."""
-        shape = [-1, self._steps, 2, attention.kv_heads, attention.head_dim]
-        own = tf.unstack(tf.transpose(tf.reshape(entries, shape), [2, 0, 3, 1, 4]), num=2)
+        own = tf.split(self._pieces.heads_first(entries), 2, axis=1)
         for new, each in zip(self._new, own, strict=True):
             new.append(each)
         keys, values = (tf.concat([old[layer], each], 2) for old, each in zip(self._old, own, strict=True))
         mask = self._masks.mask_for(attention)
-        grouped = group_heads(queries, attention)
-        attended = attend(grouped, [FullBlock(keys, values)], mask, attention.soft_cap)
-        return ungroup_heads(attended, queries)
+        padded = self._pieces.heads_first(queries)
+        attended = attend(group_heads(padded, attention), [FullBlock(keys, values)], mask, attention.soft_cap)
+        return self._pieces.tokens_first(ungroup_heads(attended, padded))
 
     def entries(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the call's own keys and values, each (batch, steps, layers, kv_heads, head_dim)."""

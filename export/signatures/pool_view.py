@@ -1,6 +1,6 @@
 """A call's view of the pool: writes new keys and values, and attends to the positions of each row's slot.
 
-An `AttentionView` over the pool, for calls on the first slots (`decode`) or on any slots (`prefill`).
+Tokens of a call form groups: one token in each of the first slots (a decode step), or pieces in any slots.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from export.transformer_model.attention import (
     ungroup_heads,
 )
 from export.transformer_model.description import Attention
+from export.transformer_model.pieces import Pieces
 
 
 class PartialBlock(NamedTuple):
@@ -127,64 +128,120 @@ class GatheredSlots:
         return read
 
 
-class PoolView:
-    """The view of a call with `tokens` (batch, steps) on the slots of its rows.
+class SlotTokens:
+    """Tokens of a call whose slots are read alike. Row i's slot holds `starts[i]` tokens before the call.
 
-    Row i's slot holds `starts[i]` tokens before the call and `lengths[i]` more after it. Keys and values of
-    padding, and those beyond the slot's blocks, are not kept. The call reads about as many blocks as the
-    longest row fills.
+    Keys and values beyond the slot's blocks are not kept. As many blocks are read, about, as the longest row
+    fills.
     """
 
     def __init__(
         self,
-        pool: PoolVariables,
+        layout: PoolLayout,
         claimed: ClaimedPool,
         rows: CallSlots,
         starts: tf.Tensor,  # (batch,)
-        lengths: tf.Tensor,  # (batch,)
-        steps: tf.Tensor,  # ()
+        pieces: Pieces,
+        active: tf.Tensor | None = None,  # (batch,)
     ) -> None:
-        self._pool = pool
-        self._claimed = claimed
-        self._rows = rows
-        positions = starts[:, None] + tf.range(steps)  # (batch, steps)
-        blocks = tf.minimum(positions // self.layout.block_size, self.layout.blocks - 1)
-        valid = (tf.range(steps) < lengths[:, None]) & (positions < self.layout.positions)
-        kept = valid & claimed.has_block(blocks, rows.slots[:, None])
-        self._targets = self._pool_rows(blocks, positions, kept)
-        self._masks = AttentionMasks(positions, tf.range(self.layout.positions))
-        reached = tf.reduce_max(tf.where(kept, blocks, 0), axis=1)
+        """Rows that are not `active` keep nothing, and what they attend to has no meaning; None: all are."""
+        positions = pieces.positions(starts)
+        slots = tf.gather(rows.slots, pieces.row)
+        blocks = tf.minimum(positions // layout.block_size, layout.blocks - 1)
+        kept = (positions < layout.positions) & claimed.has_block(blocks, slots)
+        if active is not None:
+            kept &= active
+        self.positions = positions
+        self.targets = _pool_rows(layout, claimed, slots, positions, kept)
+        """The rows of the pool that the entries go to, (tokens, KINDS, kv_heads)."""
+        self._layout = layout
+        self._pieces = pieces
+        padded = starts[:, None] if pieces.grid is None else tf.gather(positions, pieces.grid)
+        self._masks = AttentionMasks(padded, tf.range(layout.positions))
+        reached = tf.where(kept, blocks, 0)
+        if pieces.grid is not None:
+            reached = tf.math.segment_max(reached, pieces.row)
         self._read = rows.reader(claimed, reached)
-        self._counts = rows.block_counts(self.layout.blocks)
-        self._branch = tf.searchsorted(self._counts, tf.reduce_max(reached)[None] + 1)[0]
+        self._counts = rows.block_counts(layout.blocks)
+        # 0 beside the largest, which is INT_MIN if there are no rows.
+        most = tf.maximum(tf.reduce_max(reached), 0)
+        self._branch = tf.searchsorted(self._counts, most[None] + 1)[0]
 
-    @property
-    def layout(self) -> PoolLayout:
-        """The layout of the pool."""
-        return self._pool.layout
+    def attend(self, attention: Attention, queries: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
+        """Returns the attention output (tokens, heads * head_dim) of `queries` (tokens, heads, head_dim).
 
-    def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
-        """Writes `entries` to the pool, then attends, as `AttentionView.attend`."""
-        flat = tf.reshape(entries, [-1, self.layout.head_dim])
-        units = self._pool.write(layer, self._targets, flat)
-        mask, grouped = self._masks.mask_for(attention), group_heads(queries, attention)
+        `units` are those of the layer, with the entries of this call.
+        """
+        padded = self._pieces.heads_first(queries)
+        mask, grouped = self._masks.mask_for(attention), group_heads(padded, attention)
 
         def attend_to(count: int) -> tf.Tensor:
             """Attends to the first `count` blocks."""
-            count_mask = mask[..., : count * self.layout.block_size]
+            count_mask = mask[..., : count * self._layout.block_size]
             return attend(grouped, self._read(units, count), count_mask, attention.soft_cap)
 
         branches = [partial(attend_to, count) for count in self._counts]
         attended = tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
-        return ungroup_heads(attended, queries)
+        return self._pieces.tokens_first(ungroup_heads(attended, padded))
 
-    def _pool_rows(self, blocks: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-        """Returns the rows of the pool that the entries go to, (batch * steps * KINDS * kv_heads,)."""
-        size, heads = self.layout.block_size, tf.range(self.layout.kv_heads)
-        unit = self._claimed.units(blocks, self._rows.slots[:, None])  # (batch, steps, KINDS)
-        row = unit[..., None] * self.layout.unit_rows + heads * size + (positions % size)[..., None, None]
-        scratch = self._claimed.scratch * self.layout.unit_rows
-        return tf.reshape(tf.where(kept[..., None, None], row, scratch), [-1])
+
+def leading_tokens(
+    pool: PoolVariables, claimed: ClaimedPool, held: tf.Tensor, active: tf.Tensor
+) -> SlotTokens:
+    """Returns one token for each of the first slots, which hold `held` int32 (rows,) tokens before the call.
+
+    Only rows that are `active` bool (rows,) count.
+    """
+    rows = LeadingSlots(tf.size(held))
+    return SlotTokens(pool.layout, claimed, rows, held, Pieces.single(rows.slots), active)
+
+
+class PoolView:
+    """The view of a call on its slots: an `AttentionView` over the pool, for one or more groups of tokens."""
+
+    def __init__(self, pool: PoolVariables, *groups: SlotTokens) -> None:
+        """The call's tokens are those of the first group, then those of the next."""
+        self._pool = pool
+        self._groups = groups
+        self._targets = tf.reshape(_joined([group.targets for group in groups]), [-1])
+        self._sizes = [tf.shape(group.positions)[0] for group in groups]
+
+    @property
+    def positions(self) -> tf.Tensor:
+        """The position of each token, (tokens,)."""
+        return _joined([group.positions for group in self._groups])
+
+    def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
+        """Writes `entries` to the pool, then attends, as `AttentionView.attend`."""
+        flat = tf.reshape(entries, [-1, entries.shape[-1]])
+        units = self._pool.write(layer, self._targets, flat)
+        if len(self._groups) == 1:
+            return self._groups[0].attend(attention, queries, units)
+        parts = tf.split(queries, self._sizes)
+        for part in parts:
+            part.set_shape([None, *queries.shape[1:]])
+        return tf.concat(
+            [group.attend(attention, part, units) for group, part in zip(self._groups, parts, strict=True)],
+            axis=0,
+        )
+
+
+def _pool_rows(
+    layout: PoolLayout, claimed: ClaimedPool, slots: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor
+) -> tf.Tensor:
+    """Returns the rows of the pool for each token's entries, (tokens, KINDS, kv_heads).
+
+    Entries that are not `kept` bool (tokens,) go to scratch.
+    """
+    size, heads = layout.block_size, tf.range(layout.kv_heads)
+    blocks = tf.minimum(positions // size, layout.blocks - 1)
+    unit = claimed.units(blocks, slots)  # (tokens, KINDS)
+    row = unit[..., None] * layout.unit_rows + heads * size + (positions % size)[:, None, None]
+    return tf.where(kept[:, None, None], row, claimed.scratch * layout.unit_rows)
+
+
+def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
+    return tf.concat(parts, axis=0) if len(parts) > 1 else parts[0]
 
 
 def growing_counts(blocks: int, first: int, growth: float) -> tuple[int, ...]:
@@ -197,7 +254,7 @@ def growing_counts(blocks: int, first: int, growth: float) -> tuple[int, ...]:
 
 def _count_to_last(flags: tf.Tensor) -> tf.Tensor:
     """Returns how many entries there are up to the last true one, int32 ()."""
-    return tf.reduce_max(tf.where(flags, tf.range(tf.size(flags)) + 1, 0))
+    return tf.reduce_max(tf.concat([[0], tf.where(flags, tf.range(tf.size(flags)) + 1, 0)], axis=0))
 
 
 def _leading(number: tf.Tensor, rest: int) -> tf.Tensor:

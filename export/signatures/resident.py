@@ -13,8 +13,9 @@ from export.sampling import sampler
 from export.sampling.sampler import Sampler
 from export.signatures import decode_loop
 from export.signatures.pool import ClaimedPool, PoolVariables
-from export.signatures.pool_view import GatheredSlots, PoolView
+from export.signatures.pool_view import GatheredSlots, PoolView, SlotTokens, leading_tokens
 from export.signatures.servable import ConcreteFunction, ExportedModel, NamedTensors, ResidentModel
+from export.transformer_model.pieces import Pieces
 
 TensorSpecs: TypeAlias = dict[str, tf.TensorSpec]
 
@@ -72,17 +73,32 @@ class ResidentSignatures:
         lengths: tf.Tensor,
         slots: tf.Tensor,
         starts: tf.Tensor,
+        last_tokens: tf.Tensor,  # (decoded,)
+        positions: tf.Tensor,  # (decoded,)
         **sampling_inputs: tf.Tensor,
     ) -> NamedTensors:
-        """Writes tokens into slots, and samples a token after each of a row's last ones."""
-        claimed = self._pool.check_lease(epoch)
-        with tf.control_dependencies(_slots_exist(claimed, slots)):
-            rows = GatheredSlots(tf.identity(slots))
-        view = PoolView(self._pool, claimed, rows, starts, lengths, tf.shape(tokens)[1])
+        """Writes tokens into slots, and samples a token after each of a row's last ones.
+
+        With `last_tokens` also does a decode step of slots 0, 1, ..., whose rows come first.
+        """
+        claimed, decoded = self._pool.check_lease(epoch), tf.size(last_tokens)
+        enough = tf.debugging.assert_less_equal(decoded, claimed.slots[0], "no such slot")
+        with tf.control_dependencies([*_slots_exist(claimed, slots), enough]):
+            rows, active = GatheredSlots(tf.identity(slots)), last_tokens != names.NO_TOKEN
+        pieces = Pieces.of(tokens, lengths)
+        view = PoolView(
+            self._pool,
+            leading_tokens(self._pool, claimed, positions, active),
+            SlotTokens(self._model.layout, claimed, rows, starts, pieces),
+        )
         sampling = Sampler.from_inputs(sampling_inputs)
-        indices, real = _last_tokens(tokens, lengths, sampling.steps)
-        logits = self._model.forward(tokens, starts, tf.reshape(indices, [-1]), view)
-        each = tf.reshape(logits, [sampling.steps, tf.shape(tokens)[0], logits.shape[-1]])
+        first = tf.range(sampling.steps)[:, None] == 0
+        last, real = pieces.last(sampling.steps)
+        last = tf.concat([tf.where(first, tf.range(decoded), 0), decoded + last], axis=1)
+        real = tf.concat([first & active, real], axis=1)
+        flat = tf.concat([tf.maximum(last_tokens, 0), pieces.flat(tokens)], axis=0)
+        logits = self._model.forward(flat, view.positions, tf.reshape(last, [-1]), view)
+        each = tf.reshape(logits, tf.concat([tf.shape(last), logits.shape[-1:]], axis=0))
         return sampler.outputs(sampling.sample_all(each, real))
 
     def decode(
@@ -121,16 +137,6 @@ def _slots_exist(claimed: ClaimedPool, slots: tf.Tensor) -> list[tf.Operation]:
     ]
 
 
-def _last_tokens(tokens: tf.Tensor, lengths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the flat indices of each row's last `count` tokens, and which are real, both (count, batch).
-
-    A row with fewer tokens repeats its last one.
-    """
-    batch, steps = tf.unstack(tf.shape(tokens))
-    own, step = tf.minimum(lengths, count), tf.range(count)[:, None]
-    return tf.range(batch) * steps + lengths - own + tf.minimum(step, own - 1), step < own
-
-
 def _specs(**inputs: tuple[tf.DType, int]) -> TensorSpecs:
     """Returns the specs of inputs with these dtypes and ranks."""
     return {name: tf.TensorSpec([None] * rank, dtype, name) for name, (dtype, rank) in inputs.items()}
@@ -144,6 +150,8 @@ PREFILL_INPUTS = sampler.INPUTS | _specs(
     lengths=(tf.int32, 1),
     slots=(tf.int32, 1),
     starts=(tf.int32, 1),
+    last_tokens=(tf.int32, 1),
+    positions=(tf.int32, 1),
 )
 DECODE_INPUTS = sampler.INPUTS | _specs(
     epoch=(tf.int64, 0),

@@ -32,7 +32,7 @@ def resident(
     blocks = -(-model.context_length // size)
     layout = PoolLayout(len(model.layers), model.kv_heads, model.head_dim, dtype, size, blocks)
 
-    def forward(tokens: tf.Tensor, starts: tf.Tensor, indices: tf.Tensor, view: PoolView) -> tf.Tensor:
-        return ForwardPass(model, weights).logits(tokens, starts, indices, view)
+    def forward(tokens: tf.Tensor, positions: tf.Tensor, indices: tf.Tensor, view: PoolView) -> tf.Tensor:
+        return ForwardPass(model, weights).logits(tokens, positions, indices, view)
 
     return ResidentModel(layout, forward)

@@ -40,10 +40,9 @@ class Reference(Protocol):
 
 
 ResidentForward: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, "PoolView"], tf.Tensor]
-"""(tokens (batch, steps), starts (batch,), indices (selected,), view) -> logits (selected, vocabulary).
+"""(tokens (tokens,), positions (tokens,), indices (selected,), view) -> logits (selected, vocabulary).
 
-Row i's slot holds `starts[i]` tokens before the call. The logits are float32, after the tokens at `indices`,
-which count over the flat axis batch * steps.
+The tokens of all rows form one axis. The logits are float32, after the tokens at `indices`.
 """
 
 

@@ -2,7 +2,8 @@
 
 Keys and values are reached through an `AttentionView`, which each state layout implements. The residual
 stream, norms and softmax are float32; matrices, keys and values have the dtype of the weights. The tokens of
-all rows form one flat axis, except inside attention, so that TensorFlow can fuse products and biases.
+all rows form one flat axis, except inside attention: no padding is computed, and TensorFlow can fuse products
+and biases.
 """
 
 from collections.abc import Mapping
@@ -33,15 +34,15 @@ class AttentionView(Protocol):
     """The keys and values that the rows of one call attend to."""
 
     def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
-        """Returns the attention output (batch, heads, steps, head_dim) for scaled `queries` of that shape.
+        """Returns the attention output (tokens, heads * head_dim).
 
-        Also keeps `entries` (batch * steps, 2 * kv_heads, head_dim): the keys, then the values, of the call's
-        own tokens, which the queries attend to as well.
+        `queries` (tokens, heads, head_dim) are scaled. Also keeps `entries` (tokens, 2 * kv_heads, head_dim):
+        the keys, then the values, of the call's own tokens, which the queries attend to as well.
         """
 
 
 class ForwardPass:
-    """The forward pass of one call; the residual stream `x` is float32 (batch * steps, width) throughout.
+    """The forward pass of one call; the residual stream `x` is float32 (tokens, width) throughout.
 
     Each weight is read once per call: an embedding that is read once for the gather and once for the head
     would be copied on every call.
@@ -52,25 +53,22 @@ class ForwardPass:
         self._weights = WeightScope({name: read(value) for name, value in weights.items()})
 
     def logits(
-        self, tokens: tf.Tensor, starts: tf.Tensor, indices: tf.Tensor, view: AttentionView
+        self, tokens: tf.Tensor, positions: tf.Tensor, indices: tf.Tensor, view: AttentionView
     ) -> tf.Tensor:
-        """Returns the logits after the tokens at `indices`, float32 (selected, vocabulary).
+        """Returns the logits after the tokens at `indices` int32 (selected,): float32 (selected, vocabulary).
 
-        `tokens` are int32 (batch, steps); row i begins at position `starts[i]`. `indices` int32 (selected,)
-        count over the flat axis batch * steps.
+        `tokens` and their `positions` are int32 (tokens,), of all rows.
         """
-        return self._head(tf.gather(self.hidden(tokens, starts, view), indices))
+        return self._head(tf.gather(self.hidden(tokens, positions, view), indices))
 
-    def hidden(self, tokens: tf.Tensor, starts: tf.Tensor, view: AttentionView) -> tf.Tensor:
-        """Returns the output of the last layer, float32 (batch * steps, width)."""
-        steps = tokens.shape[1] or tf.shape(tokens)[1]
-        positions = tf.reshape(starts[:, None] + tf.range(tf.shape(tokens)[1]), [-1])
+    def hidden(self, tokens: tf.Tensor, positions: tf.Tensor, view: AttentionView) -> tf.Tensor:
+        """Returns the output of the last layer, float32 (tokens, width)."""
         rotations = {
             rope: layers.rotation(rope, positions, self._model.head_dim) for rope in self._model.ropes
         }
-        x = self._embed(tf.reshape(tokens, [-1]), positions)
+        x = self._embed(tokens, positions)
         for i in range(len(self._model.layers)):
-            x = self._layer(i, x, steps, rotations, view)
+            x = self._layer(i, x, rotations, view)
         return x
 
     def _embed(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
@@ -91,13 +89,12 @@ class ForwardPass:
         self,
         index: int,
         x: tf.Tensor,
-        steps: int | tf.Tensor,
         rotations: dict[Rope, Rotation],
         view: AttentionView,
     ) -> tf.Tensor:
         layer, weights = self._model.layers[index], self._weights.within(f"layers.{index}")
         normed = self._normed(layer, weights, ATTENTION_NORM, x)
-        attended = self._attend(index, normed, steps, rotations, view)
+        attended = self._attend(index, normed, rotations, view)
         attended = self._addend(layer, weights, ATTENTION_OUTPUT_NORM, attended)
         if not layer.parallel:
             x = self._normed(layer, weights, ATTENTION_SUM_NORM, x + attended)
@@ -113,7 +110,6 @@ class ForwardPass:
         self,
         index: int,
         x: tf.Tensor,
-        steps: int | tf.Tensor,
         rotations: dict[Rope, Rotation],
         view: AttentionView,
     ) -> tf.Tensor:
@@ -130,8 +126,7 @@ class ForwardPass:
             entries = tf.concat([compared[:, attention.heads :], values], axis=1)
         if attention.scale != 1:
             queries *= tf.constant(attention.scale, queries.dtype)
-        attended = view.attend(index, attention, layers.heads_first(queries, steps), entries)
-        return layers.dense(weights, "attention_output", layers.time_first(attended, steps))
+        return layers.dense(weights, "attention_output", view.attend(index, attention, queries, entries))
 
     def _normed(self, layer: Layer, weights: WeightScope, name: str, x: tf.Tensor) -> tf.Tensor:
         """Applies the norm `name` if the layer has it."""

@@ -158,22 +158,3 @@ def soft_capped(x: tf.Tensor, cap: float | None) -> tf.Tensor:
 def split_heads(qkv: tf.Tensor, head_dim: int) -> tf.Tensor:
     """Reshapes (rows, width of queries | keys | values) to (rows, heads of all three, head_dim)."""
     return tf.reshape(qkv, [-1, qkv.shape[-1] // head_dim, head_dim])
-
-
-def heads_first(x: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
-    """Transposes (batch * steps, heads, head_dim) to (batch, heads, steps, head_dim)."""
-    heads, head_dim = x.shape[1:]
-    if one_step(steps):
-        return x[:, :, None]
-    return tf.transpose(tf.reshape(x, [-1, steps, heads, head_dim]), [0, 2, 1, 3])
-
-
-def time_first(x: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
-    """Transposes (batch, heads, steps, head_dim) to (batch * steps, heads * head_dim)."""
-    width = x.shape[1] * x.shape[3]
-    return tf.reshape(x if one_step(steps) else tf.transpose(x, [0, 2, 1, 3]), [-1, width])
-
-
-def one_step(steps: int | tf.Tensor) -> bool:
-    """Returns whether the graph is traced for exactly one step; then no transposition is needed."""
-    return isinstance(steps, int) and steps == 1

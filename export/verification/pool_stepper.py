@@ -123,6 +123,8 @@ class PoolStepper:
             lengths=[len(ids) for ids in tokens],
             slots=slots,
             starts=starts,
+            last_tokens=np.zeros(0, np.int32),
+            positions=np.zeros(0, np.int32),
             **sampling.feeds(uniforms),
         )
 

@@ -13,8 +13,9 @@ from contract.tensors import Array, Ids
 from export.signatures import step_signature
 from export.signatures.decode_loop import DecodeRows, DecodeStep
 from export.signatures.pool import PoolVariables
-from export.signatures.pool_view import GatheredSlots, PoolView
+from export.signatures.pool_view import GatheredSlots, PoolView, SlotTokens
 from export.signatures.servable import ExportedModel, ResidentModel
+from export.transformer_model.pieces import Pieces
 from export.verification.stepper import Stepper
 
 EPOCH = 1
@@ -66,9 +67,11 @@ class TracedPool:
         self, tokens: tf.Tensor, lengths: tf.Tensor, slots: tf.Tensor, starts: tf.Tensor
     ) -> tf.Tensor:
         claimed = self._pool.check_lease(tf.constant(EPOCH, tf.int64))
-        view = PoolView(self._pool, claimed, GatheredSlots(slots), starts, lengths, tf.shape(tokens)[1])
-        logits = self._forward(tokens, starts, tf.range(tf.size(tokens)), view)
-        return tf.reshape(logits, tf.concat([tf.shape(tokens), [-1]], axis=0))
+        pieces = Pieces.of(tokens, lengths)
+        group = SlotTokens(self._pool.layout, claimed, GatheredSlots(slots), starts, pieces)
+        flat = pieces.flat(tokens)
+        logits = self._forward(flat, group.positions, tf.range(tf.size(flat)), PoolView(self._pool, group))
+        return tf.gather(logits, pieces.grid)
 
     def _decoded(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         claimed = self._pool.check_lease(tf.constant(EPOCH, tf.int64))

@@ -39,7 +39,7 @@ def build_loop(connected: ConnectedServers, args: DecoderArgs) -> DecodeLoop:
         layout.slot_count,
         args.max_waiting,
         args.prefill_token_budget,
-        mixed=True,
+        one_pass=True,
         min_shared_prefix=pool.block_size if args.prefix_cache else None,
     )
     return DecodeLoop(Scheduler(limits, BlockAdmission(pool, layout)), engine, args.stream_interval_s)

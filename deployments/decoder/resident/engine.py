@@ -26,6 +26,9 @@ from deployments.decoder.sequence import TokenSequence
 INITIAL_PROMPT_TOKENS = 128
 """How many prompt tokens are assumed to fill the interval before the first measurement."""
 
+TILE = 32
+"""Products compute rows in tiles of this size: 129 tokens take a quarter longer than 128."""
+
 
 class ResidentEngine:
     """Drives the pool of one model server."""
@@ -55,8 +58,9 @@ class ResidentEngine:
         return len(self._placement)
 
     def prefill_tokens(self, prefilling: int, decoding: int) -> int:
-        """Returns as many prompt tokens as the pace of the prompts allows."""
-        return self._prefill_pace.tokens(prefilling, decoding)
+        """Returns as many prompt tokens as the pace of the prompts allows, and some more to fill a tile."""
+        tokens = self._prefill_pace.tokens(prefilling, decoding)
+        return tokens and tokens + -(tokens + decoding) % TILE
 
     def admit(self, sequence: TokenSequence) -> int:
         """Takes a slot; returns how many token ids a cached prefix in it covers."""
@@ -120,7 +124,7 @@ class ResidentEngine:
         start_s = time.perf_counter()
         outputs = await self._lease.call(names.PREFILL_SIGNATURE, call.inputs())
         seconds = time.perf_counter() - start_s
-        self._prefill_pace.record_piece(prompts.padded_tokens, seconds, bool(decoded.rows))
+        self._prefill_pace.record_piece(prompts.computed_tokens, seconds, bool(decoded.rows))
         sequences = call.sequences
         sampled = sampling_inputs.parse_outputs(outputs, sequences, call.rows, (call.count, 1))
         unfinished = {row.sequence.id for row in prompts.rows if not row.samples}

@@ -120,7 +120,9 @@ class PrefillCall:
         return {
             names.LAST_TOKENS: _placed(names.LAST_TOKENS, last, self.decoded_slots, self.decoded_count),
             names.POSITIONS: _placed(names.POSITIONS, held, self.decoded_slots, self.decoded_count),
-            **_token_inputs(self.prompts.sequences, self.prompt_slots, self.prompts.tokens, self.prompts.counts),
+            **_token_inputs(
+                self.prompts.sequences, self.prompt_slots, self.prompts.tokens, self.prompts.counts
+            ),
             **{name: _placed(name, value, rows, self.count) for name, value in sampling.items()},
             **sampling_inputs.call_inputs(sequences),
         }

@@ -99,8 +99,8 @@ class Server:
         prompts, decoded = batch.prompts, batch.decoded
         seconds = self.decode_fixed_s + self.row_s * len(decoded.rows) if decoded.rows else 0.0
         if prompts.rows:
-            seconds += self.prefill_fixed_s + self.prompt_token_s * prompts.padded_tokens
-            self.pace.record_piece(prompts.padded_tokens, seconds, bool(decoded.rows))
+            seconds += self.prefill_fixed_s + self.prompt_token_s * prompts.computed_tokens
+            self.pace.record_piece(prompts.computed_tokens, seconds, bool(decoded.rows))
         else:
             self.pace.record_decode(seconds, steps=1)
         self.now_s += seconds
@@ -110,7 +110,9 @@ class Server:
         """How long a piece may take once the costs are known."""
         decode_s = self.decode_fixed_s + self.row_s * 33
         smallest_s = self.prefill_fixed_s + self.prompt_token_s * MIN_PIECE
-        return 1.1 * max(MAX_CROWD * PIECE_SHARE * INTERVAL_S, 2 * self.prefill_fixed_s, decode_s / 3, smallest_s)
+        return 1.1 * max(
+            MAX_CROWD * PIECE_SHARE * INTERVAL_S, 2 * self.prefill_fixed_s, decode_s / 3, smallest_s
+        )
 
 
 SERVERS = {
@@ -129,7 +131,7 @@ def test_every_prompt_is_done_within_a_bound_of_steps_and_decoding_rows_wait_no_
     name, prompts
 ):
     server, length, reader = Server(*SERVERS[name]), 300, greedy("reader", [1], max_tokens=100_000)
-    limits = Limits(64, 64, 64, prefill_token_budget=512, mixed=True)
+    limits = Limits(64, 64, 64, prefill_token_budget=512, one_pass=True)
     scheduler = Scheduler(limits, ReservedAdmission(1, lambda _: 0))
     scheduler.submit(reader)
     learn(scheduler, server)

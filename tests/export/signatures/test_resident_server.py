@@ -94,6 +94,8 @@ def _prefill(client: Client, epoch: int) -> list[int]:
         lengths=_int32(len(PROMPT)),
         slots=_int32(0),
         starts=_int32(0),
+        last_tokens=_int32(),
+        positions=_int32(),
         **GREEDY.feeds(np.zeros((1, 1))),
     )
 

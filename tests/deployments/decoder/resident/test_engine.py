@@ -32,7 +32,7 @@ LIMITS = Limits(
     max_running=SLOTS,
     max_waiting=64,
     prefill_token_budget=24,
-    mixed=True,
+    one_pass=True,
     min_shared_prefix=20,
 )
 
