@@ -26,8 +26,6 @@ MIN_PIECE = 64
 MAX_CROWD = 4.0
 """How many times longer a piece may last, at most, if many sequences prefill for each that decodes: until
 they decode too, every step has too few rows."""
-PIECE_SHARE = 0.5
-"""The part of the interval that a call with a piece fills: then two such calls fit between two chunks."""
 MAX_SHARE = 0.8
 """The prompts' largest share of the time while sequences decode."""
 MIN_SHARE = 0.25
@@ -98,10 +96,10 @@ def _median_slope(x: Float64, y: Float64) -> float | None:
 class PrefillPace:
     """Decides when the next prompt piece comes beside decoding sequences, and how many tokens it has.
 
-    A piece shares its call with a decode step of the others, if there are any. The call may last half of
-    `interval_s`; longer where the piece's fixed cost, or the decode step, takes long, and where more than one
-    sequence prefills for every two that decode. How often pieces come keeps the prompts' share of the time
-    within its bounds.
+    A piece shares its call with a decode step of the others. The step and each waiting prompt get the same
+    time, as long as the call ends within `interval_s`. It may last longer where the piece's fixed cost, or
+    the step, takes long, and where more than one sequence prefills for every two that decode. How often
+    pieces come keeps the prompts' share of the time within its bounds.
     """
 
     interval_s: float
@@ -120,7 +118,7 @@ class PrefillPace:
             return 0
         beside_decode_s = self.step_s * MIN_SHARE / (1 - MIN_SHARE)
         crowd = min(MAX_CROWD, max(1.0, 2 * (prefilling - 1) / max(1, decoding)))
-        within_s = crowd * PIECE_SHARE * self.interval_s - self.step_s
+        within_s = min(crowd * self.interval_s - self.step_s, prefilling * self.step_s)
         seconds = max(within_s, 2 * self.cost.fixed_s, beside_decode_s)
         return max(MIN_PIECE, self.cost.units_within(seconds))
 

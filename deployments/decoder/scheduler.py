@@ -271,17 +271,18 @@ class Scheduler:
         return (Batch(tuple(rows[i::batches])) for i in range(batches))
 
     def _pieces(self, prefilling: list[TokenSequence], budget: int) -> tuple[BatchRow, ...]:
-        """The next `budget` tokens of the oldest prompts."""
+        """The next `budget` tokens of the oldest prompts; up to half more to finish the oldest one."""
         rows: list[BatchRow] = []
         width = 0
         for sequence in prefilling[: self._limits.max_batch_size]:
-            count = min(sequence.pending, budget)
+            most = budget if rows else min(budget + budget // 2, self._limits.prefill_token_budget)
+            count = sequence.pending if sequence.pending <= most else budget
             width = max(width, count)
             # Attention still pads; so short prompts beside a long one are few.
             if not count or (rows and (len(rows) + 1) * width > MAX_PADDED_TOKENS):
                 break
             rows.append(BatchRow(sequence, count))
-            budget -= count
+            budget = max(0, budget - count)
         return tuple(rows)
 
     def _chunks(self, prefilling: list[TokenSequence], budget: int) -> tuple[BatchRow, ...]:

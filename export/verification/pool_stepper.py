@@ -107,11 +107,14 @@ class PoolStepper:
         slots: Sequence[int],
         starts: Sequence[int],
         sampling: Sampling,
-        uniforms: Array,  # (batch, sampled)
+        uniforms: Array,  # (rows, sampled)
+        last_tokens: Sequence[int] | Ids = (),
+        positions: Sequence[int] | Ids = (),
     ) -> dict[str, Any]:
         """Runs `prefill` on rows of any lengths, padded; returns the outputs after each row's last tokens.
 
         The second dimension of `uniforms` says after how many: its shape is that of the output `tokens`.
+        With `last_tokens`, the call also does a decode step of slots 0, 1, ..., whose rows come first.
         """
         padded = np.zeros((len(tokens), max(map(len, tokens))), np.int32)
         for row, ids in zip(padded, tokens, strict=True):
@@ -123,8 +126,8 @@ class PoolStepper:
             lengths=[len(ids) for ids in tokens],
             slots=slots,
             starts=starts,
-            last_tokens=np.zeros(0, np.int32),
-            positions=np.zeros(0, np.int32),
+            last_tokens=np.array(last_tokens, np.int32),
+            positions=np.array(positions, np.int32),
             **sampling.feeds(uniforms),
         )
 

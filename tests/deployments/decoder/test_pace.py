@@ -12,7 +12,6 @@ from deployments.decoder.explicit.admission import ReservedAdmission
 from deployments.decoder.pace import (
     MAX_CROWD,
     MIN_PIECE,
-    PIECE_SHARE,
     CallCost,
     ChunkPace,
     PrefillPace,
@@ -107,12 +106,11 @@ class Server:
 
     @property
     def piece_s(self) -> float:
-        """How long a piece may take once the costs are known."""
+        """How long a piece may take once the costs are known; half longer if it finishes a prompt."""
         decode_s = self.decode_fixed_s + self.row_s * 33
         smallest_s = self.prefill_fixed_s + self.prompt_token_s * MIN_PIECE
-        return 1.1 * max(
-            MAX_CROWD * PIECE_SHARE * INTERVAL_S, 2 * self.prefill_fixed_s, decode_s / 3, smallest_s
-        )
+        longest_s = max(MAX_CROWD * INTERVAL_S, 2 * self.prefill_fixed_s, decode_s / 3, smallest_s)
+        return 1.1 * 1.5 * longest_s
 
 
 SERVERS = {

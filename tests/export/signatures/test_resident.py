@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from contract.names import CONTINUE, DECODE_SIGNATURE
+from contract.names import CONTINUE, DECODE_SIGNATURE, NO_TOKEN
+from contract.tensors import Ids
 from deployments.decoder.sampling.filters import SamplingBatch, sample
 from deployments.decoder.sampling.philox import uniforms
 from deployments.messages import SamplingParams
@@ -64,6 +65,47 @@ def test_ragged_prompts_in_any_slots_give_what_each_gives_alone(
     rests = [prompt[middle:] for prompt, middle in zip(prompts, middles, strict=True)]
     chosen = golden_pool.prefill(rests, (4, 1, 3, 0), middles)
     assert chosen.tolist() == [answers[f"logits_{length}"][-1].argmax() for length in LENGTHS]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(0.8, top_k=20, logprobs=2)], ids=["greedy", "sampled"])
+def test_one_call_decodes_some_slots_and_prefills_others(pool: PoolStepper, sampling: Sampling) -> None:
+    prompts, numbers = [ids(i, length) for i, length in enumerate((40, 9, 90, 130))], np.full(4, 0.37)
+
+    def alone(prompt: Ids, steps: int) -> list[int]:
+        first = pool.prefill([prompt], [0], None, sampling, numbers[:1])
+        rest = pool.decode(first, [len(prompt)], [steps], (), sampling, np.full((1, steps), 0.37))
+        return [int(first[0]), *rest[0].tolist()]
+
+    expected = [alone(prompt, 4) for prompt in prompts]
+    first = pool.prefill([prompts[0], prompts[2]], [0, 2], None, sampling, numbers[:2]).tolist()
+    # Slots 0 and 2 decode, while two prompts come in, one of them in two pieces.
+    last, held = np.array([first[0], NO_TOKEN, first[1]]), np.array([40, 0, 90])
+    pieces = [prompts[1][:4], prompts[3]]
+    one = pool.prefill_outputs(pieces, [1, 4], [0, 0], sampling, np.full((5, 1), 0.37), last, held)["tokens"]
+    last, held = np.array([one[0, 0], NO_TOKEN, one[2, 0]]), np.array([41, 0, 91])
+    pieces = [prompts[1][4:]]
+    two = pool.prefill_outputs(pieces, [1], [4], sampling, np.full((4, 1), 0.37), last, held)["tokens"]
+    assert one[1, 0] == two[1, 0] == NO_TOKEN
+    pool.move([4], [3])
+    rest = pool.decode(
+        [two[0, 0], two[3, 0], two[2, 0], one[4, 0]],
+        [42, 9, 92, 130],
+        [2, 4, 2, 4],
+        (),
+        sampling,
+        np.full((4, 4), 0.37),
+    ).tolist()
+    assert [first[0], one[0, 0], two[0, 0], *rest[0][:2]] == expected[0]
+    assert [two[3, 0], *rest[1]] == expected[1]
+    assert [first[1], one[2, 0], two[2, 0], *rest[2][:2]] == expected[2]
+    assert [one[4, 0], *rest[3]] == expected[3]
+
+
+def test_more_slots_than_there_are_cannot_be_decoded_beside_prompts(pool: PoolStepper) -> None:
+    many = [0] * (SLOTS + 1)
+    numbers = np.zeros((SLOTS + 2, 1))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no such slot"):
+        pool.prefill_outputs([ids(0, 4)], [0], [0], GREEDY, numbers, many, many)
 
 
 def test_rows_that_decode_together_get_what_each_gets_alone(pool: PoolStepper) -> None:
