@@ -155,7 +155,7 @@ class SlotTokens:
         self.targets = _pool_rows(layout, claimed, slots, positions, kept)
         """The rows of the pool that the entries go to, (tokens, KINDS, kv_heads)."""
         self._layout = layout
-        self._pieces = pieces
+        self.pieces = pieces
         padded = starts[:, None] if pieces.grid is None else tf.gather(positions, pieces.grid)
         self._masks = AttentionMasks(padded, tf.range(layout.positions))
         reached = tf.where(kept, blocks, 0)
@@ -172,7 +172,7 @@ class SlotTokens:
 
         `units` are those of the layer, with the entries of this call.
         """
-        padded = self._pieces.heads_first(queries)
+        padded = self.pieces.heads_first(queries)
         mask, grouped = self._masks.mask_for(attention), group_heads(padded, attention)
 
         def attend_to(count: int) -> tf.Tensor:
@@ -182,7 +182,7 @@ class SlotTokens:
 
         branches = [partial(attend_to, count) for count in self._counts]
         attended = tf.switch_case(self._branch, branches) if len(branches) > 1 else branches[0]()
-        return self._pieces.tokens_first(ungroup_heads(attended, padded))
+        return self.pieces.tokens_first(ungroup_heads(attended, padded))
 
 
 def leading_tokens(
@@ -202,26 +202,26 @@ class PoolView:
     def __init__(self, pool: PoolVariables, *groups: SlotTokens) -> None:
         """The call's tokens are those of the first group, then those of the next."""
         self._pool = pool
-        self._groups = groups
+        self.groups = groups
         self._targets = tf.reshape(_joined([group.targets for group in groups]), [-1])
         self._sizes = [tf.shape(group.positions)[0] for group in groups]
 
     @property
     def positions(self) -> tf.Tensor:
         """The position of each token, (tokens,)."""
-        return _joined([group.positions for group in self._groups])
+        return _joined([group.positions for group in self.groups])
 
     def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
         """Writes `entries` to the pool, then attends, as `AttentionView.attend`."""
         flat = tf.reshape(entries, [-1, entries.shape[-1]])
         units = self._pool.write(layer, self._targets, flat)
-        if len(self._groups) == 1:
-            return self._groups[0].attend(attention, queries, units)
+        if len(self.groups) == 1:
+            return self.groups[0].attend(attention, queries, units)
         parts = tf.split(queries, self._sizes)
         for part in parts:
             part.set_shape([None, *queries.shape[1:]])
         return tf.concat(
-            [group.attend(attention, part, units) for group, part in zip(self._groups, parts, strict=True)],
+            [group.attend(attention, part, units) for group, part in zip(self.groups, parts, strict=True)],
             axis=0,
         )
 

@@ -30,6 +30,8 @@ class Pieces(NamedTuple):
         real = tf.cast(tf.where(steps < lengths[:, None]), tf.int32)
         ends = tf.cumsum(lengths)
         grid = (ends - lengths)[:, None] + tf.minimum(steps, lengths[:, None] - 1)
+        # A row without tokens would begin one token before the first, or after the last.
+        grid = tf.clip_by_value(grid, 0, tf.maximum(ends[-1:] - 1, 0))
         return Pieces(real[:, 0], real[:, 1], ends, grid)
 
     @staticmethod

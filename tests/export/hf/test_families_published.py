@@ -79,15 +79,7 @@ def test_ragged_prompts_over_a_pool_continue_as_each_does_alone(
 def _logprobs(pool: PoolStepper, ids: Ids) -> Array:  # (time, vocabulary)
     """Returns the log-probabilities of the whole vocabulary after each of `ids`."""
     size = pool.manifest.vocabulary_size
-    answer = pool.call(
-        names.PREFILL_SIGNATURE,
-        epoch=pool.epoch,
-        tokens=[ids],
-        lengths=[len(ids)],
-        slots=[0],
-        starts=[0],
-        **Sampling(logprobs=size).feeds(np.zeros((1, len(ids)))),
-    )
+    answer = pool.prefill_outputs([ids], [0], [0], Sampling(logprobs=size), np.zeros((1, len(ids))))
     given = np.empty((len(ids), size), np.float32)
     np.put_along_axis(given, answer[names.TOP_IDS][0], answer[names.TOP_LOGPROBS][0], axis=1)
     return given

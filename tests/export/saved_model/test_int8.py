@@ -65,6 +65,8 @@ def test_a_model_server_gives_the_same_tokens_as_the_exporter(gpt2_checkpoint: P
                 lengths=np.array([len(prompt)], np.int32),
                 slots=np.zeros(1, np.int32),
                 starts=np.zeros(1, np.int32),
+                last_tokens=np.zeros(0, np.int32),
+                positions=np.zeros(0, np.int32),
                 **GREEDY.feeds(np.zeros((1, 1))),
             )
         )

@@ -38,7 +38,10 @@ def _changed(servable: ExportedModel, change: Change) -> ExportedModel:
 
 
 def _forgets(forward: ResidentForward) -> ResidentForward:
-    return lambda tokens, starts, places, view: forward(tokens, starts * 0, places, view)
+    def run(tokens: tf.Tensor, positions: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
+        return forward(tokens, positions - tf.reduce_min(positions), places, view)
+
+    return run
 
 
 def test_another_models_probabilities_are_found(pools: Path) -> None:
@@ -68,17 +71,18 @@ def test_no_version_is_left_of_one_that_is_found_wrong(servable: ExportedModel, 
 
 
 def _forgets_between_pieces(forward: ResidentForward) -> ResidentForward:
-    def run(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
-        return forward(tokens, starts if tokens.shape[1] == 1 else starts * 0, places, view)
+    def run(tokens: tf.Tensor, positions: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
+        prefills = len(view.groups) > 1
+        first = tf.reduce_min(positions) if prefills else 0
+        return forward(tokens, positions - first, places, view)
 
     return run
 
 
-def _leaks_padding(forward: ResidentForward) -> ResidentForward:
-    def run(tokens: tf.Tensor, starts: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
-        rows, steps = tf.unstack(tf.shape(tokens))
-        ends = places // steps * steps + steps - 1
-        return forward(tokens, starts, tf.where(rows > 1, ends, places), view)
+def _confuses_rows(forward: ResidentForward) -> ResidentForward:
+    def run(tokens: tf.Tensor, positions: tf.Tensor, places: tf.Tensor, view: PoolView) -> tf.Tensor:
+        rows = tf.size(view.groups[-1].pieces.ends)
+        return forward(tokens, positions, tf.where(rows > 1, places[::-1], places), view)
 
     return run
 
@@ -87,7 +91,7 @@ def _leaks_padding(forward: ResidentForward) -> ResidentForward:
     ("change", "claim"),
     [
         (_forgets_between_pieces, "in pieces"),
-        (_leaks_padding, "ragged batch"),
+        (_confuses_rows, "ragged batch"),
     ],
 )
 def test_a_pool_that_is_misread_is_found(

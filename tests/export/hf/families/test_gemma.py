@@ -66,7 +66,7 @@ def test_the_scale_of_embeddings_is_rounded_as_the_servable_not_as_the_checkpoin
     sources = gemma.sources(model, given)
     step = explicit_model.step(model, variables(sources, read, "float32"))
     ids, past = np.arange(7, dtype=np.int32), tf.zeros((1, 0, 3, 1, 8))
-    logits = step(ids[None], np.array([7]), np.array([0]), past, past)["logits"]
+    logits = step(ids[None], tf.constant([7]), tf.constant([0]), past, past)["logits"]
     (expected,) = TransformerReference(model, sources, read)([ids])
     assert np.abs(logits[0] - expected[-1]).max() <= 1e-4
 
