@@ -8,6 +8,7 @@ with what is computed from them: with the scores, and with the weights of the su
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from export.transformer_model.quantized import rounded_rows
@@ -29,10 +30,12 @@ Entries: TypeAlias = tf.Tensor | Int8Entries
 def quantize_entries(entries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Rounds `entries` (count, head_dim); returns int8 (count, head_dim) and float32 scales (count,).
 
-    The scale of an entry with NaN or an infinity is NaN or infinite, and so are its scores and sums.
+    The scale of an entry with NaN or an infinity is NaN, and so are its scores and sums.
     """
     integers, scales = rounded_rows(tf.cast(entries, tf.float32))
-    return integers, scales[:, 0]
+    scales = scales[:, 0]
+    # With an infinite scale, a score could be -inf, so that the entry would be left out without a trace.
+    return integers, tf.where(tf.math.is_finite(scales), scales, np.nan)
 
 
 def each_part(entries: Entries, function: Callable[[tf.Tensor], tf.Tensor]) -> Entries:

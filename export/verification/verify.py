@@ -78,7 +78,8 @@ def verify_version(
 ) -> VerificationReport:
     """Measures a version directory; the caller has to `check` the report."""
     runner = RUNNERS[version.manifest.state_layout](version.directory)
-    exact = set(version.dtypes) <= EXACT and not version.quantized
+    rounded = version.quantized or version.int8_keys_values
+    exact = set(version.dtypes) <= EXACT and not rounded
     return measure(runner, version, reference, exact, options)
 
 
