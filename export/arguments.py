@@ -157,14 +157,14 @@ def _tolerance(made: argparse.ArgumentParser) -> None:
         type=_bound,
         metavar="E",
         help="largest absolute error of a logit or log-probability (default: 1e-4 plus a millionth of the "
-        "largest one in float32; no limit in bfloat16 and with int8 weights)",
+        "largest one in float32; no limit in bfloat16 and with int8)",
     )
     made.add_argument(
         "--max-kl",
         type=_bound,
         metavar="K",
         help="largest mean Kullback-Leibler divergence of the probabilities, in nats "
-        f"(default: {KL}; {INT8_KL} with int8 weights)",
+        f"(default: {KL}; {INT8_KL} with int8)",
     )
 
 

@@ -38,7 +38,7 @@ class ExportOptions:
         """Raises OptionError for options that exclude one another."""
         if self.keys_values == INT8 and self.layout == EXPLICIT:
             raise OptionError(
-                "keys and values can be int8 only in a pool: --keys-values int8 needs --state resident"
+                "only a pool can hold keys and values in int8: --keys-values int8 needs --state resident"
             )
 
     @property

@@ -123,7 +123,8 @@ class PublishedVersion:
     @property
     def int8_keys_values(self) -> bool:
         """Whether the pool's keys and values are int8."""
-        nodes = (node for function in self._meta_graph.graph_def.library.function for node in function.node_def)
+        functions = self._meta_graph.graph_def.library.function
+        nodes = (node for function in functions for node in function.node_def)
         pools = (node for node in nodes if node.op == "VarHandleOp" and node.attr["shared_name"].s == POOL)
         return any(node.attr["dtype"].type == tf.int8.as_datatype_enum for node in pools)
 

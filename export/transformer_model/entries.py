@@ -62,7 +62,10 @@ def weights_dtype(values: Entries) -> tf.DType:
 
 
 def weighted_sum(weights: tf.Tensor, values: Entries) -> tf.Tensor:
-    """Returns the values, summed by `weights` (as scores), in their dtype: (rows, kv_heads, steps, head_dim)."""
+    """Returns the values summed by `weights`, in the dtype of these: (rows, kv_heads, steps, head_dim)."""
     if not isinstance(values, Int8Entries):
         return tf.matmul(weights, values)
-    return tf.matmul(weights * values.scales, tf.cast(values.integers, weights.dtype))
+    # Not cast before the weights are known: the product would then find the floats no longer in the cache.
+    with tf.control_dependencies([weights]):
+        floats = tf.cast(values.integers, weights.dtype)
+    return tf.matmul(weights * values.scales, floats)

@@ -192,8 +192,6 @@ def broken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     tensors = load_file(path)
     tensors["transformer.wpe.weight"][BROKEN_POSITION] = np.nan
     save_file(tensors, path)
-    options = ExportOptions(
-        "float32", "resident", block_size=residents.BLOCK_SIZE, keys_values=request.param
-    )
+    options = ExportOptions("float32", "resident", block_size=residents.BLOCK_SIZE, keys_values=request.param)
     broken = load_checkpoint(directory, "broken", options)
     return PoolStepper(write.write(broken, tmp_path_factory.mktemp("models"), None, lambda _: None))

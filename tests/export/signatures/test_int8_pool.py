@@ -1,4 +1,4 @@
-"""A pool of int8: rounding depends on no other row or slot, so a sequence keeps its tokens wherever it lies."""
+"""A pool of int8: no entry depends on another row or slot, so a sequence gets its tokens wherever it lies."""
 
 from pathlib import Path
 
