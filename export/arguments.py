@@ -90,6 +90,13 @@ def _transformer(made: argparse.ArgumentParser) -> None:
         "(default: %(default)s, as --dtype says)",
     )
     made.add_argument(
+        "--keys-values",
+        choices=(FLOAT, INT8),
+        default=FLOAT,
+        help="int8: keys and values in the pool (--state resident) as 8-bit integers, in half the memory of "
+        "bfloat16 (default: %(default)s, as --dtype says)",
+    )
+    made.add_argument(
         "--state",
         choices=STATE_LAYOUTS,
         default=RESIDENT,
@@ -150,14 +157,14 @@ def _tolerance(made: argparse.ArgumentParser) -> None:
         type=_bound,
         metavar="E",
         help="largest absolute error of a logit or log-probability (default: 1e-4 plus a millionth of the "
-        "largest one in float32; no limit in bfloat16 and with int8 weights)",
+        "largest one in float32; no limit in bfloat16 and with int8)",
     )
     made.add_argument(
         "--max-kl",
         type=_bound,
         metavar="K",
         help="largest mean Kullback-Leibler divergence of the probabilities, in nats "
-        f"(default: {KL}; {INT8_KL} with int8 weights)",
+        f"(default: {KL}; {INT8_KL} with int8)",
     )
 
 
@@ -180,6 +187,7 @@ def options(args: argparse.Namespace) -> ExportOptions:
     arguments = {
         "dtype": "dtype",
         "weights": "weights",
+        "keys_values": "keys_values",
         "layout": "state",
         "context": "context",
         "ignored": "ignore",

@@ -36,7 +36,7 @@ def assemble(
     )
     quantized = options.weights == INT8
     reference = TransformerReference(*described, "float32" if quantized else dtype)
-    exact = dtype == "float32" and not quantized
+    exact = options.pool_dtype == "float32" and not quantized
     return ExportedModel(manifest, language.tokenizer, step, reference, exact, weights)
 
 
@@ -50,5 +50,5 @@ def _lay_out(
     freed = tuple(owned(weights.values()))
     if options.layout == EXPLICIT:
         return explicit_model.step(model, weights), None, freed
-    step = resident_model.resident(model, weights, options.dtype, options.block_size)
+    step = resident_model.resident(model, weights, options.pool_dtype, options.block_size)
     return step, resident.describe(step), freed

@@ -35,13 +35,14 @@ def export(args: argparse.Namespace) -> None:
         raise VersionError(
             f"{name!r} cannot be a model's name: use letters, digits, '_', '-' and '.', not '.' first"
         )
+    chosen = arguments.options(args)
     _import_tensorflow()
     from export.saved_model import write
     from export.sources import LOADERS
     from export.verification import verify as verification
 
     write.target_of(args.out / name, args.version)
-    model = LOADERS[args.kind](args.source, name, arguments.options(args))
+    model = LOADERS[args.kind](args.source, name, chosen)
     options = verification.VerificationOptions(error=args.max_error, kl=args.max_kl)
     target = write.write(
         model, args.out, args.version, lambda path: verification.verify(path, model, options)

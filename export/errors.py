@@ -1,6 +1,7 @@
 """The errors of an export, as one small tree. Each message is one line that names the cause.
 
 ExportError
+├── OptionError           the options of the export exclude one another
 ├── SourceError           a file is missing, unreadable or contradicts another
 │   ├── UnsupportedError  the model has a feature that is not implemented
 │   └── ShapeError        a tensor does not have the shape that the configuration requires
@@ -12,6 +13,10 @@ ExportError
 
 class ExportError(Exception):
     """An export, or a look at a servable, that failed."""
+
+
+class OptionError(ExportError):
+    """The options of the export exclude one another."""
 
 
 class SourceError(ExportError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.manifest import EXPLICIT
+from export.errors import OptionError
 
 FLOAT = "float"
 INT8 = "int8"
@@ -30,3 +31,17 @@ class ExportOptions:
     """The revision of a repository on the hub; None: its main branch."""
     weights: str = FLOAT
     """FLOAT: as `dtype` says. INT8: the matrices are 8-bit integers, and `dtype` is that of all else."""
+    keys_values: str = FLOAT
+    """FLOAT: as `dtype` says. INT8: the pool's keys and values are 8-bit integers (resident layout only)."""
+
+    def __post_init__(self) -> None:
+        """Raises OptionError for options that exclude one another."""
+        if self.keys_values == INT8 and self.layout == EXPLICIT:
+            raise OptionError(
+                "only a pool can hold keys and values in int8: --keys-values int8 needs --state resident"
+            )
+
+    @property
+    def pool_dtype(self) -> str:
+        """The dtype of the pool's keys and values."""
+        return INT8 if self.keys_values == INT8 else self.dtype

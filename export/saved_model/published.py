@@ -14,8 +14,11 @@ from contract import names
 from contract.manifest import Manifest
 from export.errors import SourceError
 from export.saved_model.versions import GRAPH
+from export.signatures.pool import ENTRIES
 
 VARIABLES = "variables"
+POOL = f"{ENTRIES}_0".encode()
+"""The name of the first layer's variable of keys and values."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,14 @@ class PublishedVersion:
     def quantized(self) -> bool:
         """Whether there are int8 weights."""
         return any(weight.dtype == "int8" for weight in self.weights)
+
+    @property
+    def int8_keys_values(self) -> bool:
+        """Whether the pool's keys and values are int8."""
+        functions = self._meta_graph.graph_def.library.function
+        nodes = (node for function in functions for node in function.node_def)
+        pools = (node for node in nodes if node.op == "VarHandleOp" and node.attr["shared_name"].s == POOL)
+        return any(node.attr["dtype"].type == tf.int8.as_datatype_enum for node in pools)
 
     def files(self) -> dict[str, int]:
         """Returns the bytes of the files by kind."""

@@ -14,15 +14,19 @@ earlier ones:
     block 0   slot 0  slot 1  slot 2  slot 3
     block 1   slot 0  slot 1
     block 2   slot 0
+
+A pool of int8 has a second variable per layer: the scale of each row, in the same order.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from contract import names
+from export.transformer_model.entries import Entries, Int8Entries, quantize_entries
 
 EPOCH = "lease_epoch"
 SLOTS = "pool_slots"
@@ -31,8 +35,22 @@ PROGRESS = "pool_progress"
 then without it. NO_TOKEN in place of the token if the row was stopped. Both are -1 in a new pool."""
 TURN = "pool_turn"
 """The mutex that lets one `decode` run at a time."""
+ENTRIES = "pool"
+SCALES = "pool_scales"
+"""The names of each layer's variables, without the number of the layer."""
 KINDS = 2
 """Keys and values."""
+
+
+class RowPart(NamedTuple):
+    """A variable of each layer: what it holds of a row, and of a unit."""
+
+    name: str
+    dtype: tf.DType
+    row: tuple[int, ...]
+    """The shape of a row's part."""
+    unit: tuple[int, ...]
+    """The shape of a unit's part, as attention reads it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,7 @@ class PoolLayout:
     kv_heads: int
     head_dim: int
     dtype: str
+    """The dtype of entries; int8: with a float32 scale for each."""
     block_size: int
     """Positions in a block."""
     blocks: int
@@ -61,8 +80,16 @@ class PoolLayout:
     @property
     def bytes_per_block(self) -> int:
         """The bytes of one block of one slot, in all layers."""
-        size: int = tf.as_dtype(self.dtype).size
-        return self.layers * KINDS * self.unit_rows * self.head_dim * size
+        row_bytes: int = sum(prod(part.row) * part.dtype.size for part in self.parts)
+        return self.layers * KINDS * self.unit_rows * row_bytes
+
+    @property
+    def parts(self) -> tuple[RowPart, ...]:
+        """The variables of each layer, in the order of the fields of Int8Entries."""
+        dtype, unit = tf.as_dtype(self.dtype), (self.kv_heads, self.block_size, self.head_dim)
+        entries = RowPart(ENTRIES, dtype, (self.head_dim,), unit)
+        scales = RowPart(SCALES, tf.float32, (), (self.kv_heads, 1, self.block_size))
+        return (entries, scales) if dtype == tf.int8 else (entries,)
 
 
 class ClaimedPool(NamedTuple):
@@ -103,8 +130,8 @@ class PoolVariables:
             rows = (KINDS * tf.reduce_sum(slots) + 1) * self.layout.unit_rows
             undecoded = tf.fill([slots[0], 2], names.NO_TOKEN)
         made = [
-            tf.raw_ops.AssignVariableOp(resource=self._handle(layer), value=self._zeros(rows))
-            for layer in range(self.layout.layers)
+            tf.raw_ops.AssignVariableOp(resource=_part_handle(part, layer), value=_zeros(part, rows))
+            for part, layer in self._variables()
         ]
         made.append(tf.raw_ops.AssignVariableOp(resource=self._slots_handle(), value=slots))
         made.append(tf.raw_ops.AssignVariableOp(resource=_progress_handle(), value=undecoded))
@@ -135,19 +162,23 @@ class PoolVariables:
         """Writes `progress` int32 (any, 2) of the slots `rows` int32 (any,)."""
         return tf.raw_ops.ResourceScatterUpdate(resource=_progress_handle(), indices=rows, updates=progress)
 
-    def write(self, layer: int, rows: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
+    def write(self, layer: int, rows: tf.Tensor, entries: tf.Tensor) -> Entries:
         """Writes `entries` (count, head_dim) to `rows` (count,) of `layer`; returns its units, as `read`."""
-        handle = self._handle(layer)
-        written = tf.raw_ops.ResourceScatterUpdate(resource=handle, indices=rows, updates=entries)
-        with tf.control_dependencies([written]):
-            return self._read(handle)
+        stored = quantize_entries(entries) if len(self.layout.parts) > 1 else (entries,)
+        units = []
+        for part, values in zip(self.layout.parts, stored, strict=True):
+            handle = _part_handle(part, layer)
+            written = tf.raw_ops.ResourceScatterUpdate(resource=handle, indices=rows, updates=values)
+            with tf.control_dependencies([written]):
+                units.append(_read(part, handle))
+        return _entries(units)
 
-    def read(self, layer: int) -> tf.Tensor:
+    def read(self, layer: int) -> Entries:
         """Returns the units of `layer`, (units, kv_heads, block_size, head_dim), without a copy.
 
         The result must not be in use when the layer is written next: that would copy the whole variable.
         """
-        return self._read(self._handle(layer))
+        return _entries([_read(part, _part_handle(part, layer)) for part in self.layout.parts])
 
     def move(
         self, sources: tf.Tensor, targets: tf.Tensor, blocks: tf.Tensor, claimed: ClaimedPool
@@ -164,29 +195,18 @@ class PoolVariables:
         units = tf.reshape(claimed.units(block, tf.gather(sources, move)), [-1])
         to = tf.reshape(claimed.units(block, tf.gather(targets, move)), [-1, 1])
         rows = tf.reshape(to * self.layout.unit_rows + tf.range(self.layout.unit_rows), [-1])
-        copies = [tf.gather(self.read(layer), units) for layer in range(self.layout.layers)]
+        variables = self._variables()
+        copies = [tf.gather(_read(part, _part_handle(part, layer)), units) for part, layer in variables]
         return [
             tf.raw_ops.ResourceScatterUpdate(
-                resource=self._handle(layer),
-                indices=rows,
-                updates=tf.reshape(copy, [-1, self.layout.head_dim]),
+                resource=_part_handle(part, layer), indices=rows, updates=tf.reshape(copy, [-1, *part.row])
             )
-            for layer, copy in enumerate(copies)
+            for (part, layer), copy in zip(variables, copies, strict=True)
         ]
 
-    def _read(self, handle: tf.Tensor) -> tf.Tensor:
-        layout = self.layout
-        # After a scatter TensorFlow copies a variable at every read, unless copy-on-read is disabled.
-        with tf.control_dependencies([tf.raw_ops.DisableCopyOnRead(resource=handle)]):
-            flat = tf.raw_ops.ReadVariableOp(resource=handle, dtype=layout.dtype)
-        return tf.reshape(flat, [-1, layout.kv_heads, layout.block_size, layout.head_dim])
-
-    def _zeros(self, rows: tf.Tensor) -> tf.Tensor:
-        """Returns zeros of the layer's own.
-
-        TensorFlow would merge equal `tf.zeros` of all layers, and each layer's first write would copy them.
-        """
-        return tf.raw_ops.Empty(shape=[rows, self.layout.head_dim], dtype=self.layout.dtype, init=True)
+    def _variables(self) -> list[tuple[RowPart, int]]:
+        """Returns the part and the layer of each variable with rows."""
+        return [(part, layer) for layer in range(self.layout.layers) for part in self.layout.parts]
 
     def _claimable(self, slots: tf.Tensor) -> list[tf.Operation]:
         """Returns the checks of `slots`."""
@@ -198,16 +218,36 @@ class PoolVariables:
         ]
 
     def _destroy(self) -> Iterable[tf.Operation]:
-        layers = (self._handle(layer) for layer in range(self.layout.layers))
+        layers = (_part_handle(part, layer) for part, layer in self._variables())
         handles = [_epoch_handle(), _progress_handle(), self._slots_handle(), *layers]
         return [tf.raw_ops.DestroyResourceOp(resource=h, ignore_lookup_error=True) for h in handles]
 
     def _slots_handle(self) -> tf.Tensor:
         return _handle(SLOTS, tf.int32, [None])
 
-    def _handle(self, layer: int) -> tf.Tensor:
-        shape = [None, self.layout.head_dim]
-        return _handle(f"pool_{layer}", tf.as_dtype(self.layout.dtype), shape)
+
+def _read(part: RowPart, handle: tf.Tensor) -> tf.Tensor:
+    """Returns the units (units, *part.unit) without a copy."""
+    # After a scatter TensorFlow copies a variable at every read, unless copy-on-read is disabled.
+    with tf.control_dependencies([tf.raw_ops.DisableCopyOnRead(resource=handle)]):
+        flat = tf.raw_ops.ReadVariableOp(resource=handle, dtype=part.dtype)
+    return tf.reshape(flat, [-1, *part.unit])
+
+
+def _entries(parts: list[tf.Tensor]) -> Entries:
+    return Int8Entries(*parts) if len(parts) > 1 else parts[0]
+
+
+def _zeros(part: RowPart, rows: tf.Tensor) -> tf.Tensor:
+    """Returns zeros of the variable's own.
+
+    TensorFlow would merge equal `tf.zeros` of all layers, and each layer's first write would copy them.
+    """
+    return tf.raw_ops.Empty(shape=[rows, *part.row], dtype=part.dtype, init=True)
+
+
+def _part_handle(part: RowPart, layer: int) -> tf.Tensor:
+    return _handle(f"{part.name}_{layer}", part.dtype, [None, *part.row])
 
 
 def _epoch_handle() -> tf.Tensor:

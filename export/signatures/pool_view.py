@@ -21,6 +21,7 @@ from export.transformer_model.attention import (
     ungroup_heads,
 )
 from export.transformer_model.description import Attention
+from export.transformer_model.entries import Entries, each_part, key_scores, weighted_sum, weights_dtype
 from export.transformer_model.pieces import Pieces
 
 
@@ -30,27 +31,32 @@ class PartialBlock(NamedTuple):
     Keys and values are (rows that have it, kv_heads, block_size, head_dim).
     """
 
-    keys: tf.Tensor
-    values: tf.Tensor
+    keys: Entries
+    values: Entries
     size: tf.Tensor
     """The size of a slice of these rows, for `tf.slice`: (4,)."""
     missing: tf.Tensor
     """The rows after them, as paddings for `tf.pad`: (4, 2)."""
 
+    @property
+    def weights_dtype(self) -> tf.DType:
+        """The dtype of weights, as `KeyValueBlock.weights_dtype`."""
+        return weights_dtype(self.values)
+
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
         """Returns the scores, as `KeyValueBlock.scores`; MASKED_SCORE for rows without the block."""
-        scores = tf.matmul(self._first(queries), self.keys, transpose_b=True)
+        scores = key_scores(self._first(queries), self.keys)
         return tf.pad(scores, self.missing, constant_values=tf.constant(MASKED_SCORE, scores.dtype))
 
     def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
         """Returns the weighted values, as `KeyValueBlock.weighted_sum`; 0 for rows without the block."""
-        return tf.pad(tf.matmul(self._first(weights), self.values), self.missing)
+        return tf.pad(weighted_sum(self._first(weights), self.values), self.missing)
 
     def _first(self, rows: tf.Tensor) -> tf.Tensor:
         return _sliced(rows, tf.constant([0, 0, 0, 0]), self.size)
 
 
-BlockReader: TypeAlias = Callable[[tf.Tensor, int], list[KeyValueBlock]]
+BlockReader: TypeAlias = Callable[[Entries, int], list[KeyValueBlock]]
 """(units of a layer, count) -> the first `count` blocks of the call's rows."""
 
 
@@ -91,11 +97,11 @@ class LeadingSlots:
             missing.append([[0, self._count - rows], [0, 0], [0, 0], [0, 0]])
         slices, missing = tf.stack(slices), tf.stack(missing)
 
-        def read(units: tf.Tensor, count: int) -> list[KeyValueBlock]:
+        def read(units: Entries, count: int) -> list[KeyValueBlock]:
             corners = tf.unstack(slices)
             each = zip(corners[::3], corners[1::3], corners[2::3], tf.unstack(missing), strict=True)
             first, *rest = (
-                PartialBlock(_sliced(units, keys, size), _sliced(units, values, size), size, absent)
+                PartialBlock(_slices(units, keys, size), _slices(units, values, size), size, absent)
                 for keys, values, size, absent in islice(each, count)
             )
             return [FullBlock(first.keys, first.values), *rest]
@@ -122,8 +128,8 @@ class GatheredSlots:
             slots = tf.minimum(self.slots, tf.maximum(claimed.slots[block] - 1, 0))
             units_of.append([first + slots for first in claimed.first_units(block)])
 
-        def read(units: tf.Tensor, count: int) -> list[KeyValueBlock]:
-            return [FullBlock(*(tf.gather(units, rows) for rows in kinds)) for kinds in units_of[:count]]
+        def read(units: Entries, count: int) -> list[KeyValueBlock]:
+            return [FullBlock(*(_gathered(units, rows) for rows in kinds)) for kinds in units_of[:count]]
 
         return read
 
@@ -167,7 +173,7 @@ class SlotTokens:
         most = tf.maximum(tf.reduce_max(reached), 0)
         self._branch = tf.searchsorted(self._counts, most[None] + 1)[0]
 
-    def attend(self, attention: Attention, queries: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
+    def attend(self, attention: Attention, queries: tf.Tensor, units: Entries) -> tf.Tensor:
         """Returns the attention output (tokens, heads * head_dim) of `queries` (tokens, heads, head_dim).
 
         `units` are those of the layer, with the entries of this call.
@@ -267,3 +273,11 @@ def _sliced(values: tf.Tensor, begin: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     part = tf.slice(values, begin, size)
     part.set_shape([None, *values.shape[1:]])
     return part
+
+
+def _slices(units: Entries, begin: tf.Tensor, size: tf.Tensor) -> Entries:
+    return each_part(units, lambda part: _sliced(part, begin, size))
+
+
+def _gathered(units: Entries, rows: tf.Tensor) -> Entries:
+    return each_part(units, lambda part: tf.gather(part, rows))

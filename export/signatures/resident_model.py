@@ -27,7 +27,10 @@ def block_size(context: int) -> int:
 def resident(
     model: Transformer, weights: Mapping[str, Any], dtype: str, block: int | None = None
 ) -> ResidentModel:
-    """Returns `model` over `weights`, with blocks of `block` positions; None: of `block_size(context)`."""
+    """Returns `model` over `weights`, with keys and values of `dtype`.
+
+    Blocks have `block` positions; None: `block_size(context)`.
+    """
     size = block or block_size(model.context_length)
     blocks = -(-model.context_length // size)
     layout = PoolLayout(len(model.layers), model.kv_heads, model.head_dim, dtype, size, blocks)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import tensorflow as tf
 
 from export.transformer_model.description import Alibi, Attention
+from export.transformer_model.entries import Entries, key_scores, weighted_sum, weights_dtype
 from export.transformer_model.layers import soft_capped
 
 MASKED_SCORE = -1e9
@@ -16,6 +17,10 @@ MASKED_SCORE = -1e9
 
 class KeyValueBlock(Protocol):
     """The keys and values of one block of positions, for the rows of a call."""
+
+    @property
+    def weights_dtype(self) -> tf.DType:
+        """The dtype of the weights that `weighted_sum` takes."""
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
         """Returns (batch, kv_heads, steps, block_size) for `queries` (batch, kv_heads, steps, head_dim)."""
@@ -27,16 +32,21 @@ class KeyValueBlock(Protocol):
 class FullBlock(NamedTuple):
     """A block that every row has: keys and values (batch, kv_heads, block_size, head_dim)."""
 
-    keys: tf.Tensor
-    values: tf.Tensor
+    keys: Entries
+    values: Entries
+
+    @property
+    def weights_dtype(self) -> tf.DType:
+        """The dtype of weights, as `KeyValueBlock.weights_dtype`."""
+        return weights_dtype(self.values)
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
         """Returns the scores, as `KeyValueBlock.scores`."""
-        return tf.matmul(queries, self.keys, transpose_b=True)
+        return key_scores(queries, self.keys)
 
     def weighted_sum(self, weights: tf.Tensor) -> tf.Tensor:
         """Returns the weighted values, as `KeyValueBlock.weighted_sum`."""
-        return tf.matmul(weights, self.values)
+        return weighted_sum(weights, self.values)
 
 
 class AttentionMasks:
@@ -103,10 +113,13 @@ def attend(
     mask: tf.Tensor,  # (batch, 1, 1 or group_size * steps, positions)
     soft_cap: float | None = None,
 ) -> tf.Tensor:
-    """Returns the attention output, shaped as `queries`; the softmax is over all blocks, in float32."""
+    """Returns the attention output, shaped as `queries`; the softmax is over all blocks, in float32.
+
+    The output has the dtype of the weights that the blocks take.
+    """
     scores = tf.cast(_joined([block.scores(queries) for block in blocks]), tf.float32)
     weights = tf.nn.softmax(soft_capped(scores, soft_cap) + mask)
-    parts = _split(tf.cast(weights, queries.dtype), len(blocks))
+    parts = _split(tf.cast(weights, blocks[0].weights_dtype), len(blocks))
     return tf.add_n([block.weighted_sum(part) for block, part in zip(blocks, parts, strict=True)])
 
 

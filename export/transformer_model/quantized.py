@@ -118,11 +118,16 @@ def read(weight: Any) -> Any:
 
 
 def quantized_rows(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rounds float32 rows (rows, width) to qint8; returns them and the scales (rows, 1) of their integers.
+    """Rounds rows as `rounded_rows`, to qint8."""
+    integers, scales = rounded_rows(x)
+    return tf.bitcast(integers, tf.qint8), scales
+
+
+def rounded_rows(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rounds float32 rows (rows, width) to int8; returns them and the scales (rows, 1) of their integers.
 
     A row with NaN or an infinity has the scale NaN or infinity.
     """
     ranges = tf.reduce_max(tf.abs(x), axis=-1, keepdims=True) + _TINY
     # Not QuantizeV2: TensorFlow's two kernels for it scale differently.
-    integers = tf.cast(tf.round(x * (LARGEST / ranges)), tf.int8)
-    return tf.bitcast(integers, tf.qint8), ranges / LARGEST
+    return tf.cast(tf.round(x * (LARGEST / ranges)), tf.int8), ranges / LARGEST

@@ -29,7 +29,7 @@ MEANING = {
 KL = 0.05
 """The default bound of the mean Kullback-Leibler divergence, in nats per position."""
 INT8_KL = 0.25
-"""The default bound with int8 weights."""
+"""The default bound with int8 weights, or int8 keys and values."""
 
 
 @dataclass(frozen=True)

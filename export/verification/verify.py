@@ -39,7 +39,8 @@ class VerificationOptions:
     error: float | None = None
     """The largest absolute error of a score. None: what rounding explains in float32, any in other dtypes."""
     kl: float | None = None
-    """The largest mean Kullback-Leibler divergence, in nats. None: INT8_KL with int8 weights, else KL."""
+    """The largest mean Kullback-Leibler divergence, in nats. None: INT8_KL with int8 weights or int8 keys
+    and values, else KL."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def verify_version(
 ) -> VerificationReport:
     """Measures a version directory; the caller has to `check` the report."""
     runner = RUNNERS[version.manifest.state_layout](version.directory)
-    exact = set(version.dtypes) <= EXACT and not version.quantized
+    exact = set(version.dtypes) <= EXACT and not _has_int8(version)
     return measure(runner, version, reference, exact, options)
 
 
@@ -104,5 +105,9 @@ def measure(
         logger.info("comparing with the reference")
         measured = measured.with_reference(measurement.compare_with_reference(reference, runner, baselines))
     error = options.error or (tolerance(measured.scale) if exact else math.inf)
-    kl = options.kl or (INT8_KL if version.quantized else KL)
+    kl = options.kl or (INT8_KL if _has_int8(version) else KL)
     return VerificationReport(runner.score_name, prompts, measured, Tolerance(error, kl))
+
+
+def _has_int8(version: PublishedVersion) -> bool:
+    return version.quantized or version.int8_keys_values

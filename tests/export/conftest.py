@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from export import runtime
-from export.options import ExportOptions
+from export.options import INT8, ExportOptions
 
 runtime.import_tensorflow()
 
@@ -89,6 +89,16 @@ def explicit_of(publish_once: PublishOnce) -> Callable[[str], Stepper]:
 def pools_of(publish_once: PublishOnce) -> Callable[[str], Path]:
     """Returns the version directory of a golden checkpoint's servable with resident state."""
     return lambda name: publish_once(f"{name}-resident", lambda directory: residents.golden(directory, name))
+
+
+@pytest.fixture(scope="session")
+def int8_pools(publish_once: PublishOnce) -> Path:
+    """The version directory of the small golden servable with a pool of int8."""
+
+    def load(directory: Path) -> ExportedModel:
+        return residents.golden(directory, "small", keys_values=INT8)
+
+    return publish_once("small-int8-pool", load)
 
 
 @pytest.fixture(scope="session")

@@ -174,6 +174,16 @@ def test_a_special_token_outside_the_vocabulary(failure: RunFailing, gpt2_checkp
     assert "special token id 50256 is outside the vocabulary" in failure("hf", gpt2_checkpoint)
 
 
+def test_int8_keys_and_values_need_a_pool(failure: RunFailing, gpt2_checkpoint: Path) -> None:
+    message = failure("hf", gpt2_checkpoint, "--state", "explicit", "--keys-values", "int8")
+    assert message.endswith("--keys-values int8 needs --state resident")
+
+
+def test_models_without_a_pool_have_no_option_for_keys_and_values(lstm_checkpoint: Path) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["lstm", str(lstm_checkpoint), "--keys-values", "int8"])
+
+
 def test_a_version_that_exists(
     lstm_checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

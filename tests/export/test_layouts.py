@@ -28,7 +28,7 @@ from deployments.decoder.servers.model_servers import Inputs, Tensors
 from deployments.errors import TensorloomError
 from deployments.messages import FinishReason, SamplingParams, TokenLogprobs
 from export.hf.load import load_checkpoint
-from export.options import ExportOptions
+from export.options import FLOAT, INT8, ExportOptions
 from export.saved_model import write
 from export.verification.pool_stepper import PoolStepper
 from export.verification.stepper import Stepper
@@ -144,6 +144,16 @@ async def test_both_layouts_give_the_same_tokens_and_probabilities(
     assert sum(call.startswith("decode") for call in calls) < 30, "several steps a call"
 
 
+async def test_int8_keys_and_values_give_each_request_of_a_crowd_what_it_gets_alone(
+    int8_pools: Path,
+) -> None:
+    stepper = PoolStepper(int8_pools)
+    together, calls = await answers(stepper, [sequence(name, params) for name, params in ASKED.items()])
+    alone = [(await answers(stepper, [sequence(name, params)]))[0][0] for name, params in ASKED.items()]
+    assert [each[:2] for each in together] == [each[:2] for each in alone]
+    assert sum(call.startswith("decode") for call in calls) < 30, "several steps a call"
+
+
 async def test_no_end_token_comes_before_the_least_length_and_one_may_right_after(pools: Path) -> None:
     ends = tuple(range(0, 300, 2))
     stepper = PoolStepper(pools)
@@ -174,15 +184,14 @@ async def test_a_row_with_nan_logits_fails_alone_and_leaves_no_nan_in_its_slot(b
     assert after == [kept[0]] * SLOTS
 
 
-@pytest.fixture(scope="session")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> PoolStepper:
-    """A model whose logits are NaN from the position BROKEN_POSITION on."""
+@pytest.fixture(scope="session", params=[FLOAT, INT8])
+def broken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PoolStepper:
+    """A model whose logits are NaN from the position BROKEN_POSITION on, by dtype of keys and values."""
     directory = samples.golden(tmp_path_factory.mktemp("golden") / "broken", "small")
     path = directory / "model.safetensors"
     tensors = load_file(path)
     tensors["transformer.wpe.weight"][BROKEN_POSITION] = np.nan
     save_file(tensors, path)
-    broken = load_checkpoint(
-        directory, "broken", ExportOptions("float32", "resident", block_size=residents.BLOCK_SIZE)
-    )
+    options = ExportOptions("float32", "resident", block_size=residents.BLOCK_SIZE, keys_values=request.param)
+    broken = load_checkpoint(directory, "broken", options)
     return PoolStepper(write.write(broken, tmp_path_factory.mktemp("models"), None, lambda _: None))

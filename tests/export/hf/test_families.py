@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export.hf.load import load_checkpoint
-from export.options import ExportOptions
+from export.options import FLOAT, INT8, ExportOptions
 from export.verification.stepper import StepResult
 from tests.export import answers, bfloat16, int8, samples
 from tests.export.answers import Answers
@@ -79,3 +79,15 @@ def test_int8_weights_stay_near_to_the_librarys_float32(case: str, tmp_path: Pat
     kl, agreement = int8.accuracy_of(case, tmp_path)
     assert kl <= int8.allowed_kl(case)
     assert agreement >= 0.9
+
+
+@pytest.mark.parametrize("case", int8.CASES)
+def test_int8_keys_and_values_lose_about_as_much_as_bfloat16(case: str, tmp_path: Path) -> None:
+    kl, agreement = int8.accuracy_of(case, tmp_path, FLOAT, INT8)
+    assert kl <= int8.allowed_kl(case, FLOAT)
+    assert agreement >= 0.9
+
+
+@pytest.mark.parametrize("case", ["gpt2-plain", "llama-plain"])
+def test_int8_weights_keep_their_bound_with_int8_keys_and_values(case: str, tmp_path: Path) -> None:
+    assert int8.accuracy_of(case, tmp_path, INT8, INT8).kl <= int8.allowed_kl(case)

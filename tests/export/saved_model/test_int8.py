@@ -32,6 +32,21 @@ def test_it_is_verified_with_a_bound_of_its_own(
     assert "(int8, " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("weights", ["float", "int8"])
+def test_int8_keys_and_values_are_verified_with_that_bound(
+    weights: str, gpt2_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models"
+    argv = [str(gpt2_checkpoint), "--out", str(models), "--weights", weights, "--keys-values", "int8"]
+    assert cli.main(["hf", *argv]) == 0
+    version = PublishedVersion(models / "gpt2" / "1")
+    assert (version.quantized, version.int8_keys_values) == (weights == "int8", True)
+    capsys.readouterr()
+    assert cli.main(["verify", str(models / "gpt2"), "--reference", str(gpt2_checkpoint)]) == 0
+    assert capsys.readouterr().out.rstrip().splitlines()[-1].split() == ["allowed", "any", "2.5e-01"]
+    assert cli.main(["hf", *argv, "--max-kl", "1e-12"]) == 1
+
+
 def test_every_matrix_takes_a_byte_for_a_weight(gpt2_checkpoint: Path, tmp_path: Path) -> None:
     model = load_checkpoint(gpt2_checkpoint, "tiny", ExportOptions("bfloat16", weights=INT8))
     version = PublishedVersion(write.write(model, tmp_path, None, lambda _: None))
@@ -44,7 +59,9 @@ def test_every_matrix_takes_a_byte_for_a_weight(gpt2_checkpoint: Path, tmp_path:
 
 @pytest.mark.processes
 def test_a_model_server_gives_the_same_tokens_as_the_exporter(gpt2_checkpoint: Path, tmp_path: Path) -> None:
-    options = ExportOptions("bfloat16", "resident", block_size=residents.BLOCK_SIZE, weights=INT8)
+    options = ExportOptions(
+        "bfloat16", "resident", block_size=residents.BLOCK_SIZE, weights=INT8, keys_values=INT8
+    )
     written = write.write(load_checkpoint(gpt2_checkpoint, "m", options), tmp_path, None, lambda _: None)
     prompt = np.arange(20, dtype=np.int32)
     stepper = PoolStepper(written)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from contract.names import CONTINUE, DECODE_SIGNATURE, NO_TOKEN
+from contract.names import CONTINUE, NO_TOKEN
 from contract.tensors import Ids
 from deployments.decoder.sampling.filters import SamplingBatch, sample
 from deployments.decoder.sampling.philox import uniforms
@@ -17,7 +17,7 @@ from deployments.messages import SamplingParams
 from export.verification.pool_stepper import GREEDY, NO_STOP, PoolStepper, Sampling
 from export.verification.stepper import Stepper
 from tests.export import golden_files, residents, samples
-from tests.export.residents import BLOCK_SIZE, SLOTS, generate, ids
+from tests.export.residents import BLOCK_SIZE, SLOTS, allocated, generate, ids
 
 LENGTHS = (1, 7, 33, 130)
 
@@ -388,7 +388,7 @@ def test_slots_that_are_not_in_the_pool_are_refused(slot: int, pool: PoolStepper
 
 
 def test_a_decode_step_takes_no_more_memory_in_a_larger_pool(loaded: PoolStepper) -> None:
-    small, large = (_allocated(loaded, slots) for slots in (2, 200))
+    small, large = (allocated(loaded, slots) for slots in (2, 200))
     assert small & large, "no call in the larger pool takes what one in the smaller does"
     assert max(small | large) < loaded.pool.bytes_per_block * loaded.pool.blocks * 200
 
@@ -425,23 +425,3 @@ def _explicit(stepper: Stepper, prompt: np.ndarray, params: SamplingParams, coun
         chosen.append(int(sample(result.logits[None], batch)[0]))
         result = stepper.run([np.array(chosen[-1:], np.int32)], [result.state])[0]
     return chosen
-
-
-def _allocated(stepper: PoolStepper, slots: int) -> set[int]:
-    """Returns the bytes that all operations of a lease's first decode call allocate, for several leases.
-
-    Whether an operation reuses its input's memory depends on the order in which operations finish, so the sum
-    differs by a scalar from call to call.
-    """
-    return {_allocated_once(stepper, slots) for _ in range(15)}
-
-
-def _allocated_once(stepper: PoolStepper, slots: int) -> int:
-    options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
-    call = {"tokens": [1, 2], "positions": [3, 40], "budget": [2, 2], "stop_tokens": [[-1]] * 2}
-    feeds = call | GREEDY.feeds(np.zeros((2, 2)))
-    stepper.claim(slots)
-    metadata = tf.compat.v1.RunMetadata()
-    stepper.call(DECODE_SIGNATURE, options, metadata, epoch=stepper.epoch, **feeds)
-    nodes = [node for device in metadata.step_stats.dev_stats for node in device.node_stats]
-    return sum(memory.total_bytes for node in nodes for memory in node.memory)
