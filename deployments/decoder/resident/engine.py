@@ -17,9 +17,10 @@ from deployments.decoder.pace import CallCost, PrefillPace, chunk_interval_s
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.decoding import Decoding
 from deployments.decoder.resident.lease import Lease
+from deployments.decoder.resident.model_speculation import Guesser, ModelSpeculation
 from deployments.decoder.resident.placement import Placement
 from deployments.decoder.resident.slots import SlotTable
-from deployments.decoder.resident.speculation import Drafts, Speculation
+from deployments.decoder.resident.speculation import Drafts, Speculation, accepted
 from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import TokenSequence
 
@@ -34,7 +35,13 @@ class ResidentEngine:
     """Drives the pool of one model server."""
 
     def __init__(
-        self, pool: Pool, slots: SlotTable, lease: Lease, interval_s: float, draft_tokens: int = 0
+        self,
+        pool: Pool,
+        slots: SlotTable,
+        lease: Lease,
+        interval_s: float,
+        draft_tokens: int = 0,
+        draft_model: Guesser | None = None,
     ) -> None:
         """`interval_s`: how long a call may take where it can; `draft_tokens`: the longest draft, 0: none."""
         self._max_steps = pool.max_steps
@@ -45,6 +52,9 @@ class ResidentEngine:
         self._step_cost = CallCost(interval_s)
         self._prefill_pace = PrefillPace(interval_s, CallCost(interval_s / INITIAL_PROMPT_TOKENS))
         self._speculation = Speculation(draft_tokens, self._step_cost, self._prefill_pace.cost)
+        self._model_speculation: ModelSpeculation | None = None
+        if draft_model is not None:
+            self._model_speculation = ModelSpeculation(draft_model, draft_tokens, self._speculation)
         self._one_call = asyncio.Lock()
 
     @property
@@ -89,10 +99,14 @@ class ResidentEngine:
     def audit(self) -> None:
         """Asserts that the slot table is consistent."""
         self._placement.audit()
+        if self._model_speculation is not None:
+            self._model_speculation.audit()
 
     def drop(self, sequence: TokenSequence) -> None:
         """Frees the slot of `sequence`; its token ids stay in the prefix cache unless it failed."""
         self._placement.drop(sequence)
+        if self._model_speculation is not None:
+            self._model_speculation.drop(sequence)
 
     async def _call(self, batch: Batch, stable: bool) -> dict[str, SampledTokens]:
         """Runs one call; returns the new tokens by sequence id."""
@@ -103,9 +117,13 @@ class ResidentEngine:
                 return await self._decode(decoded, stable=False, plain=True)
             return await self._prefill(batch)
         drafts = self._drafts(batch) if stable else None
-        if drafts is not None and not self._decoding.ahead:
-            return await self._verify(batch, drafts)
-        return await self._decode(batch, stable, drafts is None)
+        guesses = self._guesses(batch) if stable and drafts is None else 0
+        if not self._decoding.ahead:
+            if guesses:
+                drafts = await self._guessed(batch, guesses)
+            if drafts is not None:
+                return await self._verify(batch.running, drafts)
+        return await self._decode(batch, stable, plain=drafts is None and not guesses)
 
     async def _prefill(self, batch: Batch) -> dict[str, SampledTokens]:
         """Computes pieces of prompts; in the same call, one step of the rows that decode."""
@@ -152,6 +170,17 @@ class ResidentEngine:
         drafts = self._speculation.plan([row.sequence for row in batch.rows])
         return drafts if drafts and self._placement.blocks_suffice(batch, drafts.width) else None
 
+    def _guesses(self, batch: Batch) -> int:
+        """How many tokens to have guessed for each row."""
+        if self._model_speculation is None or not any(_continues(s) for s in batch.sequences):
+            return 0
+        return self._model_speculation.count(len(batch.rows))
+
+    async def _guessed(self, batch: Batch, count: int) -> Drafts | None:
+        assert self._model_speculation is not None
+        drafts = await self._model_speculation.draft(batch.sequences, count)
+        return drafts if drafts and self._placement.blocks_suffice(batch.running, drafts.width) else None
+
     async def _verify(self, batch: Batch, drafts: Drafts) -> dict[str, SampledTokens]:
         """Checks all drafts in one `prefill` call; returns what was accepted and one more token per row."""
         batch = await self._placement.reserve_blocks(batch, drafts.width)
@@ -165,10 +194,20 @@ class ResidentEngine:
         self._speculation.record(drafts, time.perf_counter() - start_s)
         shape = (len(sequences), drafts.width)
         sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(sequences)), shape)
-        return {
-            sequence.id: self._speculation.accept(sequence, draft, tokens)
-            for sequence, draft, tokens in zip(sequences, drafts.rows, sampled, strict=True)
-        }
+        results = {}
+        for sequence, draft, tokens in zip(sequences, drafts.rows, sampled, strict=True):
+            kept = results[sequence.id] = accepted(draft, tokens)
+            if draft:
+                self._record_accepted(sequence, len(draft), len(kept.ids) - 1, drafts.looked_up)
+        return results
+
+    def _record_accepted(
+        self, sequence: TokenSequence, drafted: int, accepted_count: int, looked_up: bool
+    ) -> None:
+        if looked_up:
+            self._speculation.record_accepted(sequence, drafted, accepted_count)
+        elif self._model_speculation is not None:
+            self._model_speculation.record(drafted, accepted_count)
 
 
 def _continues(sequence: TokenSequence) -> bool:
