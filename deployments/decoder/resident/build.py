@@ -21,13 +21,14 @@ def build_loop(
 
     `draft` are the servers of a draft model, whose pool has at most `draft_bytes` bytes. Raises ValueError if
     a model does not have exactly one model server, if its bytes are less than a block, or if the draft model
-    has another vocabulary.
+    has explicit state or another tokenizer.
     """
     pool, layout = _pool(connected, args.state_bytes, args.max_running)
     draft_model = None
     if draft is not None:
-        _check_same_tokens(connected.servable, draft.servable)
-        draft_model = DraftModel(*_pool(draft, draft_bytes, layout.slot_count), draft.servers)
+        _check_draft(connected.servable, draft.servable)
+        name, most_slots = draft.servable.id.model, layout.slot_count
+        draft_model = DraftModel(name, *_pool(draft, draft_bytes, most_slots), draft.servers)
     slots = SlotTable(layout, pool.block_size, args.prefix_cache)
     lease = Lease(connected.servers, layout.slots)
     engine = ResidentEngine(pool, slots, lease, args.stream_interval_s, args.draft_tokens, draft_model)
@@ -45,24 +46,30 @@ def build_loop(
 
 def _pool(connected: ConnectedServers, state_bytes: int, most_slots: int) -> tuple[Pool, BlockLayout]:
     """Returns the description of the servable's pool, and its layout in `state_bytes` bytes."""
-    manifest, pool = connected.servable.manifest, connected.servable.manifest.pool
-    if pool is None:
-        raise ValueError(f"{manifest.name} cannot be a draft model: it must have resident state")
+    name, pool = connected.servable.id.model, connected.servable.manifest.pool
+    assert pool is not None, "a servable with resident state describes its pool"
     if len(connected.replicas) != 1:
         raise ValueError(
-            f"{manifest.name} keeps its state in the model server, so a decoder replica must have one model "
+            f"{name} keeps its state in the model server, so a decoder replica must have one model "
             f"server, not {len(connected.replicas)}; use more decoder replicas instead"
         )
     blocks = state_bytes // pool.bytes_per_block
     if blocks < 1:
-        raise ValueError(f"state_bytes {state_bytes} is less than one block of {pool.bytes_per_block} bytes")
+        raise ValueError(
+            f"{name}: state_bytes {state_bytes} is less than one block of {pool.bytes_per_block} bytes"
+        )
     return pool, BlockLayout.of(blocks, most_slots, pool.blocks)
 
 
-def _check_same_tokens(servable: ServableDescription, draft: ServableDescription) -> None:
-    sizes = servable.manifest.vocabulary_size, draft.manifest.vocabulary_size
-    if sizes[0] != sizes[1] or servable.tokenizer != draft.tokenizer:
-        raise ValueError(
-            f"{draft.manifest.name} cannot be the draft model of {servable.manifest.name}: it must have the "
-            f"same tokenizer and vocabulary (here of {sizes[1]} and {sizes[0]} tokens)"
-        )
+def _check_draft(servable: ServableDescription, draft: ServableDescription) -> None:
+    """Raises ValueError unless `draft` can draft token ids of `servable`."""
+    sizes = [each.manifest.vocabulary_size for each in (draft, servable)]
+    if draft.manifest.pool is None:
+        reason = "it must have resident state"
+    elif sizes[0] != sizes[1]:
+        reason = f"their vocabularies have {sizes[0]} and {sizes[1]} tokens"
+    elif draft.tokenizer != servable.tokenizer:
+        reason = "their tokenizers differ"
+    else:
+        return
+    raise ValueError(f"{draft.id.model} cannot be the draft model of {servable.id.model}: {reason}")

@@ -1,20 +1,21 @@
-"""A draft model: a small servable with resident state that guesses what the served one will sample.
+"""A draft model: a small servable with resident state that drafts what the served one will sample.
 
 It has a pool of its own, with a copy of each sequence that it follows. A copy holds the sequence's token ids
-and, after them, the guesses; where the sequence went another way, the copy goes back to where they part.
-Whatever fails here costs guesses only.
+and, after them, the drafted ones; where the sequence went another way, the copy goes back to where they part.
+Whatever fails here costs drafts only.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from contract import names
 from contract.manifest import Pool
 from deployments.decoder.calls import sampling_inputs
-from deployments.decoder.engine import SampledTokens, StateLostError, StepRejectedError
+from deployments.decoder.engine import StateLostError, StepRejectedError
 from deployments.decoder.pace import CallCost
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.admission import BlockAdmission
@@ -22,7 +23,7 @@ from deployments.decoder.resident.block_layout import BlockLayout
 from deployments.decoder.resident.lease import Lease
 from deployments.decoder.resident.placement import Placement
 from deployments.decoder.resident.slots import SlotTable
-from deployments.decoder.scheduler import Batch, BatchRow
+from deployments.decoder.scheduler import MAX_PADDED_TOKENS, Batch, BatchRow
 from deployments.decoder.sequence import Event, TokenSequence, common_prefix_length
 from deployments.decoder.servers.model_servers import ModelServers, Tensors
 from deployments.errors import ModelServerUnavailable
@@ -30,18 +31,23 @@ from deployments.errors import ModelServerUnavailable
 log = logging.getLogger(__name__)
 
 MAX_CALL_TOKENS = 512
-"""Tokens that one call brings the copies up to date by; a longer prompt takes several rounds of drafts."""
+"""Tokens that one call brings the copies up to date by; a longer prompt takes several calls of `draft`."""
+RETRY_S = 2.0
+"""Seconds between a failure and the next attempt to claim a pool."""
 _ASSUMED_UNIT_S = 1e-4
 """Seconds of a decode step or of a prompt token, before the first measurement."""
+_FAILURES = (StateLostError, StepRejectedError, ModelServerUnavailable)
 
-Guesses: TypeAlias = Mapping[str, tuple[int, ...]]
-"""Guessed tokens by sequence id."""
+DraftedTokens: TypeAlias = Mapping[str, tuple[int, ...]]
+"""Drafted token ids by sequence id."""
 
 
 class DraftModel:
     """Drafts the next tokens of sequences. Its calls run one at a time."""
 
-    def __init__(self, pool: Pool, layout: BlockLayout, servers: ModelServers) -> None:
+    def __init__(self, name: str, pool: Pool, layout: BlockLayout, servers: ModelServers) -> None:
+        """`name`: for the log."""
+        self._name = name
         self._pool = pool
         self._layout = layout
         self._servers = servers
@@ -50,38 +56,53 @@ class DraftModel:
         self._placement = Placement(pool, self._slots, self._lease)
         self._admission = BlockAdmission(pool, layout)
         self._copies: dict[str, TokenSequence] = {}
-        """By sequence id. All are PREFILLING: guessed tokens are computed like known ones."""
-        self._measured: dict[str, CallCost] = {}
-        """By signature."""
-        self._cold: set[str] = set()
-        """Signatures not called since the pool was claimed. Their first call is not measured."""
+        """By sequence id. All are PREFILLING: drafted tokens are computed like known ones."""
+        self._prefill_cost = CallCost(_ASSUMED_UNIT_S)
+        self._decode_cost = CallCost(_ASSUMED_UNIT_S)
+        self._opening: asyncio.Task[None] | None = None
+        """Claims the pool and makes the first calls, which take long, beside the decode loop."""
+        self._failing = False
+        """Whether a failure was logged since the last success."""
+        self._retry_at_s = 0.0
+        """When a pool may be claimed after a failure."""
 
     def __len__(self) -> int:
         """Number of sequences that are followed."""
         return len(self._copies)
 
-    @property
-    def available(self) -> bool:
-        """Whether its model server answers, as far as is known."""
-        return self._servers.available > 0
+    def ready(self) -> bool:
+        """Returns whether it can draft now; else begins to claim a pool, if its model server answers."""
+        if self._opening is not None:
+            return False
+        may_open = self._servers.available and time.monotonic() >= self._retry_at_s
+        if not self._lease.held and may_open:
+            self._opening = asyncio.create_task(self._open())
+            return False
+        return self._lease.held
 
-    def expected_s(self, rows: int, count: int) -> float:
-        """Returns the seconds that drafts of `count` tokens for `rows` sequences are expected to take."""
-        # A round begins with the token that the served model sampled last, or the last two.
-        seconds = self._cost(names.PREFILL_SIGNATURE).expected_s(2 * rows)
-        return seconds + (self._cost(names.DECODE_SIGNATURE).expected_s(count - 1) if count > 1 else 0.0)
+    def lacks(self, sequence: TokenSequence) -> int:
+        """Returns how many token ids of `sequence` are not in the pool."""
+        copy = self._copies.get(sequence.id)
+        return sequence.length - (0 if copy is None else _held(copy, sequence))
 
-    async def draft(self, sequences: Iterable[TokenSequence], count: int) -> Guesses:
-        """Returns up to `count` tokens for each sequence that can be followed; nothing if a call fails."""
+    def prefill_s(self, tokens: int) -> float:
+        """Returns the seconds that a call for `tokens` tokens of a prompt is expected to take."""
+        return self._prefill_cost.expected_s(tokens)
+
+    def decode_s(self, steps: int) -> float:
+        """Returns the seconds that a call of `steps` decode steps is expected to take; 0 for no step."""
+        return self._decode_cost.expected_s(steps) if steps else 0.0
+
+    async def draft(self, sequences: Sequence[TokenSequence], count: int) -> DraftedTokens | None:
+        """Returns up to `count` tokens for each sequence, once the pool has all of its token ids.
+
+        Returns None if a call fails, or if the pool has no room for any of them. To be called if `ready`.
+        """
         try:
-            if not self._lease.held:
-                await self._placement.ensure_pool()
-                self._cold = {names.PREFILL_SIGNATURE, names.DECODE_SIGNATURE}
-            return await self._draft([s for s in sequences if s.remaining > 1], count)
-        except (StateLostError, StepRejectedError, ModelServerUnavailable) as error:
-            log.warning("the draft model failed: %s", error)
-            self._forget_all()
-            return {}
+            return await self._draft(sequences, count)
+        except _FAILURES as error:
+            self._fail(error)
+            return None
 
     def drop(self, sequence: TokenSequence) -> None:
         """Forgets `sequence`, if it is followed."""
@@ -91,28 +112,57 @@ class DraftModel:
     def audit(self) -> None:
         """Asserts that slots are held by the copies alone."""
         self._placement.audit()
-        assert len(self._placement) == len(self._copies)
+        assert len(self._placement) == len(self._copies), "a slot is held without a copy, or the other way"
 
-    async def _draft(self, sequences: list[TokenSequence], count: int) -> Guesses:
+    async def _open(self) -> None:
+        """Claims a pool, and has the model server compute the calls that `draft` makes."""
+        try:
+            await self._lease.claim()
+            trial = TokenSequence("trial", prompt=(0,), max_tokens=3)
+            await self._draft([trial], 2)
+            self.drop(trial)
+            # The first calls of a model server take far longer than all later ones.
+            self._prefill_cost, self._decode_cost = CallCost(_ASSUMED_UNIT_S), CallCost(_ASSUMED_UNIT_S)
+        except _FAILURES as error:
+            self._fail(error)
+        else:
+            if self._failing:
+                log.info("the draft model %s drafts again", self._name)
+            self._failing = False
+        finally:
+            self._opening = None
+
+    def _fail(self, error: Exception) -> None:
+        """Forgets all copies; the pool has to be claimed again."""
+        if not self._failing:
+            log.warning("the draft model %s failed, and is left out until it works: %s", self._name, error)
+        self._failing = True
+        self._retry_at_s = time.monotonic() + RETRY_S
+        self._copies.clear()
+        self._placement.clear()
+        self._lease.give_up()
+
+    async def _draft(self, sequences: Sequence[TokenSequence], count: int) -> DraftedTokens | None:
         known = {sequence.id: sequence.length for sequence in sequences}
-        rows = self._rows([copy for sequence in sequences if (copy := self._follow(sequence))])
-        if not rows or not self._reserve(rows, count):
-            return {}
+        copies = [copy for sequence in sequences if (copy := self._follow(sequence))]
+        rows = self._rows(self._with_room(copies, count))
+        if not rows:
+            return None
         await self._placement.arrange()
         rows = [row for row in rows if row.sequence.id in self._copies]
-        guessing = [row.sequence for row in rows if row.samples]
+        caught_up = [row.sequence for row in rows if row.samples]
         await self._catch_up(rows)
-        await self._guess([copy for copy in guessing if copy.id in self._copies], count - 1)
-        return {copy.id: copy.ids[known[copy.id] :] for copy in guessing if copy.id in self._copies}
+        await self._extend([copy for copy in caught_up if copy.id in self._copies], count - 1)
+        return {copy.id: copy.ids[known[copy.id] :] for copy in caught_up if copy.id in self._copies}
 
     def _follow(self, sequence: TokenSequence) -> TokenSequence | None:
-        """Returns the copy of `sequence`, with its token ids and no guesses; None if there is no room."""
+        """Returns the copy of `sequence` without drafted tokens; None if there is no room for one."""
         copy = self._copies.get(sequence.id)
         if copy is None:
             return self._add_copy(sequence)
-        same = len(copy.prompt) + common_prefix_length(copy.generated, sequence.generated)
-        copy.generated[:] = sequence.generated
-        copy.computed = min(copy.computed, same, copy.length - 1)
+        # The last token is computed again if it is in the pool, because the next one is sampled after it.
+        computed = min(_held(copy, sequence), sequence.length - 1)
+        copy.generated[:], copy.computed = sequence.generated, computed
         return copy
 
     def _add_copy(self, sequence: TokenSequence) -> TokenSequence | None:
@@ -131,77 +181,72 @@ class DraftModel:
         self._copies[copy.id] = copy
         return copy
 
-    def _rows(self, copies: list[TokenSequence]) -> list[BatchRow]:
-        """Returns the tokens that one call adds to the copies: the first ones get theirs, then the next."""
-        rows, left = [], MAX_CALL_TOKENS
+    def _with_room(self, copies: list[TokenSequence], count: int) -> list[TokenSequence]:
+        """Records the blocks for `count` drafted tokens each; drops the longest copies that have no room."""
+        needs = {copy.id: self._pool.blocks_for(copy.length) for copy in self._copies.values()}
         for copy in copies:
-            if count := min(copy.pending, left):
+            needs[copy.id] = self._pool.blocks_for(min(copy.length + count, copy.capacity))
+        while not self._layout.fits(needs.values()):
+            longest = max(needs, key=lambda sequence_id: needs[sequence_id])
+            del needs[longest]
+            self.drop(self._copies[longest])
+        for sequence_id, blocks in needs.items():
+            self._slots.require_blocks(sequence_id, blocks)
+        return [copy for copy in copies if copy.id in needs]
+
+    def _rows(self, copies: list[TokenSequence]) -> list[BatchRow]:
+        """Returns the tokens that one call adds to the copies; those that lack fewest come first."""
+        rows, left = [], MAX_CALL_TOKENS
+        width = MAX_PADDED_TOKENS // max(1, len(copies))
+        for copy in sorted(copies, key=lambda copy: copy.pending):
+            if count := min(copy.pending, left, width):
                 rows.append(BatchRow(copy, count))
                 left -= count
         return rows
 
-    def _reserve(self, rows: list[BatchRow], count: int) -> bool:
-        """Records the blocks that the copies need for `count` guesses; returns whether there are so many."""
-        needs = {copy.id: self._pool.blocks_for(copy.length) for copy in self._copies.values()}
-        for row in rows:
-            most = min(row.sequence.length + count, row.sequence.capacity)
-            needs[row.sequence.id] = self._pool.blocks_for(most)
-        if not self._layout.fits(needs.values()):
-            return False
-        for sequence_id, blocks in needs.items():
-            self._slots.require_blocks(sequence_id, blocks)
-        return True
-
     async def _catch_up(self, rows: list[BatchRow]) -> None:
-        """Computes the tokens of `rows`; a copy without pending ones then gets its first guess."""
+        """Computes the tokens of `rows`; a copy without pending ones then gets its first drafted token."""
         prompts = Batch(tuple(rows))
         if not rows:
             return
         call = pool_calls.PrefillCall([], [], prompts, self._placement.slots_of(prompts.sequences))
-        outputs = await self._call(names.PREFILL_SIGNATURE, call.inputs(), prompts.computed_tokens)
+        tokens = prompts.computed_tokens
+        outputs = await self._timed(names.PREFILL_SIGNATURE, call.inputs(), self._prefill_cost, tokens)
         sampled = sampling_inputs.parse_outputs(outputs, call.sequences, call.rows, (call.count, 1))
-        for row, tokens in zip(rows, sampled, strict=True):
+        for row, first in zip(rows, sampled, strict=True):
             if row.sequence.feed(row.count):
-                row.sequence.generated += tokens.ids
+                row.sequence.generated += first.ids
 
-    async def _guess(self, copies: list[TokenSequence], count: int) -> None:
-        """Adds up to `count` guesses to the first one of each copy."""
-        going = [copy for copy in copies if copy.generated[-1] not in copy.eos and copy.remaining > 0]
-        if not going or count < 1:
+    async def _extend(self, copies: list[TokenSequence], count: int) -> None:
+        """Adds up to `count` tokens to the first drafted one of each copy."""
+        # The served model samples one token after the draft.
+        budgets = {copy.id: min(count, copy.remaining - 1) for copy in copies}
+        going = [copy for copy in copies if budgets[copy.id] > 0 and copy.generated[-1] not in copy.eos]
+        if not going:
             return
         slots = self._placement.slots_of(going)
         call = pool_calls.DecodeCall(
             tuple(
-                pool_calls.DecodeRow(copy, slot, copy.computed, min(count, copy.remaining))
+                pool_calls.DecodeRow(copy, slot, copy.computed, budgets[copy.id])
                 for copy, slot in zip(going, slots, strict=True)
             ),
             count,
         )
-        outputs = await self._call(names.DECODE_SIGNATURE, call.inputs(), count)
+        outputs = await self._timed(names.DECODE_SIGNATURE, call.inputs(), self._decode_cost, count)
         sampled = sampling_inputs.parse_outputs(outputs, going, slots, (call.count, count))
         for copy, tokens in zip(going, sampled, strict=True):
-            _extend(copy, tokens)
+            # All but the last are in the pool.
+            copy.generated += tokens.ids
+            copy.computed = copy.length - 1
 
-    async def _call(self, signature: str, inputs: Tensors, units: int) -> Tensors:
+    async def _timed(self, signature: str, inputs: Tensors, cost: CallCost, units: int) -> Tensors:
         start_s = time.perf_counter()
         outputs = await self._lease.call(signature, inputs)
-        if signature in self._cold:
-            self._cold.remove(signature)
-        else:
-            self._cost(signature).record(units, time.perf_counter() - start_s)
+        cost.record(units, time.perf_counter() - start_s)
         return outputs
 
-    def _cost(self, signature: str) -> CallCost:
-        return self._measured.setdefault(signature, CallCost(_ASSUMED_UNIT_S))
 
-    def _forget_all(self) -> None:
-        self._copies.clear()
-        self._placement.clear()
-        self._lease.give_up()
-
-
-def _extend(copy: TokenSequence, tokens: SampledTokens) -> None:
-    """Appends guesses; all but the last are in the pool."""
-    copy.feed(1)
-    copy.generated += tokens.ids
-    copy.computed = copy.length - 1
+def _held(copy: TokenSequence, sequence: TokenSequence) -> int:
+    """How many of the first token ids of `sequence` the slot of its copy holds."""
+    shared = len(copy.prompt) + common_prefix_length(copy.generated, sequence.generated)
+    return min(copy.computed, shared)

@@ -17,7 +17,7 @@ from deployments.decoder.pace import CallCost, PrefillPace, chunk_interval_s
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.decoding import Decoding
 from deployments.decoder.resident.lease import Lease
-from deployments.decoder.resident.model_speculation import Guesser, ModelSpeculation
+from deployments.decoder.resident.model_speculation import DraftSource, ModelSpeculation
 from deployments.decoder.resident.placement import Placement
 from deployments.decoder.resident.slots import SlotTable
 from deployments.decoder.resident.speculation import Drafts, Speculation, accepted
@@ -41,7 +41,7 @@ class ResidentEngine:
         lease: Lease,
         interval_s: float,
         draft_tokens: int = 0,
-        draft_model: Guesser | None = None,
+        draft_model: DraftSource | None = None,
     ) -> None:
         """`interval_s`: how long a call may take where it can; `draft_tokens`: the longest draft, 0: none."""
         self._max_steps = pool.max_steps
@@ -66,6 +66,16 @@ class ResidentEngine:
     def held(self) -> int:
         """Sequences that own a slot."""
         return len(self._placement)
+
+    @property
+    def drafted(self) -> int:
+        """Tokens that the draft model drafted, and the model verified, so far."""
+        return 0 if self._model_speculation is None else self._model_speculation.drafted
+
+    @property
+    def accepted(self) -> int:
+        """Tokens of these that were accepted."""
+        return 0 if self._model_speculation is None else self._model_speculation.accepted
 
     def prefill_tokens(self, prefilling: int, decoding: int) -> int:
         """Returns as many prompt tokens as the pace of the prompts allows, and some more to fill a tile."""
@@ -116,14 +126,13 @@ class ResidentEngine:
                 # Their last tokens are not known yet. The prompts come with the next call.
                 return await self._decode(decoded, stable=False, plain=True)
             return await self._prefill(batch)
-        drafts = self._drafts(batch) if stable else None
-        guesses = self._guesses(batch) if stable and drafts is None else 0
+        looked_up = self._looked_up(batch) if stable else None
+        length = self._draft_length(batch, looked_up) if stable else 0
         if not self._decoding.ahead:
-            if guesses:
-                drafts = await self._guessed(batch, guesses)
+            drafts = (await self._model_drafts(batch, length) if length else None) or looked_up
             if drafts is not None:
                 return await self._verify(batch.running, drafts)
-        return await self._decode(batch, stable, plain=drafts is None and not guesses)
+        return await self._decode(batch, stable, plain=looked_up is None and not length)
 
     async def _prefill(self, batch: Batch) -> dict[str, SampledTokens]:
         """Computes pieces of prompts; in the same call, one step of the rows that decode."""
@@ -166,20 +175,22 @@ class ResidentEngine:
         steps = self._step_cost.units_within(chunk_interval_s(self._interval_s, rows) / calls)
         return max(1, min(steps, self._max_steps))
 
-    def _drafts(self, batch: Batch) -> Drafts | None:
-        drafts = self._speculation.plan([row.sequence for row in batch.rows])
+    def _looked_up(self, batch: Batch) -> Drafts | None:
+        """Drafts by prompt lookup, if they are expected to be faster than steps."""
+        drafts = self._speculation.plan(batch.sequences)
         return drafts if drafts and self._placement.blocks_suffice(batch, drafts.width) else None
 
-    def _guesses(self, batch: Batch) -> int:
-        """How many tokens to have guessed for each row."""
-        if self._model_speculation is None or not any(_continues(s) for s in batch.sequences):
+    def _draft_length(self, batch: Batch, looked_up: Drafts | None) -> int:
+        """How many tokens the draft model should draft, if that is expected to be faster; else 0."""
+        if self._model_speculation is None:
             return 0
-        return self._model_speculation.count(len(batch.rows))
+        otherwise = self._speculation.tokens_per_s(batch.sequences, looked_up)
+        length = self._model_speculation.plan(batch.sequences, otherwise)
+        return length if self._placement.blocks_suffice(batch, 1 + length) else 0
 
-    async def _guessed(self, batch: Batch, count: int) -> Drafts | None:
-        assert self._model_speculation is not None
-        drafts = await self._model_speculation.draft(batch.sequences, count)
-        return drafts if drafts and self._placement.blocks_suffice(batch.running, drafts.width) else None
+    async def _model_drafts(self, batch: Batch, length: int) -> Drafts | None:
+        assert self._model_speculation is not None, "a length is planned for a draft model only"
+        return await self._model_speculation.draft(batch.sequences, length)
 
     async def _verify(self, batch: Batch, drafts: Drafts) -> dict[str, SampledTokens]:
         """Checks all drafts in one `prefill` call; returns what was accepted and one more token per row."""

@@ -93,14 +93,19 @@ class Speculation:
         # One token of the budget is sampled after the draft.
         return drafter.draft(sequence.ids, min(limit, sequence.token_budget - 1))
 
-    def _pays(self, sequences: Sequence[TokenSequence], drafts: Drafts) -> bool:
-        """Whether the tokens expected per row justify the time of the call."""
+    def tokens_per_s(self, sequences: Sequence[TokenSequence], drafts: Drafts | None) -> float:
+        """Returns the tokens per second and row that are expected with `drafts` of `plan`, or with steps."""
+        if drafts is None:
+            return 1 / self.step_s
         accepted = sum(
             self._drafters[sequence].acceptance_rate * len(draft)
             for sequence, draft in zip(sequences, drafts.rows, strict=True)
         )
-        tokens_per_row = (len(sequences) + accepted) / len(sequences)
-        return tokens_per_row * self.step_s > MARGIN * self.verify_s(len(drafts.rows), drafts.width)
+        return (1 + accepted / len(sequences)) / self.verify_s(len(drafts.rows), drafts.width)
+
+    def _pays(self, sequences: Sequence[TokenSequence], drafts: Drafts) -> bool:
+        """Whether the tokens expected per row justify the time of the call."""
+        return self.tokens_per_s(sequences, drafts) > MARGIN * self.tokens_per_s(sequences, None)
 
     def _expected_s(self, rows: int, width: int) -> float:
         """Seconds of a decode step, plus those of the drafted tokens and the padding at prefill speed."""
