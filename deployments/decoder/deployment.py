@@ -90,7 +90,7 @@ class Decoder:
 
     async def status(self) -> DecoderStatus:
         """Returns how much is running, waiting and held at this moment."""
-        scheduler = self._loop.scheduler
+        scheduler, drafts = self._loop.scheduler, self._loop.engine.draft_counts
         return DecoderStatus(
             version=self._connected.servable.id.version,
             servers=self._connected.servers.available,
@@ -98,6 +98,8 @@ class Decoder:
             running=scheduler.running,
             states=self._loop.engine.held,
             state_bytes=scheduler.state_bytes,
+            drafted=drafts.drafted,
+            accepted=drafts.accepted,
         )
 
     async def check_health(self) -> None:

@@ -72,10 +72,9 @@ class DraftModel:
 
     def ready(self) -> bool:
         """Returns whether it can draft now; else begins to claim a pool, if its model server answers."""
-        if self._opening is not None:
+        if self._opening is not None or not self._servers.available:
             return False
-        may_open = self._servers.available and time.monotonic() >= self._retry_at_s
-        if not self._lease.held and may_open:
+        if not self._lease.held and time.monotonic() >= self._retry_at_s:
             self._opening = asyncio.create_task(self._open())
             return False
         return self._lease.held

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contract import names
 from contract.manifest import Pool
 from deployments.decoder.calls import sampling_inputs
-from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StateLostError
+from deployments.decoder.engine import NO_TOKENS, DraftCounts, NoTokenError, SampledTokens, StateLostError
 from deployments.decoder.pace import CallCost, PrefillPace, chunk_interval_s
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.decoding import Decoding
@@ -68,14 +68,9 @@ class ResidentEngine:
         return len(self._placement)
 
     @property
-    def drafted(self) -> int:
-        """Tokens that the draft model drafted, and the model verified, so far."""
-        return 0 if self._model_speculation is None else self._model_speculation.drafted
-
-    @property
-    def accepted(self) -> int:
-        """Tokens of these that were accepted."""
-        return 0 if self._model_speculation is None else self._model_speculation.accepted
+    def draft_counts(self) -> DraftCounts:
+        """The tokens of its draft model so far; zeros without one."""
+        return DraftCounts() if self._model_speculation is None else self._model_speculation.counts
 
     def prefill_tokens(self, prefilling: int, decoding: int) -> int:
         """Returns as many prompt tokens as the pace of the prompts allows, and some more to fill a tile."""

@@ -7,6 +7,7 @@ they are tried again, more and more rarely, because the rate depends on the text
 from collections.abc import Sequence
 from typing import Protocol
 
+from deployments.decoder.engine import DraftCounts
 from deployments.decoder.resident.draft_model import DraftedTokens
 from deployments.decoder.resident.speculation import MARGIN, MAX_CALL_TOKENS, Drafts, Speculation
 from deployments.decoder.sequence import TokenSequence
@@ -61,10 +62,8 @@ class ModelSpeculation:
         self._model = model
         self._max_draft_tokens = max_draft_tokens
         self._speculation = speculation
-        self.drafted = 0
-        """Tokens that were drafted and verified so far."""
-        self.accepted = 0
-        """Tokens of these that were accepted."""
+        self.counts = DraftCounts()
+        """Of all drafts that were verified so far."""
         self._mean_accepted, self._mean_tried = OPTIMISTIC_RATE, 1.0
         """Running means of a draft's accepted tokens, and of those with the first that was not."""
         self._pause = self._next_pause = FIRST_PAUSE
@@ -120,8 +119,7 @@ class ModelSpeculation:
 
     def record(self, drafted: int, accepted: int) -> None:
         """Learns from a draft of `drafted` tokens, of which the first `accepted` were accepted."""
-        self.drafted += drafted
-        self.accepted += accepted
+        self.counts = DraftCounts(self.counts.drafted + drafted, self.counts.accepted + accepted)
         tried = min(drafted, accepted + 1)
         self._mean_accepted += _WEIGHT * (accepted - self._mean_accepted)
         self._mean_tried += _WEIGHT * (tried - self._mean_tried)
