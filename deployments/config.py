@@ -58,6 +58,27 @@ class ExternalServer(Section):
     """The version to serve; None: the latest version that is loaded when the decoder starts."""
 
 
+class DraftArgs(Section):
+    """A small model that drafts tokens for speculative decoding, with the same tokenizer."""
+
+    managed: ManagedServer | None = None
+    external: ExternalServer | None = None
+    state_bytes: PositiveInt = 256 * MIB
+    """Bytes for its state of all sequences of one decoder replica."""
+    step_timeout_s: PositiveFloat = 5.0
+    """Deadline of one call, in seconds; then drafts are left out until its server answers again."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_server(self) -> Self:
+        _require_one("a draft model", self.managed, self.external)
+        return self
+
+
+def _require_one(owner: str, managed: ManagedServer | None, external: ExternalServer | None) -> None:
+    if (managed is None) == (external is None):
+        raise ValueError(f"{owner} needs either `managed` or `external`, and not both")
+
+
 class DecoderArgs(ReplicaArgs):
     """The limits of one decoder replica's decode loop."""
 
@@ -95,12 +116,13 @@ class ModelArgs(Section):
     """The name that requests give in `model`."""
     managed: ManagedServer | None = None
     external: ExternalServer | None = None
+    draft: DraftArgs | None = None
+    """With resident state: a model whose drafts are used where that is faster; the output stays the same."""
     decoder: DecoderArgs = DecoderArgs()
 
     @model_validator(mode="after")
     def _one_kind_of_server(self) -> Self:
-        if (self.managed is None) == (self.external is None):
-            raise ValueError(f"model {self.name!r} needs either `managed` or `external`, and not both")
+        _require_one(f"model {self.name!r}", self.managed, self.external)
         return self
 
     @property
@@ -109,6 +131,21 @@ class ModelArgs(Section):
         server = self.managed or self.external
         assert server is not None
         return server
+
+    @property
+    def draft_model(self) -> "ModelArgs | None":
+        """The draft model as a model of its own, named after this one."""
+        if self.draft is None:
+            return None
+        decoder = self.decoder.model_copy(
+            update={"state_bytes": self.draft.state_bytes, "step_timeout_s": self.draft.step_timeout_s}
+        )
+        return ModelArgs(
+            name=f"{self.name}-draft",
+            managed=self.draft.managed,
+            external=self.draft.external,
+            decoder=decoder,
+        )
 
 
 class AppArgs(Section):

@@ -252,17 +252,21 @@ def _text_logprobs(token: Packed, offset: int, top: tuple[Packed, ...]) -> TextL
 
 @dataclass(frozen=True, slots=True)
 class DecoderStatus:
-    """The load of a decoder replica at one moment. The last four fields are 0 when it is idle."""
+    """The load of a decoder replica at one moment."""
 
     version: int
     """The version of the model that it serves."""
     servers: int
     """How many of its model servers accept calls."""
     waiting: int
-    """Sequences that wait for admission."""
+    """Sequences that wait for admission. This field and the next three are 0 when it is idle."""
     running: int
     """Sequences that take part in steps."""
     states: int
     """Sequences whose state is held in memory."""
     state_bytes: int
     """Bytes of state reserved for running sequences."""
+    drafted: int = 0
+    """Tokens that its draft model has drafted since its start, and the model has checked."""
+    accepted: int = 0
+    """Tokens of these that the model accepted."""

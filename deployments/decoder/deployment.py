@@ -12,6 +12,7 @@ from ray import serve
 from deployments.config import ModelArgs
 from deployments.decoder import intake
 from deployments.decoder.explicit import build as explicit
+from deployments.decoder.loop import DecodeLoop
 from deployments.decoder.resident import build as resident
 from deployments.decoder.sequence import TokenSequence
 from deployments.decoder.servers.connect import connect
@@ -31,8 +32,8 @@ class Decoder:
     async def __init__(self, model: ModelArgs) -> None:  # type: ignore[misc]  # Serve awaits it
         try:
             self._connected = await connect(model)
-            layout = explicit if self._connected.servable.manifest.pool is None else resident
-            self._loop = layout.build_loop(self._connected, model.decoder)
+            self._draft = await connect(model.draft_model) if model.draft_model else None
+            self._loop = self._build_loop(model)
         except Exception as error:
             # Serve retries without end, and reports the reason only in its own log files.
             print(f"{model.name} cannot be served: {error}", file=sys.stderr)
@@ -41,6 +42,14 @@ class Decoder:
         await self._warm_up()
         self._numbers = itertools.count()
         self._outlets = Outlets()
+
+    def _build_loop(self, model: ModelArgs) -> DecodeLoop:
+        if self._connected.servable.manifest.pool is not None:
+            draft_bytes = 0 if model.draft is None else model.draft.state_bytes
+            return resident.build_loop(self._connected, model.decoder, self._draft, draft_bytes)
+        if self._draft is not None:
+            raise ValueError(f"{model.name} has explicit state, so that it cannot have a draft model")
+        return explicit.build_loop(self._connected, model.decoder)
 
     async def _warm_up(self) -> None:
         """Generates two tokens: the first calls of a model server take seconds, and no client should wait."""
@@ -81,7 +90,7 @@ class Decoder:
 
     async def status(self) -> DecoderStatus:
         """Returns how much is running, waiting and held at this moment."""
-        scheduler = self._loop.scheduler
+        scheduler, drafts = self._loop.scheduler, self._loop.engine.draft_counts
         return DecoderStatus(
             version=self._connected.servable.id.version,
             servers=self._connected.servers.available,
@@ -89,6 +98,8 @@ class Decoder:
             running=scheduler.running,
             states=self._loop.engine.held,
             state_bytes=scheduler.state_bytes,
+            drafted=drafts.drafted,
+            accepted=drafts.accepted,
         )
 
     async def check_health(self) -> None:
@@ -103,4 +114,6 @@ class Decoder:
     async def __del__(self) -> None:
         self._running.cancel()
         await self._connected.close()
+        if self._draft is not None:
+            await self._draft.close()
         await self._outlets.close()

@@ -24,6 +24,14 @@ class SampledTokens:
 NO_TOKENS = SampledTokens()
 
 
+@dataclass(frozen=True, slots=True)
+class DraftCounts:
+    """How many tokens a draft model has drafted, and how many of them the served model accepted."""
+
+    drafted: int = 0
+    accepted: int = 0
+
+
 class StepRejectedError(Exception):
     """The model server rejected the call itself: the same call would fail again."""
 
@@ -49,6 +57,10 @@ class Engine(Protocol):
     @property
     def held(self) -> int:
         """Number of sequences whose state is held."""
+
+    @property
+    def draft_counts(self) -> DraftCounts:
+        """The tokens of its draft model so far; zeros without one."""
 
     def prefill_tokens(self, prefilling: int, decoding: int) -> int | None:
         """Returns how many prompt tokens the next step may prefill while so many sequences are in each state.

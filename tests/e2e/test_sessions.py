@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.client import Answer, complete, events, stream
-from tests.e2e.conftest import DEMO_MODELS, EXPLICIT, MODELS
+from tests.e2e.conftest import DEMO_MODELS, DRAFTED, EXPLICIT, MODELS
 
 pytestmark = pytest.mark.processes
 
@@ -37,7 +37,7 @@ def requests(model: str) -> Iterator[dict[str, Any]]:
         }
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, DRAFTED])
 async def test_every_session_among_32_gets_exactly_the_text_it_gets_alone(model, client, application):
     bodies = list(requests(model))
     alone = [await complete(client, **body) for body in bodies]
@@ -80,6 +80,43 @@ async def test_killing_the_model_server_in_mid_stream_neither_loses_nor_changes_
             killed = True
     assert killed
     assert "".join(texts) == expected.text
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+async def test_a_draft_model_changes_no_text(client, temperature):
+    for seed in range(3):
+        body = {"prompt": OPENINGS[seed], "max_tokens": 200, "temperature": temperature, "seed": seed}
+        texts = [(await complete(client, model=model, **body)).text for model in (DEMO_MODELS[0], DRAFTED)]
+        assert texts[0] == texts[1]
+
+
+async def test_killing_the_draft_models_server_in_mid_stream_changes_no_text(client, application):
+    expected = await complete(client, model=DEMO_MODELS[0], **LONG)
+
+    async def killed_in_a_stream() -> bool:
+        """Returns whether the server was killed in a stream, which is so once drafts are accepted."""
+        before, killed, texts = await accepted(client), False, []
+        async for event in events(client, model=DRAFTED, **LONG):
+            texts += [choice["text"] for choice in event["choices"]]
+            if not killed and await accepted(client) > before:
+                (server,) = application.model_servers(f"{DRAFTED}-draft")
+                server.kill()
+                killed = True
+        assert "".join(texts) == expected.text
+        return killed
+
+    # Drafts of a model that is no smaller do not pay, and are tried ever more rarely.
+    while not await killed_in_a_stream():
+        pass
+    before = await accepted(client)
+    while await accepted(client) == before:
+        assert await complete(client, model=DRAFTED, **LONG) == expected
+    await application.wait_until_idle(DRAFTED)
+
+
+async def accepted(client: httpx.AsyncClient) -> int:
+    """Returns how many drafted tokens were accepted so far."""
+    return (await client.get("/health")).json()["models"][DRAFTED]["accepted"]
 
 
 @pytest.mark.parametrize("temperature", [0, 1])

@@ -14,7 +14,7 @@ from contract.errors import TensorError
 from contract.tensors import Array
 from deployments.decoder.calls import decode_inputs, sampling_inputs
 from deployments.decoder.calls.host_sampler import next_tokens
-from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StepRejectedError
+from deployments.decoder.engine import NO_TOKENS, DraftCounts, NoTokenError, SampledTokens, StepRejectedError
 from deployments.decoder.explicit.state_store import StateStore
 from deployments.decoder.pace import CallCost, chunk_interval_s
 from deployments.decoder.scheduler import Batch
@@ -46,6 +46,11 @@ class ExplicitEngine:
     def held(self) -> int:
         """Sequences whose state is in the store."""
         return len(self._states)
+
+    @property
+    def draft_counts(self) -> DraftCounts:
+        """Zeros: a model with explicit state has no draft model."""
+        return DraftCounts()
 
     def prefill_tokens(self, prefilling: int, decoding: int) -> None:
         """Returns None: only the token budget of a step limits the prompts."""

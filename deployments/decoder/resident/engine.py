@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from contract import names
 from contract.manifest import Pool
 from deployments.decoder.calls import sampling_inputs
-from deployments.decoder.engine import NO_TOKENS, NoTokenError, SampledTokens, StateLostError
+from deployments.decoder.engine import NO_TOKENS, DraftCounts, NoTokenError, SampledTokens, StateLostError
 from deployments.decoder.pace import CallCost, PrefillPace, chunk_interval_s
 from deployments.decoder.resident import pool_calls
 from deployments.decoder.resident.decoding import Decoding
 from deployments.decoder.resident.lease import Lease
+from deployments.decoder.resident.model_speculation import DraftSource, ModelSpeculation
 from deployments.decoder.resident.placement import Placement
 from deployments.decoder.resident.slots import SlotTable
-from deployments.decoder.resident.speculation import Drafts, Speculation
+from deployments.decoder.resident.speculation import Drafts, Speculation, accepted
 from deployments.decoder.scheduler import Batch
 from deployments.decoder.sequence import TokenSequence
 
@@ -34,7 +35,13 @@ class ResidentEngine:
     """Drives the pool of one model server."""
 
     def __init__(
-        self, pool: Pool, slots: SlotTable, lease: Lease, interval_s: float, draft_tokens: int = 0
+        self,
+        pool: Pool,
+        slots: SlotTable,
+        lease: Lease,
+        interval_s: float,
+        draft_tokens: int = 0,
+        draft_model: DraftSource | None = None,
     ) -> None:
         """`interval_s`: how long a call may take where it can; `draft_tokens`: the longest draft, 0: none."""
         self._max_steps = pool.max_steps
@@ -45,6 +52,9 @@ class ResidentEngine:
         self._step_cost = CallCost(interval_s)
         self._prefill_pace = PrefillPace(interval_s, CallCost(interval_s / INITIAL_PROMPT_TOKENS))
         self._speculation = Speculation(draft_tokens, self._step_cost, self._prefill_pace.cost)
+        self._model_speculation: ModelSpeculation | None = None
+        if draft_model is not None:
+            self._model_speculation = ModelSpeculation(draft_model, draft_tokens, self._speculation)
         self._one_call = asyncio.Lock()
 
     @property
@@ -56,6 +66,11 @@ class ResidentEngine:
     def held(self) -> int:
         """Sequences that own a slot."""
         return len(self._placement)
+
+    @property
+    def draft_counts(self) -> DraftCounts:
+        """The tokens of its draft model so far; zeros without one."""
+        return DraftCounts() if self._model_speculation is None else self._model_speculation.counts
 
     def prefill_tokens(self, prefilling: int, decoding: int) -> int:
         """Returns as many prompt tokens as the pace of the prompts allows, and some more to fill a tile."""
@@ -89,10 +104,14 @@ class ResidentEngine:
     def audit(self) -> None:
         """Asserts that the slot table is consistent."""
         self._placement.audit()
+        if self._model_speculation is not None:
+            self._model_speculation.audit()
 
     def drop(self, sequence: TokenSequence) -> None:
         """Frees the slot of `sequence`; its token ids stay in the prefix cache unless it failed."""
         self._placement.drop(sequence)
+        if self._model_speculation is not None:
+            self._model_speculation.drop(sequence)
 
     async def _call(self, batch: Batch, stable: bool) -> dict[str, SampledTokens]:
         """Runs one call; returns the new tokens by sequence id."""
@@ -102,10 +121,13 @@ class ResidentEngine:
                 # Their last tokens are not known yet. The prompts come with the next call.
                 return await self._decode(decoded, stable=False, plain=True)
             return await self._prefill(batch)
-        drafts = self._drafts(batch) if stable else None
-        if drafts is not None and not self._decoding.ahead:
-            return await self._verify(batch, drafts)
-        return await self._decode(batch, stable, drafts is None)
+        looked_up = self._looked_up(batch) if stable else None
+        length = self._draft_length(batch, looked_up) if stable else 0
+        if not self._decoding.ahead:
+            drafts = (await self._model_drafts(batch, length) if length else None) or looked_up
+            if drafts is not None:
+                return await self._verify(batch.running, drafts)
+        return await self._decode(batch, stable, plain=looked_up is None and not length)
 
     async def _prefill(self, batch: Batch) -> dict[str, SampledTokens]:
         """Computes pieces of prompts; in the same call, one step of the rows that decode."""
@@ -148,9 +170,22 @@ class ResidentEngine:
         steps = self._step_cost.units_within(chunk_interval_s(self._interval_s, rows) / calls)
         return max(1, min(steps, self._max_steps))
 
-    def _drafts(self, batch: Batch) -> Drafts | None:
-        drafts = self._speculation.plan([row.sequence for row in batch.rows])
+    def _looked_up(self, batch: Batch) -> Drafts | None:
+        """Drafts by prompt lookup, if they are expected to be faster than steps."""
+        drafts = self._speculation.plan(batch.sequences)
         return drafts if drafts and self._placement.blocks_suffice(batch, drafts.width) else None
+
+    def _draft_length(self, batch: Batch, looked_up: Drafts | None) -> int:
+        """How many tokens the draft model should draft, if that is expected to be faster; else 0."""
+        if self._model_speculation is None:
+            return 0
+        otherwise = self._speculation.tokens_per_s(batch.sequences, looked_up)
+        length = self._model_speculation.plan(batch.sequences, otherwise)
+        return length if self._placement.blocks_suffice(batch, 1 + length) else 0
+
+    async def _model_drafts(self, batch: Batch, length: int) -> Drafts | None:
+        assert self._model_speculation is not None, "a length is planned for a draft model only"
+        return await self._model_speculation.draft(batch.sequences, length)
 
     async def _verify(self, batch: Batch, drafts: Drafts) -> dict[str, SampledTokens]:
         """Checks all drafts in one `prefill` call; returns what was accepted and one more token per row."""
@@ -165,10 +200,20 @@ class ResidentEngine:
         self._speculation.record(drafts, time.perf_counter() - start_s)
         shape = (len(sequences), drafts.width)
         sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(sequences)), shape)
-        return {
-            sequence.id: self._speculation.accept(sequence, draft, tokens)
-            for sequence, draft, tokens in zip(sequences, drafts.rows, sampled, strict=True)
-        }
+        results = {}
+        for sequence, draft, tokens in zip(sequences, drafts.rows, sampled, strict=True):
+            kept = results[sequence.id] = accepted(draft, tokens)
+            if draft:
+                self._record_accepted(sequence, len(draft), len(kept.ids) - 1, drafts.looked_up)
+        return results
+
+    def _record_accepted(
+        self, sequence: TokenSequence, drafted: int, accepted_count: int, looked_up: bool
+    ) -> None:
+        if looked_up:
+            self._speculation.record_accepted(sequence, drafted, accepted_count)
+        elif self._model_speculation is not None:
+            self._model_speculation.record(drafted, accepted_count)
 
 
 def _continues(sequence: TokenSequence) -> bool:

@@ -4,7 +4,7 @@ Such a call takes longer than a decode step, and gives more tokens if drafts are
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from deployments.decoder.engine import SampledTokens
@@ -28,21 +28,20 @@ class Drafts:
 
     sequence_ids: tuple[str, ...]
     rows: tuple[tuple[int, ...], ...]
+    looked_up: bool = True
+    """Whether they come from the sequences' own tokens; else from a draft model."""
 
     @property
     def width(self) -> int:
         """Tokens of the longest row of the call: its pending token and its draft."""
         return 1 + max(map(len, self.rows))
 
-    @property
-    def padded_tokens(self) -> int:
-        """Tokens of the call, padding included."""
-        return len(self.rows) * self.width
-
     def select(self, sequence_ids: list[str]) -> "Drafts":
         """Returns the drafts of these sequences."""
         rows = dict(zip(self.sequence_ids, self.rows, strict=True))
-        return Drafts(tuple(sequence_ids), tuple(rows[sequence_id] for sequence_id in sequence_ids))
+        return replace(
+            self, sequence_ids=tuple(sequence_ids), rows=tuple(rows[each] for each in sequence_ids)
+        )
 
 
 class Speculation:
@@ -73,39 +72,51 @@ class Speculation:
 
     def record(self, drafts: Drafts, seconds: float) -> None:
         """Learns from a call with drafts that took `seconds` seconds."""
-        slowdown = seconds / self._expected_s(drafts)
+        slowdown = seconds / self._expected_s(len(drafts.rows), drafts.width)
         self._slowdown += _WEIGHT * (slowdown - self._slowdown)
 
-    def accept(
-        self, sequence: TokenSequence, draft: tuple[int, ...], sampled: SampledTokens
-    ) -> SampledTokens:
-        """Returns the accepted prefix of the draft, plus one sampled token.
+    @property
+    def step_s(self) -> float:
+        """Seconds that a decode step is expected to take."""
+        return self._step_cost.expected_s(1)
 
-        `sampled` holds a token sampled after the pending token and after each token of the draft.
-        """
-        accepted = common_prefix_length(draft, sampled.ids)
-        if draft:
-            self._drafters[sequence].record(len(draft), accepted)
-        logprobs = None if sampled.logprobs is None else sampled.logprobs[: accepted + 1]
-        return SampledTokens(sampled.ids[: accepted + 1], logprobs)
+    def verify_s(self, rows: int, width: int) -> float:
+        """Returns the seconds that a call of `rows` rows with up to `width` tokens is expected to take."""
+        return self._slowdown * self._expected_s(rows, width)
+
+    def record_accepted(self, sequence: TokenSequence, drafted: int, accepted: int) -> None:
+        """Learns from a draft of `drafted` tokens, of which the first `accepted` were accepted."""
+        self._drafters[sequence].record(drafted, accepted)
 
     def _draft(self, sequence: TokenSequence, limit: int) -> tuple[int, ...]:
         drafter = self._drafters.setdefault(sequence, Drafter(self._max_draft_tokens))
         # One token of the budget is sampled after the draft.
         return drafter.draft(sequence.ids, min(limit, sequence.token_budget - 1))
 
-    def _pays(self, sequences: Sequence[TokenSequence], drafts: Drafts) -> bool:
-        """Whether the tokens expected per row justify the time of the call."""
+    def tokens_per_s(self, sequences: Sequence[TokenSequence], drafts: Drafts | None) -> float:
+        """Returns the tokens per second and row that are expected with `drafts` of `plan`, or with steps."""
+        if drafts is None:
+            return 1 / self.step_s
         accepted = sum(
             self._drafters[sequence].acceptance_rate * len(draft)
             for sequence, draft in zip(sequences, drafts.rows, strict=True)
         )
-        tokens_per_row = (len(sequences) + accepted) / len(sequences)
-        return tokens_per_row * self._step_cost.expected_s(1) > MARGIN * self._slowdown * self._expected_s(
-            drafts
-        )
+        return (1 + accepted / len(sequences)) / self.verify_s(len(drafts.rows), drafts.width)
 
-    def _expected_s(self, drafts: Drafts) -> float:
+    def _pays(self, sequences: Sequence[TokenSequence], drafts: Drafts) -> bool:
+        """Whether the tokens expected per row justify the time of the call."""
+        return self.tokens_per_s(sequences, drafts) > MARGIN * self.tokens_per_s(sequences, None)
+
+    def _expected_s(self, rows: int, width: int) -> float:
         """Seconds of a decode step, plus those of the drafted tokens and the padding at prefill speed."""
-        more = drafts.padded_tokens - len(drafts.rows)
-        return self._step_cost.expected_s(1) + more * self._prefill_cost.unit_s
+        return self.step_s + rows * (width - 1) * self._prefill_cost.unit_s
+
+
+def accepted(draft: tuple[int, ...], sampled: SampledTokens) -> SampledTokens:
+    """Returns the accepted prefix of the draft, plus one sampled token.
+
+    `sampled` holds a token sampled after the pending token and after each token of the draft.
+    """
+    count = common_prefix_length(draft, sampled.ids) + 1
+    logprobs = None if sampled.logprobs is None else sampled.logprobs[:count]
+    return SampledTokens(sampled.ids[:count], logprobs)

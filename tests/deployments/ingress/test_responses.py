@@ -272,7 +272,7 @@ async def test_models_are_listed_with_their_context() -> None:
 async def test_the_application_is_healthy_while_every_model_has_a_server() -> None:
     backends = InProcess()
     held = {"waiting": 0, "running": 0, "states": 0, "state_bytes": 0}
-    status = {"version": 1, "servers": 1, **held}
+    status = {"version": 1, "servers": 1, **held, "drafted": 0, "accepted": 0}
     answer = await ask("GET", "/health", backends)
     assert answer.json() == {"status": "ok", "models": {"echo": status, "mute": status}}
     backends.servers = 0
