@@ -19,6 +19,7 @@ COMMANDS = {
 }
 """Each is a module of `bench` with a `main`."""
 EXPERIMENTS = {
+    "drafts": "a model with and without a draft model",
     "first_byte": "time to the first byte of an idle system",
     "growth": "throughput and latency from 1 to 256 sessions",
     "interference": "inter-token latency while long prompts arrive",
@@ -28,7 +29,7 @@ EXPERIMENTS = {
     "state": "memory of each session",
 }
 """Each is a module of `bench.experiments`, with `measure(setup, quick)` and `render(measured)`."""
-ALL_EXPERIMENTS = {"figures": "all of the seven above"}
+ALL_EXPERIMENTS = {"figures": "all of the eight above"}
 USAGES = COMMANDS | EXPERIMENTS | ALL_EXPERIMENTS
 _ALL_SECONDS = 3600
 _EXPERIMENT_SECONDS = 1200

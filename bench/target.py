@@ -1,9 +1,10 @@
 """The model under test as the application serves it: its configuration, and its model server's options."""
 
+import copy
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,15 @@ def single(model: str, base_path: Path, decoder: Mapping[str, Any]) -> Target:
     application: dict[str, Any] = {"name": "tensorloom", "route_prefix": "/", "args": {}}
     application["import_path"] = "deployments.app:build_app"
     return _target({"proxy_location": "HeadOnly"}, application, entry, base_path, base_path)
+
+
+def with_drafted(chosen: Target, name: str, draft: Path) -> Target:
+    """Adds the model of `single` once more as `name`, with the draft model whose versions are in `draft`."""
+    config = copy.deepcopy(dict(chosen.config))
+    models = config["applications"][0]["args"]["models"]
+    managed = {"base_path": str(draft.absolute()), "binary": chosen.binary}
+    models.append({**models[0], "name": name, "draft": {"managed": managed}})
+    return replace(chosen, config=config)
 
 
 def _target(

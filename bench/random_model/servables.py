@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.processes import finished
-from bench.random_model import checkpoint, llama
+from bench.random_model import chained, checkpoint, llama
+from bench.random_model.chained import ChainShape
 from bench.random_model.checkpoint import WeightScales
 from bench.random_model.llama import LlamaShape
 
@@ -35,9 +36,9 @@ class Cache:
         return path
 
 
-def _small_key() -> str:
+def _small_key(*further: str) -> str:
     directory = Path(__file__).parent
-    return _digest(directory / name for name in ("checkpoint.py", "vocabulary.py"))
+    return _digest(directory / name for name in ("checkpoint.py", "vocabulary.py", *further))
 
 
 def _exporter_key() -> str:
@@ -78,6 +79,10 @@ def _small(name: str, scales: WeightScales) -> RandomCheckpoint:
     return RandomCheckpoint(name, _small_key, partial(checkpoint.write, scales=scales))
 
 
+def _chained(name: str, shape: ChainShape) -> RandomCheckpoint:
+    return RandomCheckpoint(name, partial(_small_key, "chained.py"), partial(chained.write, shape=shape))
+
+
 VARIED = _small("varied", checkpoint.VARIED)
 LLAMA = llama_checkpoint(llama.GIGABYTE)
 
@@ -100,6 +105,10 @@ INT8 = Variant("small-int8", "bfloat16", "resident", options=("--weights", "int8
 EXPLICIT_BF16 = Variant("small-explicit-bf16", "bfloat16", "explicit")
 EXPLICIT_F32 = Variant("small-explicit-f32", "float32", "explicit")
 LOOPING = Variant("small-looping", "bfloat16", "resident", _small("looping", checkpoint.LOOPING))
+CHAINED = Variant("chained-bf16", "bfloat16", "resident", _chained("chained", chained.LARGE))
+CHAINED_DRAFT = Variant(
+    "chained-draft-bf16", "bfloat16", "resident", _chained("chained-draft", chained.SMALL)
+)
 LLAMA_BF16 = Variant("llama-bf16", "bfloat16", "resident", LLAMA, ("--context", str(checkpoint.CONTEXT)))
 """Its context is as long as the smaller model's: longer ones only take more memory."""
 
