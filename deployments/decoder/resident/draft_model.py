@@ -100,8 +100,8 @@ class DraftModel:
     async def draft(self, sequences: Sequence[TokenSequence], count: int) -> DraftedTokens | None:
         """Returns up to `count` tokens for each sequence that the pool has caught up with.
 
-        Returns None if a call fails, or if the pool has no room for any of them. To be called if `ready`, with
-        a `count` of at most `max_tokens`.
+        Returns None if a call fails, or if the pool has no room for any of them. Expects that it is `ready`,
+        and that `count` is at most `max_tokens`.
         """
         try:
             return await self._draft(sequences, count)
