@@ -70,6 +70,11 @@ class DraftModel:
         """Number of sequences that are followed."""
         return len(self._copies)
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens in a draft, at most: the first comes with the prompt, the others from one `decode` call."""
+        return 1 + self._pool.max_steps
+
     def ready(self) -> bool:
         """Returns whether it can draft now; else begins to claim a pool, if its model server answers."""
         if self._opening is not None or not self._servers.available:
@@ -93,9 +98,10 @@ class DraftModel:
         return self._decode_cost.expected_s(steps) if steps else 0.0
 
     async def draft(self, sequences: Sequence[TokenSequence], count: int) -> DraftedTokens | None:
-        """Returns up to `count` tokens for each sequence, once the pool has all of its token ids.
+        """Returns up to `count` tokens for each sequence that the pool has caught up with.
 
-        Returns None if a call fails, or if the pool has no room for any of them. To be called if `ready`.
+        Returns None if a call fails, or if the pool has no room for any of them. Expects that it is `ready`,
+        and that `count` is at most `max_tokens`.
         """
         try:
             return await self._draft(sequences, count)
@@ -220,7 +226,11 @@ class DraftModel:
         """Adds up to `count` tokens to the first drafted one of each copy."""
         # The served model samples one token after the draft.
         budgets = {copy.id: min(count, copy.remaining - 1) for copy in copies}
-        going = [copy for copy in copies if budgets[copy.id] > 0 and copy.generated[-1] not in copy.eos]
+        going = [
+            copy
+            for copy in copies
+            if budgets[copy.id] > 0 and copy.pending and copy.generated[-1] not in copy.eos
+        ]
         if not going:
             return
         slots = self._placement.slots_of(going)

@@ -33,6 +33,10 @@ _WEIGHT = 0.1
 class DraftSource(Protocol):
     """A draft model."""
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens in a draft, at most."""
+
     def ready(self) -> bool:
         """Returns whether it can draft now; if not, begins to prepare it where that is possible."""
 
@@ -88,7 +92,8 @@ class ModelSpeculation:
             self._pause -= 1
             return 0
         drafted = self._worth_drafting(sequences) if ready else []
-        limit = min(self._max_draft_tokens, MAX_CALL_TOKENS // len(sequences) - 1)
+        of_call = MAX_CALL_TOKENS // len(sequences) - 1
+        limit = min(self._max_draft_tokens, self._model.max_tokens, of_call)
         if not drafted or limit < 1:
             return 0
         if self._rounds >= ROUNDS:

@@ -126,6 +126,7 @@ class PoolServer:
 
     def _decode(self, inputs: Tensors) -> Tensors:
         steps = inputs["uniforms"].shape[1]
+        assert steps <= POOL.max_steps
         answer = np.full((len(inputs["tokens"]), steps), -1, np.int32)
         rows = [row for row in range(len(answer)) if inputs["budget"][row]]
         continued = {row: self._continue(row, inputs) for row in rows if inputs["tokens"][row] == CONTINUE}

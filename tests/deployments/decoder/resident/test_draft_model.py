@@ -254,7 +254,7 @@ TROUBLE = st.integers(0, 5) | st.sampled_from(
 @given(
     sessions=st.lists(SESSION, min_size=1, max_size=6),
     right=st.integers(0, 4),
-    count=st.integers(1, 7),
+    count=st.integers(1, 12),
     layouts=st.tuples(
         st.sampled_from([LAYOUT, SCARCE]), st.sampled_from([LAYOUT, BlockLayout((2, 1, 1, 1))])
     ),

@@ -28,6 +28,7 @@ class Drafter:
     def __init__(self, token_s: float) -> None:
         self.token_s = token_s
         self.prompt_token_s = 0.0
+        self.max_tokens = 64
         self.is_ready = True
         self.lacking = 1
         self.drafts: dict[str, tuple[int, ...]] | None = {}
@@ -135,6 +136,13 @@ def test_a_call_verifies_no_more_tokens_than_its_logits_have_room_for():
     planned = Planned(token_s=0.0)
     assert planned.plan(*(greedy(str(i), [1]) for i in range(64))) <= MAX_CALL_TOKENS // 64 - 1
     assert planned.plan(*(greedy(str(i), [1]) for i in range(MAX_CALL_TOKENS))) == 0
+
+
+def test_a_draft_has_no_more_tokens_than_the_model_can_draft_in_one_call():
+    planned = Planned(token_s=0.0001)
+    assert planned.plan() > 3
+    planned.model.max_tokens = 3
+    assert planned.plan() == 3
 
 
 def test_a_model_that_is_not_ready_is_not_asked_and_is_asked_as_soon_as_it_is():
