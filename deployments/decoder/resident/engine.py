@@ -197,23 +197,27 @@ class ResidentEngine:
         inputs = pool_calls.verify(sequences, drafts.rows, self._placement.slots_of(sequences))
         start_s = time.perf_counter()
         outputs = await self._lease.call(names.PREFILL_SIGNATURE, inputs)
-        self._speculation.record(drafts, time.perf_counter() - start_s)
+        seconds = time.perf_counter() - start_s
         shape = (len(sequences), drafts.width)
         sampled = sampling_inputs.parse_outputs(outputs, sequences, range(len(sequences)), shape)
-        results = {}
-        for sequence, draft, tokens in zip(sequences, drafts.rows, sampled, strict=True):
-            kept = results[sequence.id] = accepted(draft, tokens)
-            if draft:
-                self._record_accepted(sequence, len(draft), len(kept.ids) - 1, drafts.looked_up)
-        return results
+        kept = [accepted(draft, tokens) for draft, tokens in zip(drafts.rows, sampled, strict=True)]
+        self._record_drafts(sequences, drafts, [len(tokens.ids) - 1 for tokens in kept], seconds)
+        return {sequence.id: tokens for sequence, tokens in zip(sequences, kept, strict=True)}
 
-    def _record_accepted(
-        self, sequence: TokenSequence, drafted: int, accepted_count: int, looked_up: bool
+    def _record_drafts(
+        self, sequences: list[TokenSequence], drafts: Drafts, counts: list[int], seconds: float
     ) -> None:
-        if looked_up:
-            self._speculation.record_accepted(sequence, drafted, accepted_count)
-        elif self._model_speculation is not None:
-            self._model_speculation.record(drafted, accepted_count)
+        """Learns from a call that took `seconds` seconds and accepted `counts` tokens of the drafts."""
+        model = None if drafts.looked_up else self._model_speculation
+        if model is None:
+            self._speculation.record(drafts, seconds)
+        elif drafts.width > 1:
+            model.record_call(drafts, sum(counts), seconds)
+        for sequence, draft, count in zip(sequences, drafts.rows, counts, strict=True):
+            if draft and model is None:
+                self._speculation.record_accepted(sequence, len(draft), count)
+            elif draft and model is not None:
+                model.record(len(draft), count)
 
 
 def _continues(sequence: TokenSequence) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from deployments.decoder.engine import DraftCounts
+from deployments.decoder.pace import CallCost
 from deployments.decoder.resident.draft_model import DraftedTokens
 from deployments.decoder.resident.speculation import MARGIN, MAX_CALL_TOKENS, Drafts, Speculation
 from deployments.decoder.sequence import TokenSequence
@@ -15,8 +16,8 @@ from deployments.decoder.sequence import TokenSequence
 OPTIMISTIC_RATE = 0.8
 """The acceptance rate that is assumed at every new attempt."""
 FIRST_PAUSE = 8
-"""Calls without drafts before the first attempt, in which the time of a step is learned; and after the first
-attempt that did not pay. Each pause is twice as long as the one before it."""
+"""Calls without drafts before the first attempt, in which the time of a step is learned; and after an attempt
+that has paid. After one that has not, the pause is twice as long as the one before it."""
 LONGEST_PAUSE = 1024
 ROUNDS = 32
 """After so many calls with drafts there is one without, so that the time of a step stays known."""
@@ -26,6 +27,8 @@ CATCH_UP_SHARE = MARGIN - 1
 """A prompt is computed by the draft model if this takes at most this part of the time of its answer."""
 CATCH_UP_TOKENS = 32
 """So many tokens are always worth computing."""
+MOST_TOKEN_STEPS = 1 / 16
+"""Each token that a call verifies is assumed to add at most this part of a step's time, until it is known."""
 _WEIGHT = 0.1
 """Weight of the newest draft in the running means."""
 
@@ -76,6 +79,10 @@ class ModelSpeculation:
         """Whether one draft may be made that is not expected to pay, to measure what it takes."""
         self._rounds = 0
         """Calls with drafts since the last one without."""
+        self._gained_s = 0.0
+        """Seconds per row that the drafts have gained in this attempt, compared with steps."""
+        self._verify_cost: CallCost | None = None
+        """Of a call that verifies drafts, by its drafted tokens and their padding; None: not measured."""
 
     @property
     def acceptance_rate(self) -> float:
@@ -97,7 +104,7 @@ class ModelSpeculation:
         if not drafted or limit < 1:
             return 0
         if self._rounds >= ROUNDS:
-            self._rounds, self._next_pause = 0, FIRST_PAUSE
+            self._rounds = 0
             return 0
         speeds = {n: self._tokens_per_s(len(sequences), len(drafted), n) for n in range(1, limit + 1)}
         best = max(speeds, key=lambda count: speeds[count])
@@ -122,6 +129,16 @@ class ModelSpeculation:
         ids = tuple(sequence.id for sequence in sequences)
         return Drafts(ids, tuple(drafted.get(sequence_id, ()) for sequence_id in ids), looked_up=False)
 
+    def record_call(self, drafts: Drafts, accepted: int, seconds: float) -> None:
+        """Learns from a call that verified `drafts` in `seconds` seconds, and accepted so many tokens."""
+        rows, step_s = len(drafts.rows), self._speculation.step_s
+        if self._verify_cost is None:
+            self._verify_cost = CallCost(min(self._speculation.prompt_token_s, step_s * MOST_TOKEN_STEPS))
+            self._verify_cost.fixed_s = step_s
+        self._verify_cost.record(rows * (drafts.width - 1), seconds)
+        draft_s = self._draft_s(sum(map(bool, drafts.rows)), drafts.width - 1)
+        self._gained_s += (1 + accepted / rows) * step_s - (draft_s + seconds)
+
     def record(self, drafted: int, accepted: int) -> None:
         """Learns from a draft of `drafted` tokens, of which the first `accepted` were accepted."""
         self.counts = DraftCounts(self.counts.drafted + drafted, self.counts.accepted + accepted)
@@ -139,7 +156,9 @@ class ModelSpeculation:
 
     def _rest(self) -> None:
         """Begins a pause, after which the drafts are tried once more."""
-        self._pause, self._next_pause = self._next_pause, min(2 * self._next_pause, LONGEST_PAUSE)
+        self._pause = FIRST_PAUSE if self._gained_s > 0 else self._next_pause
+        self._next_pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._gained_s = 0.0
         self._mean_accepted, self._mean_tried = OPTIMISTIC_RATE, 1.0
         self._trial = True
         self._rounds = 0
@@ -164,6 +183,14 @@ class ModelSpeculation:
     def _tokens_per_s(self, rows: int, drafted_rows: int, count: int) -> float:
         """Tokens per second and row with drafts of `count` tokens for `drafted_rows` of `rows` rows."""
         accepted = sum(self.acceptance_rate**i for i in range(1, count + 1))
+        seconds = self._draft_s(drafted_rows, count) + self._verify_s(rows, count)
+        return (1 + accepted * drafted_rows / rows) / seconds
+
+    def _draft_s(self, rows: int, count: int) -> float:
         # A draft begins with the token that was sampled last, or with the last two.
-        draft_s = self._model.prefill_s(2 * drafted_rows) + self._model.decode_s(count - 1)
-        return (1 + accepted * drafted_rows / rows) / (draft_s + self._speculation.verify_s(rows, count + 1))
+        return self._model.prefill_s(2 * rows) + self._model.decode_s(count - 1)
+
+    def _verify_s(self, rows: int, count: int) -> float:
+        if self._verify_cost is None:
+            return self._speculation.verify_s(rows, count + 1)
+        return self._verify_cost.expected_s(rows * count)

@@ -80,6 +80,11 @@ class Speculation:
         """Seconds that a decode step is expected to take."""
         return self._step_cost.expected_s(1)
 
+    @property
+    def prompt_token_s(self) -> float:
+        """Seconds that each token of a prompt is expected to add to a call."""
+        return self._prefill_cost.unit_s
+
     def verify_s(self, rows: int, width: int) -> float:
         """Returns the seconds that a call of `rows` rows with up to `width` tokens is expected to take."""
         return self._slowdown * self._expected_s(rows, width)

@@ -12,7 +12,7 @@ from deployments.decoder.resident.model_speculation import (
     TRIAL_TOKENS,
     ModelSpeculation,
 )
-from deployments.decoder.resident.speculation import MAX_CALL_TOKENS, Speculation
+from deployments.decoder.resident.speculation import MAX_CALL_TOKENS, Drafts, Speculation
 from deployments.decoder.sampling.token_mask import pack
 from deployments.decoder.sequence import TokenSequence
 from deployments.messages import SamplingParams
@@ -20,6 +20,7 @@ from tests.deployments.decoder.arithmetic import VOCABULARY
 from tests.deployments.decoder.sessions import greedy
 
 STEPS_PER_S = 50.0
+DRAFTS = Drafts(("a",), ((1, 2, 3, 4),), looked_up=False)
 
 
 class Drafter:
@@ -73,6 +74,10 @@ class Planned:
         given = {s.id: draft for s, draft in zip(sequences, drafts, strict=True) if draft is not None}
         self.model.drafts = given or None
         await self.speculation.draft(sequences, 4)
+
+    def verified(self, accepted: int, seconds: float = 0.024) -> None:
+        """Has a call verify a draft of 4 tokens."""
+        self.speculation.record_call(DRAFTS, accepted, seconds)
 
     def accept(self, accepted: int, drafted: int = 4) -> None:
         for _ in range(60):
@@ -170,6 +175,7 @@ async def test_drafts_that_do_not_pay_are_tried_again_ever_more_rarely():
         if planned.plan():
             await planned.draft((1, 2, 3, 4))
             planned.speculation.record(drafted=4, accepted=0)
+            planned.verified(0)
             tried.append(call)
     pauses = [gap for a, b in pairwise(tried) if (gap := b - a) > 1]
     assert pauses == sorted(pauses)
@@ -188,6 +194,32 @@ async def test_a_model_that_was_too_slow_is_measured_again():
     assert planned.plan() == 0
     planned.model.token_s = 0.001
     assert any(planned.plan() for _ in range(3 * FIRST_PAUSE))
+
+
+async def test_after_drafts_that_paid_the_next_attempt_comes_soon():
+    """Every pause was once twice as long as the last, so that wrong drafts also ended runs of right ones."""
+    planned, pauses = Planned(), []
+    for _ in range(6):
+        while not planned.plan():
+            pass
+        for _ in range(20):
+            await planned.draft((1, 2, 3, 4))
+            planned.verified(4)
+        planned.accept(0)
+        pauses.append(0)
+        while not planned.plan():
+            pauses[-1] += 1
+    assert max(pauses) <= FIRST_PAUSE + 1
+
+
+def test_what_verifying_takes_is_learned_from_the_first_such_call():
+    """It is guessed from prompts until then, and the first prompts take far longer than all later ones."""
+    cold = Speculation(0, CallCost(1 / STEPS_PER_S), CallCost(0.05))
+    speculation = ModelSpeculation(Drafter(0.001), 15, cold)
+    lengths = [speculation.plan([greedy("a", [1])], STEPS_PER_S) for _ in range(2 * FIRST_PAUSE + 2)]
+    assert lengths == [0] * (2 * FIRST_PAUSE + 1) + [TRIAL_TOKENS]
+    speculation.record_call(DRAFTS, 4, 0.024)
+    assert speculation.plan([greedy("a", [1])], STEPS_PER_S) > TRIAL_TOKENS
 
 
 async def test_a_model_without_room_is_left_alone_for_a_while():
