@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SettingsError
-from bench.target import Target, configured
+from bench.target import Target, configured, single, with_drafted
 from deployments.config import AppArgs
 from tests.servers import ROOT
 
@@ -64,3 +64,14 @@ def test_a_binary_from_the_environment_serves_the_application_too(
     monkeypatch.setenv("TENSORFLOW_MODEL_SERVER", "/opt/server")
     (entry,) = configured(CONFIG, "tales-gpt", tmp_path).config["applications"][0]["args"]["models"]
     assert entry["managed"]["binary"] == "/opt/server"
+
+
+def test_a_model_is_served_twice_without_and_with_its_draft_model(tmp_path: Path):
+    plain = single("plain", tmp_path / "big", {"max_running": 3})
+    both = with_drafted(plain, "drafted", tmp_path / "small")
+    models = AppArgs.model_validate(both.config["applications"][0]["args"]).models
+    assert [(model.name, model.draft is None) for model in models] == [("plain", True), ("drafted", False)]
+    assert models[0].managed == models[1].managed
+    assert models[1].draft_model is not None
+    assert models[1].draft_model.server.base_path == tmp_path / "small"
+    assert len(plain.config["applications"][0]["args"]["models"]) == 1
