@@ -5,14 +5,12 @@ layers add too little to change that. Successors form a single circle, so that n
 small model has other successors for some of the words.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 
 from bench.random_model import checkpoint, vocabulary
 
@@ -47,10 +45,7 @@ SMALL = ChainShape(layers=2, width=128, same=SAME)
 
 def write(directory: Path, shape: ChainShape) -> None:
     """Writes a checkpoint into `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps(shape.config, indent=1) + "\n")
-    vocabulary.write(directory, checkpoint.CONTEXT)
-    save_file(dict(_weights(shape)), directory / "model.safetensors", metadata={"format": "pt"})
+    checkpoint.write_files(directory, shape.config, _weights(shape))
 
 
 def successors(same: float) -> Ids:
@@ -76,12 +71,12 @@ def _weights(shape: ChainShape) -> Iterator[tuple[str, Array]]:
     yield "lm_head.weight", _head(words, successors(shape.same))
     for layer in range(shape.layers):
         prefix = f"transformer.h.{layer}"
-        for name, rows, columns in _matrices(shape.width):
+        for name, (rows, columns) in checkpoint.matrices(shape.width).items():
             yield f"{prefix}.{name}.weight", 1e-3 * rng.standard_normal((rows, columns), np.float32)
             yield f"{prefix}.{name}.bias", np.zeros(columns, np.float32)
         for name in ("ln_1", "ln_2"):
-            yield from _norm(f"{prefix}.{name}", shape.width)
-    yield from _norm("transformer.ln_f", shape.width)
+            yield from checkpoint.norm(f"{prefix}.{name}", shape.width)
+    yield from checkpoint.norm("transformer.ln_f", shape.width)
 
 
 def _head(words: Array, successor: Ids) -> Array:
@@ -90,18 +85,3 @@ def _head(words: Array, successor: Ids) -> Array:
     of_words = np.arange(vocabulary.FIRST_WORD, vocabulary.END_ID)
     head[successor[of_words]] = words[of_words]
     return head
-
-
-def _matrices(width: int) -> tuple[tuple[str, int, int], ...]:
-    """Returns name, rows and columns of a layer's matrices."""
-    return (
-        ("attn.c_attn", width, 3 * width),
-        ("attn.c_proj", width, width),
-        ("mlp.c_fc", width, 4 * width),
-        ("mlp.c_proj", 4 * width, width),
-    )
-
-
-def _norm(name: str, width: int) -> Iterator[tuple[str, Array]]:
-    yield f"{name}.weight", np.ones(width, np.float32)
-    yield f"{name}.bias", np.zeros(width, np.float32)

@@ -6,7 +6,7 @@ supports `ignore_eos`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,10 @@ CONFIG = {
     "eos_token_id": vocabulary.END_ID,
 }
 
+ATTENTION_OUTPUT = "attn.c_proj"
+_SCALES = {"attn.c_attn": 0.05, "mlp.c_fc": 0.08, "mlp.c_proj": 0.05}
+"""Of a layer's matrices, but for what attention adds."""
+
 Array = npt.NDArray[np.float32]
 
 
@@ -64,10 +68,15 @@ LOOPING = WeightScales(positions=0.0, attention=0.0, favoured=64)
 
 def write(directory: Path, scales: WeightScales) -> None:
     """Writes a checkpoint into `directory`."""
+    write_files(directory, CONFIG, _weights(scales))
+
+
+def write_files(directory: Path, config: Mapping[str, object], weights: Iterable[tuple[str, Array]]) -> None:
+    """Writes the files of a checkpoint with the random models' vocabulary into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
+    (directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     vocabulary.write(directory, CONTEXT)
-    save_file(dict(_weights(scales)), directory / "model.safetensors", metadata={"format": "pt"})
+    save_file(dict(weights), directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def _weights(scales: WeightScales) -> Iterator[tuple[str, Array]]:
@@ -76,14 +85,15 @@ def _weights(scales: WeightScales) -> Iterator[tuple[str, Array]]:
     yield "transformer.wpe.weight", _random(rng, scales.positions, CONTEXT, WIDTH)
     for layer in range(LAYERS):
         prefix = f"transformer.h.{layer}"
-        for name, rows, columns, scale in _matrices(scales.attention):
+        for name, (rows, columns) in matrices(WIDTH).items():
+            scale = scales.attention if name == ATTENTION_OUTPUT else _SCALES[name]
             matrix = _random(rng, scale, rows, columns)
             # Activations have a mean above 0, which would pull every token towards the same few.
             yield f"{prefix}.{name}.weight", matrix - matrix.mean(axis=0)
             yield f"{prefix}.{name}.bias", np.zeros(columns, np.float32)
         for name in ("ln_1", "ln_2"):
-            yield from _norm(f"{prefix}.{name}")
-    yield from _norm("transformer.ln_f")
+            yield from norm(f"{prefix}.{name}", WIDTH)
+    yield from norm("transformer.ln_f", WIDTH)
 
 
 def _tokens(rng: np.random.Generator, favoured: int) -> Array:
@@ -95,20 +105,21 @@ def _tokens(rng: np.random.Generator, favoured: int) -> Array:
     return table
 
 
-def _matrices(attention: float) -> tuple[tuple[str, int, int, float], ...]:
-    """Returns name, rows, columns and scale of a layer's matrices."""
-    return (
-        ("attn.c_attn", WIDTH, 3 * WIDTH, 0.05),
-        ("attn.c_proj", WIDTH, WIDTH, attention),
-        ("mlp.c_fc", WIDTH, 4 * WIDTH, 0.08),
-        ("mlp.c_proj", 4 * WIDTH, WIDTH, 0.05),
-    )
+def matrices(width: int) -> dict[str, tuple[int, int]]:
+    """Returns the rows and columns of a layer's matrices, by name."""
+    return {
+        "attn.c_attn": (width, 3 * width),
+        ATTENTION_OUTPUT: (width, width),
+        "mlp.c_fc": (width, 4 * width),
+        "mlp.c_proj": (4 * width, width),
+    }
 
 
 def _random(rng: np.random.Generator, scale: float, *shape: int) -> Array:
     return rng.standard_normal(shape, np.float32) * np.float32(scale)
 
 
-def _norm(name: str) -> Iterator[tuple[str, Array]]:
-    yield f"{name}.weight", np.ones(WIDTH, np.float32)
-    yield f"{name}.bias", np.zeros(WIDTH, np.float32)
+def norm(name: str, width: int) -> Iterator[tuple[str, Array]]:
+    """Yields the weights of a norm that changes nothing."""
+    yield f"{name}.weight", np.ones(width, np.float32)
+    yield f"{name}.bias", np.zeros(width, np.float32)
