@@ -147,6 +147,12 @@ def golden_pool(golden: str, pool_of: Callable[[str], PoolStepper]) -> PoolStepp
 
 
 @pytest.fixture(scope="session")
+def int8_pool(int8_pools: Path) -> PoolStepper:
+    """The servable of `int8_pools`, loaded; tests share it, and each must claim its own pool."""
+    return PoolStepper(int8_pools)
+
+
+@pytest.fixture(scope="session")
 def loaded(pool_of: Callable[[str], PoolStepper]) -> PoolStepper:
     """The servable of `pools`."""
     return pool_of("small")

@@ -14,11 +14,6 @@ from tests.export.residents import BLOCK_SIZE, SLOTS, allocated, generate, ids
 HEAD_DIM, HEADS, LAYERS = 8, 4, 2
 
 
-@pytest.fixture(scope="session")
-def int8_pool(int8_pools: Path) -> PoolStepper:
-    return PoolStepper(int8_pools)
-
-
 @pytest.fixture
 def pool(int8_pool: PoolStepper) -> PoolStepper:
     int8_pool.claim(SLOTS)
@@ -29,12 +24,6 @@ def test_an_entry_takes_a_byte_for_each_number_and_four_for_its_scale(pool: Pool
     assert pool.pool.bytes_per_block == LAYERS * 2 * BLOCK_SIZE * HEADS * (HEAD_DIM + 4)
 
 
-def test_rows_that_decode_together_get_what_each_gets_alone(pool: PoolStepper) -> None:
-    prompts = [ids(i, length) for i, length in enumerate((1, 7, 33, 90, 31, 64))]
-    together = generate(pool, prompts, 40)
-    assert together == [generate(pool, [prompt], 40)[0] for prompt in prompts]
-
-
 @pytest.mark.parametrize("piece", [1, 20, BLOCK_SIZE])
 def test_a_prompt_in_pieces_gives_what_it_gives_at_once(pool: PoolStepper, piece: int) -> None:
     prompt = ids(0, 90)
@@ -42,27 +31,6 @@ def test_a_prompt_in_pieces_gives_what_it_gives_at_once(pool: PoolStepper, piece
     for start in range(0, len(prompt), piece):
         first = pool.prefill([prompt[start : start + piece]], [0], [start])
     assert [*first, *pool.decode(first, [90], [19])[0]] == expected
-
-
-def test_slots_change_places(pool: PoolStepper) -> None:
-    prompts = [ids(0, 50), ids(1, 70)]
-    expected = generate(pool, prompts, 10)
-    first = pool.prefill(prompts, [1, 0])
-    pool.move([0, 1], [1, 0], [3, 2])
-    swapped = pool.decode(first, [50, 70], [9, 9])
-    assert [[a, *b] for a, b in zip(first.tolist(), swapped.tolist(), strict=True)] == expected
-
-
-def test_a_copied_prefix_gives_what_the_whole_prompt_gives(pool: PoolStepper) -> None:
-    common, prompts = ids(0, 2 * BLOCK_SIZE), [ids(1, 40), ids(2, 7)]
-    whole = [np.concatenate([common, prompt]) for prompt in prompts]
-    expected = generate(pool, whole, 20)
-    pool.claim(SLOTS)
-    pool.prefill([common], [4])
-    pool.move([4, 4], [0, 1], [2, 2])
-    first = pool.prefill(prompts, [0, 1], [len(common)] * 2)
-    rest = pool.decode(first, list(map(len, whole)), [19, 19])
-    assert [[a, *b] for a, b in zip(first.tolist(), rest.tolist(), strict=True)] == expected
 
 
 @pytest.mark.parametrize("done", [1, 13, 30])
@@ -81,18 +49,6 @@ def test_a_sequence_that_is_rewound_decodes_the_same_again(pool: PoolStepper) ->
     expected = generate(pool, [prompt], 30)[0]
     pool.decode([9], [55], [10])
     assert pool.decode(expected[9:10], [49], [20])[0].tolist() == expected[10:]
-
-
-def test_tokens_beyond_a_slots_blocks_do_not_change_other_slots(pool: PoolStepper) -> None:
-    prompts = [ids(0, 100), ids(1, 20)]
-    expected = generate(pool, prompts, 10)
-    pool.claim([2, 1, 1, 1, *[0] * (pool.pool.blocks - 4)])
-    first = pool.prefill(prompts, [0, 1])
-    pool.prefill([ids(2, 3 * BLOCK_SIZE)], [1], [20])
-    pool.decode([1, 1], [0, BLOCK_SIZE + 5], [0, 6])
-    pool.prefill([prompts[1]], [1])
-    rest = pool.decode(first, [100, 20], [9, 9])
-    assert [[a, *b] for a, b in zip(first.tolist(), rest.tolist(), strict=True)] == expected
 
 
 def test_a_decode_step_takes_no_more_memory_in_a_larger_pool(int8_pool: PoolStepper) -> None:

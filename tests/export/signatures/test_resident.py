@@ -108,12 +108,6 @@ def test_more_slots_than_there_are_cannot_be_decoded_beside_prompts(pool: PoolSt
         pool.prefill_outputs([ids(0, 4)], [0], [0], GREEDY, numbers, many, many)
 
 
-def test_rows_that_decode_together_get_what_each_gets_alone(pool: PoolStepper) -> None:
-    prompts = [ids(i, length) for i, length in enumerate((1, 7, 33, 90))]
-    together = generate(pool, prompts, 40)
-    assert together == [generate(pool, [prompt], 40)[0] for prompt in prompts]
-
-
 def test_a_slot_forgets_the_longer_sequence_it_held(pool: PoolStepper) -> None:
     before = generate(pool, [ids(1, 5)], 50)
     generate(pool, [ids(2, 120)], 30)
@@ -234,45 +228,12 @@ def test_moved_slots_go_on_where_they_were(pool: PoolStepper) -> None:
     assert [[a, *b] for a, b in zip(first.tolist(), moved.tolist(), strict=True)] == expected
 
 
-def test_slots_change_places(pool: PoolStepper) -> None:
-    prompts = [ids(0, 50), ids(1, 70)]
-    expected = generate(pool, prompts, 10)
-    first = pool.prefill(prompts, [1, 0])
-    pool.move([0, 1], [1, 0], [3, 2])
-    swapped = pool.decode(first, [50, 70], [9, 9])
-    assert [[a, *b] for a, b in zip(first.tolist(), swapped.tolist(), strict=True)] == expected
-
-
-def test_the_first_blocks_of_a_slot_are_a_beginning_for_another(pool: PoolStepper) -> None:
-    common, prompts = ids(0, BLOCK_SIZE + 3), [ids(1, 40), ids(2, 7)]
-    whole = [np.concatenate([common, prompt]) for prompt in prompts]
-    expected = generate(pool, whole, 10)
-    pool.claim(SLOTS)
-    pool.prefill([common], [4])
-    pool.move([4, 4], [0, 1], [2, 2])
-    first = pool.prefill(prompts, [0, 1], [len(common)] * 2)
-    rest = pool.decode(first, list(map(len, whole)), [9, 9])
-    assert [[a, *b] for a, b in zip(first.tolist(), rest.tolist(), strict=True)] == expected
-
-
 @pytest.mark.parametrize("slots", [(4, 3, 2, 1), (4, 4, 3, 1), (6, 4, 4, 4)])
 def test_later_blocks_may_have_fewer_slots(pool: PoolStepper, slots: tuple[int, ...]) -> None:
     prompts = [ids(i, length) for i, length in enumerate((100, 60, 40, 7))]
     expected = generate(pool, prompts, 20)
     pool.claim([*slots, *[1] * (pool.pool.blocks - len(slots))])
     assert generate(pool, prompts, 20) == expected
-
-
-def test_tokens_beyond_a_slots_blocks_are_not_written_to_another_slot(pool: PoolStepper) -> None:
-    prompts = [ids(0, 100), ids(1, 20)]
-    expected = generate(pool, prompts, 10)
-    pool.claim([2, 1, 1, 1, *[0] * (pool.pool.blocks - 4)])
-    first = pool.prefill(prompts, [0, 1])
-    pool.prefill([ids(2, 3 * BLOCK_SIZE)], [1], [20])
-    pool.decode([1, 1], [0, BLOCK_SIZE + 5], [0, 6])
-    pool.prefill([prompts[1]], [1])
-    rest = pool.decode(first, [100, 20], [9, 9])
-    assert [[a, *b] for a, b in zip(first.tolist(), rest.tolist(), strict=True)] == expected
 
 
 def test_prefill_samples_after_each_of_a_rows_last_tokens(pool: PoolStepper) -> None:
