@@ -32,8 +32,9 @@ class Decoder:
     async def __init__(self, model: ModelArgs) -> None:  # type: ignore[misc]  # Serve awaits it
         try:
             self._connected = await connect(model)
-            self._draft = await connect(model.draft_model) if model.draft_model else None
-            self._loop = self._build_loop(model)
+            draft = model.draft_model
+            self._draft = await connect(draft) if draft else None
+            self._loop = self._build_loop(model, draft)
         except Exception as error:
             # Serve retries without end, and reports the reason only in its own log files.
             print(f"{model.name} cannot be served: {error}", file=sys.stderr)
@@ -43,9 +44,9 @@ class Decoder:
         self._numbers = itertools.count()
         self._outlets = Outlets()
 
-    def _build_loop(self, model: ModelArgs) -> DecodeLoop:
+    def _build_loop(self, model: ModelArgs, draft: ModelArgs | None) -> DecodeLoop:
         if self._connected.servable.manifest.pool is not None:
-            draft_bytes = 0 if model.draft is None else model.draft.state_bytes
+            draft_bytes = 0 if draft is None else draft.decoder.state_bytes
             return resident.build_loop(self._connected, model.decoder, self._draft, draft_bytes)
         if self._draft is not None:
             raise ValueError(f"{model.name} has explicit state, so that it cannot have a draft model")

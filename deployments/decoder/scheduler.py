@@ -112,11 +112,6 @@ class Batch:
         return Batch(tuple(row for row in self.rows if not row.decodes))
 
     @property
-    def padded_tokens(self) -> int:
-        """Tokens of the call, padding included."""
-        return len(self.rows) * self.width
-
-    @property
     def computed_tokens(self) -> int:
         """Tokens of the call without padding."""
         return sum(self.counts)

@@ -18,6 +18,7 @@ from export.transformer_model.attention import (
     KeyValueBlock,
     attend,
     group_heads,
+    joined,
     ungroup_heads,
 )
 from export.transformer_model.description import Attention
@@ -158,7 +159,7 @@ class SlotTokens:
         if active is not None:
             kept &= active
         self.positions = positions
-        self.targets = _pool_rows(layout, claimed, slots, positions, kept)
+        self.targets = _pool_rows(layout, claimed.units(blocks, slots), positions, kept, claimed.scratch)
         """The rows of the pool that the entries go to, (tokens, KINDS, kv_heads)."""
         self._layout = layout
         self.pieces = pieces
@@ -209,13 +210,13 @@ class PoolView:
         """The call's tokens are those of the first group, then those of the next."""
         self._pool = pool
         self.groups = groups
-        self._targets = tf.reshape(_joined([group.targets for group in groups]), [-1])
+        self._targets = tf.reshape(joined([group.targets for group in groups], 0), [-1])
         self._sizes = [tf.shape(group.positions)[0] for group in groups]
 
     @property
     def positions(self) -> tf.Tensor:
         """The position of each token, (tokens,)."""
-        return _joined([group.positions for group in self.groups])
+        return joined([group.positions for group in self.groups], 0)
 
     def attend(self, layer: int, attention: Attention, queries: tf.Tensor, entries: tf.Tensor) -> tf.Tensor:
         """Writes `entries` to the pool, then attends, as `AttentionView.attend`."""
@@ -233,21 +234,16 @@ class PoolView:
 
 
 def _pool_rows(
-    layout: PoolLayout, claimed: ClaimedPool, slots: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor
+    layout: PoolLayout, units: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor, scratch: tf.Tensor
 ) -> tf.Tensor:
     """Returns the rows of the pool for each token's entries, (tokens, KINDS, kv_heads).
 
-    Entries that are not `kept` bool (tokens,) go to scratch.
+    `units` (tokens, KINDS) are those of the tokens' blocks. Entries that are not `kept` bool (tokens,) go to
+    the unit `scratch`.
     """
     size, heads = layout.block_size, tf.range(layout.kv_heads)
-    blocks = tf.minimum(positions // size, layout.blocks - 1)
-    unit = claimed.units(blocks, slots)  # (tokens, KINDS)
-    row = unit[..., None] * layout.unit_rows + heads * size + (positions % size)[:, None, None]
-    return tf.where(kept[:, None, None], row, claimed.scratch * layout.unit_rows)
-
-
-def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
-    return tf.concat(parts, axis=0) if len(parts) > 1 else parts[0]
+    row = units[..., None] * layout.unit_rows + heads * size + (positions % size)[:, None, None]
+    return tf.where(kept[:, None, None], row, scratch * layout.unit_rows)
 
 
 def growing_counts(blocks: int, first: int, growth: float) -> tuple[int, ...]:

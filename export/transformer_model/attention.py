@@ -117,14 +117,15 @@ def attend(
 
     The output has the dtype of the weights that the blocks take.
     """
-    scores = tf.cast(_joined([block.scores(queries) for block in blocks]), tf.float32)
+    scores = tf.cast(joined([block.scores(queries) for block in blocks], -1), tf.float32)
     weights = tf.nn.softmax(soft_capped(scores, soft_cap) + mask)
     parts = _split(tf.cast(weights, blocks[0].weights_dtype), len(blocks))
     return tf.add_n([block.weighted_sum(part) for block, part in zip(blocks, parts, strict=True)])
 
 
-def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
-    return tf.concat(parts, -1) if len(parts) > 1 else parts[0]
+def joined(parts: list[tf.Tensor], axis: int) -> tf.Tensor:
+    """Returns the concatenation of `parts`; a single one as it is, without an operation."""
+    return tf.concat(parts, axis) if len(parts) > 1 else parts[0]
 
 
 def _split(weights: tf.Tensor, count: int) -> list[tf.Tensor]:

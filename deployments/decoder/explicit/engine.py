@@ -86,7 +86,7 @@ class ExplicitEngine:
 
     async def _decode(self, batch: Batch) -> list[SampledTokens]:
         """Runs as many steps in one call as the pace allows and the row with the largest budget can use."""
-        sequences = [row.sequence for row in batch.rows]
+        sequences = batch.sequences
         limits = [sequence.token_budget for sequence in sequences]
         steps = min(self._steps(len(sequences)), max(limits))
         budgets = [min(steps, limit) for limit in limits]

@@ -106,7 +106,7 @@ class Decoding:
         batch = await self._placement.reserve_blocks(batch, steps)
         if not batch.rows:
             return None
-        sequences = [row.sequence for row in batch.rows]
+        sequences = batch.sequences
         slots = self._placement.slots_of(sequences)
         rows = [
             DecodeRow(sequence, slot, sequence.computed, min(steps, sequence.token_budget))

@@ -136,7 +136,8 @@ class ResidentEngine:
             self._placement.ensure_slot(row.sequence)
         await self._placement.reserve_blocks(batch.running.decoded, 1)
         # Sequences may have been cancelled while slots were moved.
-        prompts, decoded = batch.running.prompts, batch.running.decoded
+        batch = batch.running
+        prompts, decoded = batch.prompts, batch.decoded
         if not prompts.rows:
             return {}
         slots_of = self._placement.slots_of
@@ -192,7 +193,7 @@ class ResidentEngine:
         batch = await self._placement.reserve_blocks(batch, drafts.width)
         if not batch.rows:
             return {}
-        sequences = [row.sequence for row in batch.rows]
+        sequences = batch.sequences
         drafts = drafts.select(batch.sequence_ids)
         inputs = pool_calls.verify(sequences, drafts.rows, self._placement.slots_of(sequences))
         start_s = time.perf_counter()

@@ -68,7 +68,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         for batch in batches:
             assert 1 <= len(batch.rows) <= LIMITS.max_batch_size
             if batch.rows[0].sequence.state is SequenceState.PREFILLING:
-                assert batch.padded_tokens <= LIMITS.prefill_token_budget
+                assert len(batch.rows) * batch.width <= LIMITS.prefill_token_budget
         for row in rows:
             if row.sequence.feed(row.count) and row.sequence.append(5 if not end else 0):
                 self.scheduler.retire(row.sequence)
